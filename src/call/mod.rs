@@ -1,0 +1,5 @@
+//! One conversation.
+
+mod leg;
+
+pub use leg::{LegFact, LegLoss, LegMeta, LegOrder};

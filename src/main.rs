@@ -1,0 +1,2 @@
+//! Voicefleet
+fn main() {}

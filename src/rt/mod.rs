@@ -1,0 +1,7 @@
+//! The runtime's edge: the only clock, the only sleep, the only way to start a task. Never knows what a call is.
+
+mod clock;
+mod task;
+
+pub use clock::{now, sleep, sleep_until, stamp, timeout};
+pub use task::{Stopped, spawn};

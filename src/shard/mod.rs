@@ -1,0 +1,5 @@
+//! The media threads.
+
+mod port;
+
+pub use port::{LegPort, OutFrame, OutItem};

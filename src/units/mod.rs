@@ -1,0 +1,12 @@
+//! The small words everything else is said in: identities, sample rates, moments, levels, and values that must not be
+//! logged. Layer 0: names no other module, reads no clock, touches no socket.
+
+mod audio;
+mod id;
+mod pii;
+mod time;
+
+pub use audio::{FRAME_MS, MAX_FRAME_SAMPLES, SampleRate, dbfs};
+pub use id::{BotId, CallId, TurnNo, UtteranceId};
+pub use pii::Pii;
+pub use time::{Moment, Stamp};
