@@ -1,1 +1,6 @@
-//! The bot module.
+//! Bots.
+
+mod fault;
+pub mod script;
+
+pub use fault::Fault;
