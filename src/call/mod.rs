@@ -1,5 +1,457 @@
-//! One conversation.
+//! One conversation, from the first valid opening to its one ending: a state machine over the leg, the media line and the turn
+//! loop. Takes facts and the time, gives orders and a deadline. Never reads a clock, never waits, never ends twice.
+//!
+//! The audio half ([`line::Line`]) is driven by a media shard every 20 ms and exchanges plain facts and orders with this
+//! half, which is driven by one task per call. Both are pure.
 
+mod end;
+mod fact;
 mod leg;
+pub mod line;
 
+use std::collections::VecDeque;
+
+pub use end::{DisconnectedBy, EndReason};
+pub use fact::{Fact, Order};
 pub use leg::{LegFact, LegLoss, LegMeta, LegOrder};
+
+use crate::turn::{Heard, PlayoutFact, Policy, ProviderRole, ToolCall, TurnLoop, TurnOrder};
+use crate::units::{Moment, SampleRate};
+use line::{LineFact, LineOrder};
+
+/// Neither a format nor audio within this time of the opening ends the call.
+const SETUP_LIMIT_MS: u64 = 10_000;
+/// An outgoing call rings at most this long.
+const RING_LIMIT_MS: u64 = 60_000;
+/// The far end has this long to answer our hang-up.
+const HANG_UP_LIMIT_MS: u64 = 2_000;
+/// The far end has this long to take a transferred caller.
+const TRANSFER_LIMIT_MS: u64 = 10_000;
+/// The line has this long to say what was heard of the last answer.
+const SETTLE_LIMIT_MS: u64 = 200;
+/// Close code of a handshake that took too long.
+const CLOSE_HANDSHAKE_TIMEOUT: u16 = 4408;
+/// Close code of a call that is over.
+const CLOSE_NORMAL: u16 = 1000;
+/// Errors kept for the result.
+const MOST_ERRORS: usize = 20;
+
+/// Where a call stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Opened; no audio format yet.
+    Setup { until: Moment },
+    /// Audio may flow; the customer is not on the line yet.
+    Ringing { until: Moment },
+    /// The conversation.
+    Live,
+    /// We said goodbye to the far end and wait for its answer.
+    Leaving { until: Moment },
+    /// The far end is gone; the line says what was heard last.
+    Settling { until: Moment },
+    /// Over.
+    Over,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Why.
+    pub reason: EndReason,
+    /// When the reason occurred.
+    pub at: Moment,
+}
+
+/// What a call knows of itself, for the result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Milestones {
+    /// The opening.
+    pub opened_at: Moment,
+    /// Time zero of the recording.
+    pub line_at: Option<Moment>,
+    /// The customer was on the line.
+    pub answered_at: Option<Moment>,
+    /// The raw word of the far end for who ended the call.
+    pub hung_up_by: Option<String>,
+    /// Whereto the caller was handed.
+    pub transferred_to: Option<String>,
+    /// The caller asked not to be called again.
+    pub opted_out: bool,
+    /// What went wrong on the way, oldest first.
+    pub errors: Vec<String>,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Call {
+    phase: Phase,
+    policy: Policy,
+    outgoing: bool,
+    rate: SampleRate,
+    turn: TurnLoop,
+    ending: Option<Ending>,
+    milestones: Milestones,
+    warned: bool,
+    orders: VecDeque<Order>,
+}
+
+impl Call {
+    /// A call whose leg has just been opened.
+    #[must_use]
+    pub fn new(now: Moment, meta: &LegMeta, policy: Policy) -> Self {
+        Self {
+            phase: Phase::Setup { until: now.plus_ms(SETUP_LIMIT_MS) },
+            turn: TurnLoop::new(policy.clone()),
+            policy,
+            outgoing: meta.outgoing,
+            rate: SampleRate::NARROW,
+            ending: None,
+            milestones: Milestones { opened_at: now, ..Milestones::default() },
+            warned: false,
+            orders: VecDeque::with_capacity(32),
+        }
+    }
+
+    /// Tells the call one fact. Never fails: bad input is a fact too.
+    pub fn handle(&mut self, now: Moment, fact: Fact) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match fact {
+            Fact::Leg(leg) => self.on_leg(now, leg),
+            Fact::Line(line) => self.on_line(now, line),
+            Fact::Heard(heard) => self.on_heard(now, &heard),
+            Fact::ProviderMissing { error } => {
+                self.note_error(error);
+                self.end(now, EndReason::ProviderFailed, true);
+            }
+            Fact::HangUpAsked => self.end(now, EndReason::OperatorHungUp, true),
+            Fact::DrainOver => self.end(now, EndReason::Drained, true),
+            Fact::Broken { what } => {
+                self.note_error(what);
+                self.end(now, EndReason::Internal, true);
+            }
+        }
+        self.relay(now);
+    }
+
+    /// Lets time pass. Calling early is harmless.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        match self.phase {
+            Phase::Setup { until } if now >= until => self.end(now, EndReason::HandshakeTimeout, false),
+            Phase::Ringing { until } if now >= until => {
+                let reason = if self.outgoing { EndReason::NoAnswer } else { EndReason::HandshakeTimeout };
+                self.end(now, reason, false);
+            }
+            Phase::Live => self.on_live_time(now),
+            Phase::Leaving { until } if now >= until => self.settle(now),
+            Phase::Settling { until } if now >= until => self.finish(now),
+            Phase::Setup { .. }
+            | Phase::Ringing { .. }
+            | Phase::Leaving { .. }
+            | Phase::Settling { .. }
+            | Phase::Over => {}
+        }
+        self.relay(now);
+    }
+
+    /// The next order; `None` when drained.
+    pub fn poll(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// When [`Call::handle_timeout`] is wanted next; `None` once the call is over.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Setup { until }
+            | Phase::Ringing { until }
+            | Phase::Leaving { until }
+            | Phase::Settling { until } => Some(until),
+            Phase::Live => self.limit_deadline().into_iter().chain(self.turn.deadline()).min(),
+            Phase::Over => None,
+        }
+    }
+
+    /// Is the last order given?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Is the conversation open (answered, not ending)?
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// How it ended, once it has a reason.
+    #[must_use]
+    pub const fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Its milestones so far.
+    #[must_use]
+    pub const fn milestones(&self) -> &Milestones {
+        &self.milestones
+    }
+
+    /// Its turn loop: transcript, timings, counters.
+    #[must_use]
+    pub const fn turn(&self) -> &TurnLoop {
+        &self.turn
+    }
+
+    fn note_error(&mut self, error: String) {
+        if self.milestones.errors.len() < MOST_ERRORS {
+            self.milestones.errors.push(error);
+        }
+    }
+
+    fn on_leg(&mut self, now: Moment, fact: LegFact) {
+        match fact {
+            LegFact::Started { rate } => {
+                if matches!(self.phase, Phase::Setup { .. }) {
+                    self.rate = rate;
+                    self.phase = Phase::Ringing { until: now.plus_ms(RING_LIMIT_MS) };
+                    self.orders.push_back(Order::OpenLine { rate });
+                }
+            }
+            LegFact::Answered => {
+                if matches!(self.phase, Phase::Ringing { .. }) {
+                    self.phase = Phase::Live;
+                    self.milestones.answered_at = Some(now);
+                    self.turn.open(now);
+                }
+            }
+            LegFact::Digit { digit } => {
+                if self.phase == Phase::Live {
+                    self.turn.on_digit(now, digit);
+                }
+            }
+            // The playout clock bounds what a mark can tell; a lost or late mark must change nothing.
+            LegFact::Mark { .. } => {}
+            LegFact::HungUp { by } => {
+                if self.milestones.hung_up_by.is_none() {
+                    self.milestones.hung_up_by = by;
+                }
+                self.gone(now, EndReason::CustomerHungUp);
+            }
+            LegFact::Lost(loss) => self.gone(now, loss_reason(loss)),
+        }
+    }
+
+    /// The far end is gone: the reason counts unless there is one already.
+    fn gone(&mut self, now: Moment, reason: EndReason) {
+        match self.phase {
+            Phase::Settling { .. } | Phase::Over => {}
+            Phase::Leaving { .. } => self.settle(now),
+            Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => self.end(now, reason, false),
+        }
+    }
+
+    fn on_line(&mut self, now: Moment, fact: LineFact) {
+        match fact {
+            LineFact::Opened { at } => self.milestones.line_at = Some(at),
+            LineFact::VoiceBegan { since, pos } => {
+                if self.phase == Phase::Live {
+                    self.turn.on_voice_began(since, pos);
+                }
+            }
+            LineFact::VoiceCeased { since, .. } => {
+                if self.phase == Phase::Live {
+                    self.turn.on_voice_ceased(now, since);
+                }
+            }
+            LineFact::SpeechBegan { utterance, at } => self.turn.on_playout(at, PlayoutFact::Began { utterance }),
+            LineFact::SegmentHeard { utterance, segment } => {
+                self.turn.on_playout(now, PlayoutFact::SegmentHeard { utterance, segment });
+            }
+            LineFact::SpeechCut { utterance, segment, heard_ms } => {
+                self.turn.on_playout(now, PlayoutFact::Cut { utterance, segment, heard_ms });
+                if matches!(self.phase, Phase::Settling { .. }) {
+                    self.finish(now);
+                }
+            }
+            LineFact::Overrun => {
+                self.note_error("the media line's facts overran their queue of 256".to_owned());
+                self.end(now, EndReason::Internal, true);
+            }
+        }
+    }
+
+    fn on_heard(&mut self, now: Moment, heard: &Heard) {
+        match heard {
+            Heard::Spoken { utterance, segment, samples, last } => {
+                if !self.turn.wants(*utterance) {
+                    return;
+                }
+                let ms = u32::try_from(self.rate.ms_of(samples.len() as u64)).unwrap_or(u32::MAX);
+                self.turn.note_made(*utterance, *segment, ms);
+                self.orders.push_back(Order::Play {
+                    utterance: *utterance,
+                    segment: *segment,
+                    samples: samples.clone(),
+                    last: *last,
+                });
+            }
+            Heard::DraftFailed { error, .. } | Heard::SpeechFailed { error, .. } | Heard::ListenFailed { error } => {
+                self.note_error(error.clone());
+            }
+            Heard::Partial { .. }
+            | Heard::Transcribed { .. }
+            | Heard::Judged { .. }
+            | Heard::Drafted { .. }
+            | Heard::ToolCalled { .. }
+            | Heard::DraftEnded { .. } => {}
+        }
+        self.turn.on_heard(now, heard);
+    }
+
+    /// When the warning or the end by duration is due.
+    fn limit_deadline(&self) -> Option<Moment> {
+        let answered = self.milestones.answered_at?;
+        let max = u64::from(self.policy.max_duration_ms);
+        let before = u64::from(self.policy.warning_before_ms);
+        Some(answered.plus_ms(if self.warned || before >= max { max } else { max - before }))
+    }
+
+    fn on_live_time(&mut self, now: Moment) {
+        if self.limit_deadline().is_some_and(|at| now >= at) {
+            let max = u64::from(self.policy.max_duration_ms);
+            if self.milestones.answered_at.is_some_and(|at| now.ms_since(at) >= max) {
+                self.end(now, EndReason::MaxDuration, true);
+                return;
+            }
+            self.warned = true;
+            self.turn.warn(now);
+        }
+        self.turn.handle_timeout(now);
+    }
+
+    /// Turns the turn loop's orders into the call's.
+    fn relay(&mut self, now: Moment) {
+        while let Some(order) = self.turn.poll() {
+            let order = match order {
+                TurnOrder::BeginTurn { turn, pos } => Order::BeginTurn { turn, pos },
+                TurnOrder::Take { turn, take } => Order::Take { turn, take },
+                TurnOrder::Judge { turn, take } => Order::Judge { turn, take },
+                TurnOrder::EndTurn { turn } => Order::EndTurn { turn },
+                TurnOrder::Ask(ask) => Order::Ask(ask),
+                TurnOrder::CancelAnswer { utterance } => Order::CancelAnswer { utterance },
+                TurnOrder::Say { utterance, segment, text } => Order::Say { utterance, segment, text },
+                TurnOrder::Pause => Order::Line(LineOrder::Pause),
+                TurnOrder::Resume => Order::Line(LineOrder::Resume),
+                TurnOrder::Cut { utterance } => Order::Line(LineOrder::Cut { utterance }),
+                TurnOrder::Act(tool) => {
+                    self.act(now, tool);
+                    continue;
+                }
+                TurnOrder::GiveUp(role) => {
+                    self.note_error(format!("{} failed and no fallback was left", role_name(role)));
+                    self.end(now, EndReason::ProviderFailed, true);
+                    continue;
+                }
+            };
+            self.orders.push_back(order);
+        }
+    }
+
+    fn act(&mut self, now: Moment, tool: ToolCall) {
+        match tool {
+            ToolCall::EndCall { reason } => {
+                let reason = match reason.as_str() {
+                    "opted_out" => EndReason::OptedOut,
+                    "idle" => EndReason::Idle,
+                    _ => EndReason::Completed,
+                };
+                self.end(now, reason, true);
+            }
+            ToolCall::OptOut => {
+                self.milestones.opted_out = true;
+                self.orders.push_back(Order::OptOut);
+            }
+            ToolCall::Transfer { to } => {
+                if self.ending.is_some() {
+                    return;
+                }
+                self.ending = Some(Ending { reason: EndReason::Transferred, at: now });
+                self.milestones.transferred_to = Some(to.clone());
+                self.turn.close(now);
+                self.orders.push_back(Order::Leg(LegOrder::Transfer { to }));
+                self.phase = Phase::Leaving { until: now.plus_ms(TRANSFER_LIMIT_MS) };
+            }
+        }
+    }
+
+    /// The one way to an ending: the first reason wins. `say` tells the far end and waits for its answer.
+    fn end(&mut self, now: Moment, reason: EndReason, say: bool) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(Ending { reason, at: now });
+        self.turn.close(now);
+        while let Some(order) = self.turn.poll() {
+            match order {
+                TurnOrder::Cut { utterance } => self.orders.push_back(Order::Line(LineOrder::Cut { utterance })),
+                TurnOrder::CancelAnswer { utterance } => self.orders.push_back(Order::CancelAnswer { utterance }),
+                TurnOrder::EndTurn { turn } => self.orders.push_back(Order::EndTurn { turn }),
+                TurnOrder::BeginTurn { .. }
+                | TurnOrder::Take { .. }
+                | TurnOrder::Judge { .. }
+                | TurnOrder::Ask(_)
+                | TurnOrder::Say { .. }
+                | TurnOrder::Pause
+                | TurnOrder::Resume
+                | TurnOrder::Act(_)
+                | TurnOrder::GiveUp(_) => {}
+            }
+        }
+        if say {
+            self.orders.push_back(Order::Leg(LegOrder::HangUp { message: reason.code().to_owned() }));
+            self.phase = Phase::Leaving { until: now.plus_ms(HANG_UP_LIMIT_MS) };
+        } else {
+            self.settle(now);
+        }
+    }
+
+    fn settle(&mut self, now: Moment) {
+        if self.turn.is_settled() {
+            self.finish(now);
+        } else {
+            self.phase = Phase::Settling { until: now.plus_ms(SETTLE_LIMIT_MS) };
+        }
+    }
+
+    fn finish(&mut self, now: Moment) {
+        self.turn.settle_unsaid(now);
+        self.phase = Phase::Over;
+        let timed_out =
+            matches!(self.ending.map(|e| e.reason), Some(EndReason::HandshakeTimeout | EndReason::NoAnswer));
+        let (code, reason) =
+            if timed_out { (CLOSE_HANDSHAKE_TIMEOUT, "handshake timeout") } else { (CLOSE_NORMAL, "call over") };
+        self.orders.push_back(Order::Leg(LegOrder::Close { code, reason }));
+        self.orders.push_back(Order::Line(LineOrder::Close));
+        self.orders.push_back(Order::Finish);
+    }
+}
+
+const fn loss_reason(loss: LegLoss) -> EndReason {
+    match loss {
+        LegLoss::Closed => EndReason::LegClosed,
+        LegLoss::Silent => EndReason::LegSilent,
+        LegLoss::Stuck => EndReason::LegStuck,
+        LegLoss::Protocol => EndReason::ProtocolError,
+        LegLoss::Internal => EndReason::Internal,
+    }
+}
+
+const fn role_name(role: ProviderRole) -> &'static str {
+    match role {
+        ProviderRole::Stt => "recognition",
+        ProviderRole::Judge => "the end-of-turn model",
+        ProviderRole::Llm => "the dialogue engine",
+        ProviderRole::Tts => "synthesis",
+    }
+}

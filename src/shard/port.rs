@@ -42,15 +42,7 @@ pub struct LegPort {
 impl LegPort {
     /// Gives the caller's audio at the leg's rate; returns how many samples found room (the rest is lost, count it).
     pub fn caller_audio(&mut self, samples: &[i16]) -> usize {
-        let n = samples.len().min(self.caller.slots());
-        if let Ok(mut chunk) = self.caller.write_chunk(n) {
-            let (a, b) = chunk.as_mut_slices();
-            let (first, second) = samples[..n].split_at(a.len());
-            a.copy_from_slice(first);
-            b.copy_from_slice(second);
-            chunk.commit_all();
-        }
-        n
+        self.caller.push_partial_slice(samples).0.len()
     }
 
     /// The next item to send; `None` when there is none for now.

@@ -1,7 +1,304 @@
-//! The turn loop.
+//! The turn loop: whose turn it is, when it ends, who may interrupt, what was heard. A state machine that takes facts and the
+//! time and gives orders and a deadline. Never reads a clock, never touches audio, never knows which provider or leg it
+//! works with.
 
+mod answer;
+mod barge_in;
+mod caller;
 mod fact;
+mod history;
+mod idle;
+mod listening;
+mod order;
+mod patience;
 mod policy;
+mod sentence;
+mod speaking;
+mod timeline;
+mod words;
+
+use std::collections::VecDeque;
+
+use answer::Answer;
+use barge_in::BargeIn;
+use caller::CallerTurn;
+use idle::Idle;
 
 pub use fact::{Ask, AskCause, Heard, HistoryItem, ProviderRole, Speaker, ToolCall};
+pub use history::{History, TranscriptLine};
+pub use order::TurnOrder;
+pub use patience::Ending;
 pub use policy::Policy;
+pub use sentence::SentenceCutter;
+pub use timeline::{Stage, TurnTiming};
+
+use patience::Patience;
+
+use crate::units::{Moment, TurnNo, UtteranceId};
+
+/// Turn timings kept for the result.
+const MOST_TIMINGS: usize = 500;
+/// Answers of the engine that may fail in a row before the conversation is given up.
+const MOST_FAILURES: u32 = 3;
+/// Said where the engine failed.
+const APOLOGY: &str = "Sorry, I had a problem just now. Could you say that again, please?";
+
+/// What playout tells the turn loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlayoutFact {
+    /// The first frame of an answer left.
+    Began {
+        /// The answer.
+        utterance: UtteranceId,
+    },
+    /// A piece was heard to its end.
+    SegmentHeard {
+        /// The answer.
+        utterance: UtteranceId,
+        /// Which piece.
+        segment: u16,
+    },
+    /// An answer was cut.
+    Cut {
+        /// The answer.
+        utterance: UtteranceId,
+        /// The piece that was being heard.
+        segment: u16,
+        /// How much of it was heard, in milliseconds.
+        heard_ms: u32,
+    },
+}
+
+/// Counters of one call's turn-taking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnCounts {
+    /// The bot paused because the caller might be interrupting.
+    pub pauses: u32,
+    /// It went on from the same sample.
+    pub resumes: u32,
+    /// It was cut.
+    pub cuts: u32,
+    /// Answers withdrawn unheard because the caller went on.
+    pub withdrawn: u32,
+    /// Turns whose end the model was asked about.
+    pub judged: u32,
+    /// Where it said that more was coming.
+    pub judged_open: u32,
+    /// Answers of the engine that failed.
+    pub failures: u32,
+}
+
+/// The turn loop of one call.
+#[derive(Debug)]
+pub struct TurnLoop {
+    policy: Policy,
+    patience: Patience,
+    history: History,
+    timings: Vec<TurnTiming>,
+    counts: TurnCounts,
+    orders: VecDeque<TurnOrder>,
+    voice_on: bool,
+    caller: Option<CallerTurn>,
+    answer: Option<Answer>,
+    /// The answer that was cut and whose last position has not come yet.
+    cutting: Option<Answer>,
+    barge: BargeIn,
+    idle: Idle,
+    digits: Option<(String, Moment)>,
+    warning_wanted: bool,
+    ids: Ids,
+    closed: bool,
+}
+
+/// Numbers given out so far, and what the engine must know of them.
+#[derive(Debug, Default)]
+struct Ids {
+    turn: TurnNo,
+    utterance: UtteranceId,
+    /// The last answer of which the caller heard a word.
+    heard: Option<UtteranceId>,
+    interrupted: bool,
+    failures_in_row: u32,
+}
+
+impl TurnLoop {
+    /// A turn loop that is silent until [`TurnLoop::open`].
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            patience: Patience::new(&policy),
+            policy,
+            history: History::default(),
+            timings: Vec::new(),
+            counts: TurnCounts::default(),
+            orders: VecDeque::with_capacity(16),
+            voice_on: false,
+            caller: None,
+            answer: None,
+            cutting: None,
+            barge: BargeIn::default(),
+            idle: Idle::default(),
+            digits: None,
+            warning_wanted: false,
+            ids: Ids::default(),
+            closed: false,
+        }
+    }
+
+    /// The caller is on the line: the bot opens the conversation.
+    pub fn open(&mut self, now: Moment) {
+        self.ask(now, AskCause::Opening);
+    }
+
+    /// Nothing more is said or heard: the call is ending. Settles what the caller said last into the history.
+    pub fn close(&mut self, now: Moment) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        if let Some(turn) = self.caller.take() {
+            self.settle_caller(&turn, now);
+            self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        }
+        if let Some(answer) = self.answer.take() {
+            self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
+            if answer.audible_at.is_some() {
+                self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+                self.cutting = Some(answer);
+            }
+        }
+        self.idle.stop();
+    }
+
+    /// A fact from a provider.
+    pub fn on_heard(&mut self, now: Moment, fact: &Heard) {
+        if self.closed {
+            return;
+        }
+        match fact {
+            Heard::Partial { turn, text } => self.on_partial(now, *turn, text),
+            Heard::Transcribed { turn, take, text } => self.on_transcribed(now, *turn, *take, text),
+            Heard::Judged { turn, take, complete } => self.on_judged(now, *turn, *take, *complete),
+            Heard::Drafted { utterance, text, protected } => self.on_drafted(now, *utterance, text, *protected),
+            Heard::ToolCalled { utterance, tool } => self.on_tool(now, *utterance, tool),
+            Heard::DraftEnded { utterance } => self.on_draft_ended(now, *utterance),
+            Heard::DraftFailed { utterance, .. } => self.on_draft_failed(now, *utterance),
+            Heard::Spoken { utterance, segment, samples: _, last: _ } => self.on_spoken(now, *utterance, *segment),
+            Heard::SpeechFailed { utterance, segment, .. } => self.on_speech_failed(now, *utterance, *segment),
+            Heard::ListenFailed { .. } => self.on_listen_failed(now),
+        }
+    }
+
+    /// Is this answer still wanted (audio for it may be played)?
+    #[must_use]
+    pub fn wants(&self, utterance: UtteranceId) -> bool {
+        self.answer.as_ref().is_some_and(|a| a.id == utterance)
+    }
+
+    /// Adds the length of synthesised audio to its segment, in milliseconds.
+    pub fn note_made(&mut self, utterance: UtteranceId, segment: u16, ms: u32) {
+        if let Some(seg) =
+            self.answer.as_mut().filter(|a| a.id == utterance).and_then(|a| a.segments.get_mut(usize::from(segment)))
+        {
+            seg.made_ms += ms;
+        }
+    }
+
+    /// Time passes.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        if self.closed {
+            return;
+        }
+        self.on_barge_time(now);
+        self.on_listening_time(now);
+        self.on_answer_time(now);
+        self.on_digit_time(now);
+        self.on_idle_time(now);
+    }
+
+    /// When [`TurnLoop::handle_timeout`] is wanted next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        if self.closed {
+            return None;
+        }
+        [
+            self.barge.deadline(&self.policy).filter(|_| self.is_audible()),
+            self.listening_deadline(),
+            self.answer_deadline(),
+            self.digits.as_ref().map(|(_, at)| *at),
+            self.idle.deadline(&self.policy),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next order.
+    pub fn poll(&mut self) -> Option<TurnOrder> {
+        self.orders.pop_front()
+    }
+
+    /// Say soon that the time is nearly over.
+    pub fn warn(&mut self, now: Moment) {
+        self.warning_wanted = true;
+        self.rest(now);
+    }
+
+    /// What was said and heard so far.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Where the time of each answered turn went.
+    #[must_use]
+    pub fn timings(&self) -> &[TurnTiming] {
+        &self.timings
+    }
+
+    /// Counters so far.
+    #[must_use]
+    pub const fn counts(&self) -> TurnCounts {
+        self.counts
+    }
+
+    /// Is the bot audible, or paused in the middle of an answer?
+    #[must_use]
+    pub fn is_audible(&self) -> bool {
+        self.answer.as_ref().is_some_and(|a| a.audible_at.is_some())
+    }
+
+    /// Is everything that was heard written into the history?
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.cutting.is_none()
+    }
+
+    fn ask(&mut self, now: Moment, cause: AskCause) {
+        self.idle.stop();
+        self.ids.utterance = self.ids.utterance.next();
+        let utterance = self.ids.utterance;
+        self.orders.push_back(TurnOrder::Ask(Ask {
+            utterance,
+            after: self.ids.heard,
+            cause: cause.clone(),
+            history: self.history.items(),
+            interrupted: std::mem::take(&mut self.ids.interrupted),
+        }));
+        self.answer = Some(Answer::new(utterance, cause, now));
+    }
+
+    /// Nobody has the floor: start the idle clock, or say what was waiting to be said.
+    fn rest(&mut self, now: Moment) {
+        if self.closed || self.answer.is_some() || self.caller.is_some() || self.voice_on {
+            return;
+        }
+        if self.warning_wanted {
+            self.warning_wanted = false;
+            self.ask(now, AskCause::TimeWarning);
+        } else {
+            self.idle.start(now);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How a call can end: a closed list with stable codes, and who ended it in the words of the result. The first reason wins.
+
+/// Who ended a call, as results say it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DisconnectedBy {
+    /// The bot said goodbye and hung up.
+    Bot,
+    /// The customer hung up.
+    Customer,
+    /// A machine answered.
+    Voicemail,
+    /// It rang and nobody answered.
+    Rnr,
+    /// A limit of time was reached.
+    Timeout,
+    /// Something failed.
+    Error,
+}
+
+impl DisconnectedBy {
+    /// The word in the result.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Bot => "bot",
+            Self::Customer => "customer",
+            Self::Voicemail => "voicemail",
+            Self::Rnr => "RNR",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Why a call ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum EndReason {
+    /// The bot said goodbye.
+    Completed,
+    /// The caller asked not to be called again.
+    OptedOut,
+    /// The caller was handed over.
+    Transferred,
+    /// Nobody spoke, through two reminders.
+    Idle,
+    /// The longest call is over.
+    MaxDuration,
+    /// The customer (or the dialler) hung up.
+    CustomerHungUp,
+    /// The connection was closed without a word.
+    LegClosed,
+    /// Neither a frame nor a sign of life.
+    LegSilent,
+    /// The peer stopped reading.
+    LegStuck,
+    /// The peer broke the protocol.
+    ProtocolError,
+    /// No audio format and no audio came after the opening.
+    HandshakeTimeout,
+    /// An outgoing call was not answered in time.
+    NoAnswer,
+    /// An operator ended it.
+    OperatorHungUp,
+    /// The worker was drained and the call's time was over.
+    Drained,
+    /// A provider failed and no fallback was left.
+    ProviderFailed,
+    /// A fault of the worker itself.
+    Internal,
+    /// The worker died in mid-call; said by the next start.
+    WorkerCrashed,
+}
+
+impl EndReason {
+    /// Every reason, in the order of the list.
+    pub const ALL: [Self; 17] = [
+        Self::Completed,
+        Self::OptedOut,
+        Self::Transferred,
+        Self::Idle,
+        Self::MaxDuration,
+        Self::CustomerHungUp,
+        Self::LegClosed,
+        Self::LegSilent,
+        Self::LegStuck,
+        Self::ProtocolError,
+        Self::HandshakeTimeout,
+        Self::NoAnswer,
+        Self::OperatorHungUp,
+        Self::Drained,
+        Self::ProviderFailed,
+        Self::Internal,
+        Self::WorkerCrashed,
+    ];
+
+    /// The stable code in results, journals and metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::OptedOut => "opted_out",
+            Self::Transferred => "transferred",
+            Self::Idle => "idle",
+            Self::MaxDuration => "max_duration",
+            Self::CustomerHungUp => "customer_hung_up",
+            Self::LegClosed => "leg_closed",
+            Self::LegSilent => "leg_silent",
+            Self::LegStuck => "leg_stuck",
+            Self::ProtocolError => "protocol_error",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::NoAnswer => "no_answer",
+            Self::OperatorHungUp => "operator_hung_up",
+            Self::Drained => "drained",
+            Self::ProviderFailed => "provider_failed",
+            Self::Internal => "internal",
+            Self::WorkerCrashed => "worker_crashed",
+        }
+    }
+
+    /// Who ended the call.
+    #[must_use]
+    pub const fn disconnected_by(self) -> DisconnectedBy {
+        match self {
+            Self::Completed | Self::OptedOut | Self::Transferred | Self::OperatorHungUp => DisconnectedBy::Bot,
+            Self::Idle | Self::MaxDuration | Self::Drained => DisconnectedBy::Timeout,
+            Self::CustomerHungUp | Self::LegClosed => DisconnectedBy::Customer,
+            Self::NoAnswer => DisconnectedBy::Rnr,
+            Self::LegSilent
+            | Self::LegStuck
+            | Self::ProtocolError
+            | Self::HandshakeTimeout
+            | Self::ProviderFailed
+            | Self::Internal
+            | Self::WorkerCrashed => DisconnectedBy::Error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_pinned() {
+        let list: Vec<String> =
+            EndReason::ALL.iter().map(|r| format!("{} {}", r.code(), r.disconnected_by().code())).collect();
+        assert_eq!(
+            list,
+            [
+                "completed bot",
+                "opted_out bot",
+                "transferred bot",
+                "idle timeout",
+                "max_duration timeout",
+                "customer_hung_up customer",
+                "leg_closed customer",
+                "leg_silent error",
+                "leg_stuck error",
+                "protocol_error error",
+                "handshake_timeout error",
+                "no_answer RNR",
+                "operator_hung_up bot",
+                "drained timeout",
+                "provider_failed error",
+                "internal error",
+                "worker_crashed error",
+            ]
+        );
+    }
+}

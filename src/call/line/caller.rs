@@ -1,0 +1,145 @@
+//! The jitter queue in front of the caller's audio: waits for a little before it begins, grows with the sender's bursts, throws
+//! away the oldest when the sender runs ahead, so that lateness never becomes latency. Never invents audio: what is missing
+//! is silence.
+
+use super::LineStats;
+use super::rings::skip_samples;
+use crate::units::SampleRate;
+
+/// Frames held before the first is played out.
+const START_FRAMES: usize = 2;
+/// The target never grows beyond this, in frames.
+const MOST_FRAMES: usize = 12;
+/// Audio beyond the target that is tolerated before the oldest is dropped, in frames.
+const SLACK_FRAMES: usize = 6;
+/// Ticks without a gap after which the target shrinks by one frame: 20 s.
+const CALM_TICKS: u32 = 1_000;
+
+/// The jitter queue's state; the audio itself stays in the ring.
+#[derive(Debug)]
+pub(super) struct CallerQueue {
+    frame: usize,
+    rate: SampleRate,
+    target: usize,
+    /// Waiting until the target is reached.
+    filling: bool,
+    /// Audio has come at all.
+    begun: bool,
+    calm: u32,
+    /// Largest recent arrival between two ticks, in samples.
+    burst: usize,
+    left_over: usize,
+}
+
+impl CallerQueue {
+    pub(super) fn new(rate: SampleRate) -> Self {
+        Self {
+            frame: rate.frame_samples(),
+            rate,
+            target: START_FRAMES,
+            filling: true,
+            begun: false,
+            calm: 0,
+            burst: 0,
+            left_over: 0,
+        }
+    }
+
+    /// Audio that waits, in milliseconds.
+    pub(super) fn depth_ms(&self, ring: &rtrb::Consumer<i16>) -> u32 {
+        u32::try_from(self.rate.ms_of(ring.slots() as u64)).unwrap_or(u32::MAX)
+    }
+
+    /// The next frame: audio, or silence where there is none. `out` is one frame of zeros.
+    pub(super) fn pop(&mut self, ring: &mut rtrb::Consumer<i16>, out: &mut [i16], stats: &mut LineStats) {
+        let available = ring.slots();
+        let arrived = available.saturating_sub(self.left_over);
+        self.burst = arrived.max(self.burst - self.burst / 128);
+        let most = (self.target + SLACK_FRAMES) * self.frame + 2 * self.burst;
+        let mut depth = available;
+        if available > most {
+            let excess = available - self.target * self.frame;
+            stats.dropped_samples += skip_samples(ring, excess) as u64;
+            depth = ring.slots();
+        }
+        let wanted = if self.filling { self.target * self.frame } else { self.frame };
+        if depth < wanted {
+            self.note_gap(stats);
+        } else if ring.pop_entire_slice(out).is_ok() {
+            self.filling = false;
+            self.begun = true;
+            stats.frames_in += 1;
+            self.calm += 1;
+            if self.calm >= CALM_TICKS && self.target > START_FRAMES {
+                self.target -= 1;
+                self.calm = 0;
+            }
+        }
+        self.left_over = ring.slots();
+    }
+
+    fn note_gap(&mut self, stats: &mut LineStats) {
+        if !self.begun {
+            return;
+        }
+        stats.gaps += 1;
+        if !self.filling {
+            self.filling = true;
+            self.calm = 0;
+            self.target = (self.target + 1).min(MOST_FRAMES);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arrivals: impl Iterator<Item = usize>) -> (Vec<i16>, LineStats) {
+        let (mut tx, mut rx) = rtrb::RingBuffer::<i16>::new(16_000);
+        let mut queue = CallerQueue::new(SampleRate::NARROW);
+        let mut stats = LineStats::default();
+        let mut next = 1i16;
+        let mut heard = Vec::new();
+        for frames in arrivals {
+            for _ in 0..frames * 160 {
+                tx.push(next).unwrap();
+                next = if next == i16::MAX { 1 } else { next + 1 };
+            }
+            let mut out = [0i16; 160];
+            queue.pop(&mut rx, &mut out, &mut stats);
+            heard.extend_from_slice(&out);
+        }
+        (heard, stats)
+    }
+
+    #[test]
+    fn steady_audio_comes_through_whole_after_two_frames() {
+        let (heard, stats) = run(std::iter::repeat_n(1, 100));
+        assert_eq!(stats.gaps, 0);
+        assert_eq!(stats.dropped_samples, 0);
+        let first = heard.iter().position(|&s| s != 0).unwrap();
+        assert_eq!(first, 160);
+        assert!(heard[first..].windows(2).all(|w| w[1] == w[0] + 1));
+    }
+
+    #[test]
+    fn bursts_of_a_second_are_played_without_loss() {
+        let (_, stats) = run((0..500).map(|t| if t % 50 == 0 { 50 } else { 0 }));
+        assert_eq!(stats.dropped_samples, 0);
+        assert!(stats.gaps <= 20, "{stats:?}");
+    }
+
+    #[test]
+    fn a_sender_that_runs_ahead_loses_the_oldest_and_never_adds_latency() {
+        let (_, stats) = run((0..400).map(|_| 2));
+        assert!(stats.dropped_samples > 100 * 160);
+        assert!(stats.frames_in >= 398);
+    }
+
+    #[test]
+    fn jitter_raises_the_target_until_the_gaps_cease() {
+        let (_, stats) = run((0..3000).map(|t: usize| if t.is_multiple_of(5) { 5 } else { 0 }));
+        assert!(stats.gaps < 12, "{stats:?}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Facts and orders of a media line: plain data of fixed size, so that they cross threads without allocation.
+
+use crate::units::{Moment, UtteranceId};
+
+/// A fact from a media line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LineFact {
+    /// The first tick: time zero of the recording.
+    Opened {
+        /// When.
+        at: Moment,
+    },
+    /// The caller's voice is on.
+    VoiceBegan {
+        /// When it began.
+        since: Moment,
+        /// The same as a sample of the listening clock (16 kHz).
+        pos: u64,
+    },
+    /// The caller's voice is off.
+    VoiceCeased {
+        /// When it ceased.
+        since: Moment,
+        /// How long the caller's audio had waited in the jitter queue, in milliseconds.
+        queue_ms: u32,
+    },
+    /// The first frame of an answer left.
+    SpeechBegan {
+        /// The answer.
+        utterance: UtteranceId,
+        /// When.
+        at: Moment,
+    },
+    /// A piece was heard to its end.
+    SegmentHeard {
+        /// The answer.
+        utterance: UtteranceId,
+        /// Which piece.
+        segment: u16,
+    },
+    /// An answer was cut, by an order.
+    SpeechCut {
+        /// The answer.
+        utterance: UtteranceId,
+        /// The piece that was being heard.
+        segment: u16,
+        /// How much of it was heard, in milliseconds.
+        heard_ms: u32,
+    },
+    /// The line's facts did not find room: it is out of step with its call.
+    Overrun,
+}
+
+/// An order to a media line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineOrder {
+    /// Stop sending, keep the place.
+    Pause,
+    /// Go on from the next sample.
+    Resume,
+    /// Drop this answer and everything older, here and at the far end.
+    Cut {
+        /// The answer.
+        utterance: UtteranceId,
+    },
+    /// No more media: finish the recording.
+    Close,
+}

@@ -1,0 +1,250 @@
+//! One answer of the bot: what was drafted, what was made audible, and what of it the caller heard. Never decides to speak or
+//! to stop.
+
+use super::fact::{AskCause, ToolCall};
+use super::sentence::SentenceCutter;
+use crate::units::{Moment, UtteranceId};
+
+/// Tools that one answer may call; more are refused.
+const MOST_TOOLS: usize = 8;
+/// Segments of one answer; more text is not spoken.
+const MOST_SEGMENTS: usize = 200;
+
+/// One spoken piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Its text.
+    pub text: String,
+    /// It cannot be interrupted.
+    pub protected: bool,
+    /// Audio made for it so far, in milliseconds.
+    pub made_ms: u32,
+    /// Nothing more of it is to come: heard to its end, or failed.
+    pub done: bool,
+    /// Synthesis failed: its text was never heard.
+    pub failed: bool,
+}
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its id.
+    pub id: UtteranceId,
+    /// Why it was asked.
+    pub cause: AskCause,
+    /// When it was asked.
+    pub asked_at: Moment,
+    /// Spoken pieces in order.
+    pub segments: Vec<Segment>,
+    /// Tools to run once it was heard.
+    pub tools: Vec<ToolCall>,
+    /// The draft is complete.
+    pub draft_ended: bool,
+    /// When its first frame left.
+    pub audible_at: Option<Moment>,
+    /// The last sign of life from engine, synthesis or playout.
+    pub progress_at: Moment,
+    cutter: SentenceCutter,
+    drafting_protected: bool,
+}
+
+impl Answer {
+    /// An answer that has just been asked.
+    #[must_use]
+    pub fn new(id: UtteranceId, cause: AskCause, now: Moment) -> Self {
+        Self {
+            id,
+            cause,
+            asked_at: now,
+            segments: Vec::new(),
+            tools: Vec::new(),
+            draft_ended: false,
+            audible_at: None,
+            progress_at: now,
+            cutter: SentenceCutter::default(),
+            drafting_protected: false,
+        }
+    }
+
+    /// Adds drafted text; returns the index of the first new segment.
+    pub fn draft(&mut self, text: &str, protected: bool) -> usize {
+        let first = self.segments.len();
+        let mut ready = Vec::new();
+        if protected != self.drafting_protected {
+            self.cutter.finish(&mut ready);
+            self.add(ready.drain(..), self.drafting_protected);
+            self.drafting_protected = protected;
+        }
+        self.cutter.push(text, &mut ready);
+        self.add(ready.drain(..), protected);
+        first
+    }
+
+    /// The draft is complete; returns the index of the first new segment.
+    pub fn end_draft(&mut self) -> usize {
+        let first = self.segments.len();
+        let mut ready = Vec::new();
+        self.cutter.finish(&mut ready);
+        self.add(ready.drain(..), self.drafting_protected);
+        self.draft_ended = true;
+        first
+    }
+
+    /// The draft broke off: what was not yet cut into a segment is dropped.
+    pub fn break_draft(&mut self) {
+        self.cutter.clear();
+        self.draft_ended = true;
+    }
+
+    fn add(&mut self, pieces: impl Iterator<Item = String>, protected: bool) {
+        for text in pieces {
+            if self.segments.len() < MOST_SEGMENTS {
+                self.segments.push(Segment { text, protected, made_ms: 0, done: false, failed: false });
+            }
+        }
+    }
+
+    /// Remembers a tool call; `false` where there are too many.
+    pub fn add_tool(&mut self, tool: ToolCall) -> bool {
+        let room = self.tools.len() < MOST_TOOLS;
+        if room {
+            self.tools.push(tool);
+        }
+        room
+    }
+
+    /// A segment was heard to its end.
+    pub fn heard(&mut self, segment: u16) {
+        for seg in self.segments.iter_mut().take(usize::from(segment) + 1) {
+            seg.done = true;
+        }
+    }
+
+    /// A segment will never be heard.
+    pub fn fail(&mut self, segment: u16) {
+        if let Some(seg) = self.segments.get_mut(usize::from(segment)) {
+            seg.done = true;
+            seg.failed = true;
+        }
+    }
+
+    /// Was everything drafted and heard?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.draft_ended && self.segments.iter().all(|s| s.done)
+    }
+
+    /// Did every segment fail (and there was at least one)?
+    #[must_use]
+    pub fn is_mute(&self) -> bool {
+        !self.segments.is_empty() && self.segments.iter().all(|s| s.failed)
+    }
+
+    /// Must what is being heard now be heard to its end?
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.segments.iter().find(|s| !s.done).is_some_and(|s| s.protected)
+    }
+
+    /// The text that was heard to its end.
+    #[must_use]
+    pub fn heard_text(&self) -> String {
+        let parts: Vec<&str> = self.segments.iter().filter(|s| s.done && !s.failed).map(|s| s.text.as_str()).collect();
+        parts.join(" ")
+    }
+
+    /// The text heard when playout stopped `heard_ms` into `segment`: whole segments before it, whole words of it.
+    #[must_use]
+    pub fn text_until(&self, segment: u16, heard_ms: u32) -> String {
+        let mut parts: Vec<&str> = Vec::new();
+        for (i, seg) in self.segments.iter().enumerate() {
+            if i < usize::from(segment) {
+                if !seg.failed {
+                    parts.push(&seg.text);
+                }
+            } else if i == usize::from(segment) {
+                parts.push(words_within(&seg.text, heard_ms, seg.made_ms));
+            }
+        }
+        parts.retain(|p| !p.is_empty());
+        parts.join(" ")
+    }
+}
+
+/// The words of `text` that fit into the first `heard_ms` of its `total_ms`, by their share of the letters: a word counts once
+/// it was heard to its end.
+fn words_within(text: &str, heard_ms: u32, total_ms: u32) -> &str {
+    if total_ms == 0 || heard_ms == 0 {
+        return "";
+    }
+    if heard_ms >= total_ms {
+        return text;
+    }
+    let weight = |c: char| match c {
+        c if c.is_alphanumeric() => 10,
+        ',' | ';' | ':' => 20,
+        '.' | '!' | '?' => 30,
+        _ => 3,
+    };
+    let total: u64 = text.chars().map(weight).sum();
+    let budget = total * u64::from(heard_ms) / u64::from(total_ms);
+    let mut spent = 0;
+    let mut end = 0;
+    let mut in_word = false;
+    for (at, c) in text.char_indices() {
+        if c.is_whitespace() && in_word {
+            end = at;
+            in_word = false;
+        }
+        spent += weight(c);
+        if spent > budget {
+            return &text[..end];
+        }
+        in_word |= !c.is_whitespace();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(texts: &[&str]) -> Answer {
+        let mut answer = Answer::new(UtteranceId(1), AskCause::Opening, Moment::ZERO);
+        for text in texts {
+            answer.draft(&format!("{text} "), false);
+        }
+        answer.end_draft();
+        for seg in &mut answer.segments {
+            seg.made_ms = 1000;
+        }
+        answer
+    }
+
+    #[test]
+    fn heard_text_ends_at_a_word_the_caller_heard() {
+        let answer = answer(&["Your loan is due.", "Will you pay today?"]);
+        assert_eq!(answer.segments.len(), 2);
+        assert_eq!(answer.text_until(0, 0), "");
+        assert_eq!(answer.text_until(0, 500), "Your loan");
+        assert_eq!(answer.text_until(1, 0), "Your loan is due.");
+        assert_eq!(answer.text_until(1, 999), "Your loan is due. Will you pay");
+        assert_eq!(answer.text_until(1, 1000), "Your loan is due. Will you pay today?");
+    }
+
+    #[test]
+    fn a_protected_piece_stays_apart_from_what_follows() {
+        let mut answer = Answer::new(UtteranceId(1), AskCause::Opening, Moment::ZERO);
+        answer.draft("This call is recorded.", true);
+        answer.draft("Hello", false);
+        answer.end_draft();
+        assert_eq!(answer.segments.iter().map(|s| s.protected).collect::<Vec<_>>(), [true, false]);
+        assert!(answer.is_protected());
+        answer.heard(0);
+        assert!(!answer.is_protected());
+        assert!(!answer.is_over());
+        answer.fail(1);
+        assert!(answer.is_over());
+        assert_eq!(answer.heard_text(), "This call is recorded.");
+    }
+}

@@ -1,0 +1,112 @@
+//! One turn of the caller: from the first sound to the moment an answer to it is heard. Only data and small questions about
+//! it; the turn loop decides.
+
+use super::patience::{Ending, ending};
+use crate::units::{Moment, TurnNo, UtteranceId};
+
+/// A turn of the caller that is not settled yet.
+#[derive(Clone, Debug)]
+pub struct CallerTurn {
+    /// Its number.
+    pub turn: TurnNo,
+    /// Its first sound.
+    pub began: Moment,
+    /// Since when the caller is silent; `None` while the voice is on.
+    pub silent_at: Option<Moment>,
+    /// Speech so far, in milliseconds.
+    pub spoken_ms: u64,
+    /// When the present stretch of speech began.
+    pub voice_since: Moment,
+    /// It began while the bot was audible and has not become the caller's turn yet.
+    pub over_bot: bool,
+    /// The last take that was asked.
+    pub take: u32,
+    /// When it was asked, if for the present silence.
+    pub asked_at: Option<Moment>,
+    /// Its words.
+    pub text: Option<String>,
+    /// When they came.
+    pub transcribed_at: Option<Moment>,
+    /// Its judgement.
+    pub judged: Option<f32>,
+    /// When that came.
+    pub judged_at: Option<Moment>,
+    /// The latest partial.
+    pub partial: String,
+    /// When the turn will be over unless the caller goes on.
+    pub ends_at: Option<Moment>,
+    /// The answer that was asked for it, not audible yet.
+    pub answered_by: Option<UtteranceId>,
+    /// Answers withdrawn because the caller went on.
+    pub withdrawn: u32,
+    /// It must end even though the caller still speaks (monologue guard).
+    pub forced: bool,
+}
+
+impl CallerTurn {
+    /// A turn that begins with a sound at `began`.
+    #[must_use]
+    pub const fn new(turn: TurnNo, began: Moment, over_bot: bool) -> Self {
+        Self {
+            turn,
+            began,
+            silent_at: None,
+            spoken_ms: 0,
+            voice_since: began,
+            over_bot,
+            take: 0,
+            asked_at: None,
+            text: None,
+            transcribed_at: None,
+            judged: None,
+            judged_at: None,
+            partial: String::new(),
+            ends_at: None,
+            answered_by: None,
+            withdrawn: 0,
+            forced: false,
+        }
+    }
+
+    /// The voice is on again: what was asked about the silence before is stale.
+    pub fn go_on(&mut self, since: Moment) {
+        self.silent_at = None;
+        self.voice_since = since;
+        self.forget_take();
+    }
+
+    /// The voice ceased.
+    pub fn fall_silent(&mut self, since: Moment) {
+        self.spoken_ms += since.ms_since(self.voice_since);
+        self.silent_at = Some(since);
+        self.forget_take();
+    }
+
+    fn forget_take(&mut self) {
+        self.asked_at = None;
+        self.text = None;
+        self.transcribed_at = None;
+        self.judged = None;
+        self.judged_at = None;
+        self.ends_at = None;
+    }
+
+    /// Asks anew; returns the number of the take.
+    pub fn next_take(&mut self, now: Moment) -> u32 {
+        self.take += 1;
+        self.asked_at = Some(now);
+        self.take
+    }
+
+    /// The best words known: the take's, else the partial.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        self.text.as_deref().unwrap_or(&self.partial)
+    }
+
+    /// What the end of it looks like.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        ending(self.words(), self.judged)
+    }
+}

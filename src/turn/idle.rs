@@ -1,0 +1,61 @@
+//! Nobody speaks: two reminders, then goodbye. Never runs while the bot speaks, thinks, or the caller has the turn.
+
+use super::policy::Policy;
+use crate::units::Moment;
+
+/// The idle clock of one call.
+#[derive(Clone, Debug, Default)]
+pub struct Idle {
+    since: Option<Moment>,
+    reminders: u8,
+}
+
+/// What the idle clock wants said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Nudge {
+    /// The reminder with this number, from 1.
+    Remind(u8),
+    /// Goodbye.
+    GiveUp,
+}
+
+/// Reminders before the goodbye.
+const REMINDERS: u8 = 2;
+
+impl Idle {
+    /// Silence begins.
+    pub fn start(&mut self, now: Moment) {
+        self.since.get_or_insert(now);
+    }
+
+    /// Somebody has the floor.
+    pub fn stop(&mut self) {
+        self.since = None;
+    }
+
+    /// The caller said something: the count starts anew.
+    pub fn reset(&mut self) {
+        self.since = None;
+        self.reminders = 0;
+    }
+
+    /// When it wants something said.
+    #[must_use]
+    pub fn deadline(&self, policy: &Policy) -> Option<Moment> {
+        self.since.map(|s| s.plus_ms(u64::from(policy.idle_ms)))
+    }
+
+    /// Time passes.
+    pub fn on_time(&mut self, now: Moment, policy: &Policy) -> Option<Nudge> {
+        if self.deadline(policy).is_none_or(|at| now < at) {
+            return None;
+        }
+        self.since = None;
+        if self.reminders < REMINDERS {
+            self.reminders += 1;
+            Some(Nudge::Remind(self.reminders))
+        } else {
+            Some(Nudge::GiveUp)
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The caller's half of the turn loop: voice, words, the end of a turn, interruption, keys, idle time. Never speaks.
+
+use super::barge_in::{BargeIn, Verdict};
+use super::caller::CallerTurn;
+use super::fact::{AskCause, Speaker};
+use super::history::TranscriptLine;
+use super::idle::Nudge;
+use super::order::TurnOrder;
+use super::patience::Ending;
+use super::timeline::TurnTiming;
+use super::words;
+use super::{MOST_TIMINGS, TurnLoop};
+use crate::units::{Moment, TurnNo};
+
+/// The words are waited for at most this long after the take; then the partial must do.
+const TRANSCRIPT_LIMIT_MS: u64 = 3_000;
+/// The end-of-turn model is waited for at most this long; then the words decide alone.
+const JUDGE_LIMIT_MS: u64 = 350;
+/// Sound of this length in which no word was found is answered with "I did not understand".
+const UNCLEAR_MS: u64 = 1_000;
+/// Words said over the bot so shortly before its end are an answer to it.
+const EARLY_ANSWER_MS: u64 = 1_500;
+/// Keys belong together while they follow each other within this time.
+const DIGIT_GAP_MS: u64 = 2_000;
+/// Keys of one entry.
+const MOST_DIGITS: usize = 64;
+
+impl TurnLoop {
+    /// The caller's voice began at `since`, at sample `pos` of the listening clock.
+    pub fn on_voice_began(&mut self, since: Moment, pos: u64) {
+        self.voice_on = true;
+        if self.closed {
+            return;
+        }
+        self.idle.stop();
+        let audible = self.is_audible();
+        if let Some(turn) = &mut self.caller {
+            let pause_ms = turn.silent_at.map(|s| since.ms_since(s));
+            let ending = turn.ending();
+            if let (Some(pause_ms), false) = (pause_ms, turn.over_bot) {
+                self.patience.went_on(ending, u32::try_from(pause_ms).unwrap_or(u32::MAX));
+            }
+            turn.go_on(since);
+            if let Some(utterance) = turn.answered_by.take() {
+                // The answer is not audible yet: the caller simply goes on, and it never happened.
+                turn.withdrawn += 1;
+                self.counts.withdrawn += 1;
+                self.answer = None;
+                self.orders.push_back(TurnOrder::CancelAnswer { utterance });
+                self.orders.push_back(TurnOrder::Cut { utterance });
+            }
+        } else {
+            self.begin_turn(since, Some(pos), audible);
+        }
+        self.suspect(since);
+    }
+
+    /// The caller's voice ceased at `since`.
+    pub fn on_voice_ceased(&mut self, now: Moment, since: Moment) {
+        self.voice_on = false;
+        if self.closed {
+            return;
+        }
+        self.barge.voice_ceased();
+        if let Some(turn) = &mut self.caller {
+            turn.fall_silent(since);
+            if self.barge.is_paused() {
+                self.take(now, false);
+            }
+        }
+    }
+
+    fn begin_turn(&mut self, since: Moment, pos: Option<u64>, over_bot: bool) {
+        self.ids.turn = self.ids.turn.next();
+        let turn = self.ids.turn;
+        self.caller = Some(CallerTurn::new(turn, since, over_bot));
+        self.orders.push_back(TurnOrder::BeginTurn { turn, pos });
+    }
+
+    /// The caller may be interrupting.
+    pub(super) fn suspect(&mut self, since: Moment) {
+        let may = self.policy.interruptible
+            && self.answer.as_ref().is_some_and(|a| a.audible_at.is_some() && !a.is_protected());
+        if may {
+            self.barge.voice_began(since);
+        }
+    }
+
+    fn take(&mut self, now: Moment, judge: bool) {
+        if let Some(turn) = &mut self.caller {
+            let take = turn.next_take(now);
+            self.orders.push_back(TurnOrder::Take { turn: turn.turn, take });
+            if judge {
+                self.counts.judged += 1;
+                self.orders.push_back(TurnOrder::Judge { turn: turn.turn, take });
+            }
+        }
+    }
+
+    pub(super) fn on_partial(&mut self, now: Moment, turn: TurnNo, text: &str) {
+        let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn) else { return };
+        text.clone_into(&mut mine.partial);
+        if mine.over_bot {
+            let verdict = self.barge.on_words(text, false, &self.policy);
+            self.apply(now, verdict);
+        }
+    }
+
+    pub(super) fn on_transcribed(&mut self, now: Moment, turn: TurnNo, take: u32, text: &str) {
+        let voice_on = self.voice_on;
+        let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn && t.take == take) else { return };
+        if mine.asked_at.is_none() {
+            return;
+        }
+        text.clone_into(&mut mine.partial);
+        if mine.over_bot && self.is_audible() {
+            if !voice_on && let Some(mine) = &mut self.caller {
+                mine.text = Some(text.to_owned());
+            }
+            let verdict = self.barge.on_words(text, !voice_on, &self.policy);
+            self.apply(now, verdict);
+            return;
+        }
+        if let Some(mine) = &mut self.caller {
+            mine.text = Some(text.to_owned());
+            mine.transcribed_at = Some(now);
+        }
+        self.try_end(now);
+    }
+
+    pub(super) fn on_judged(&mut self, now: Moment, turn: TurnNo, take: u32, complete: f32) {
+        let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn && t.take == take) else { return };
+        if mine.asked_at.is_none() || mine.judged.is_some() {
+            return;
+        }
+        mine.judged = Some(complete);
+        mine.judged_at = Some(now);
+        if complete < 0.5 {
+            self.counts.judged_open += 1;
+        }
+        self.try_end(now);
+    }
+
+    pub(super) fn on_listen_failed(&mut self, now: Moment) {
+        // The words so far must do; a call whose recogniser is gone ends by its own limits, not by one error.
+        if let Some(turn) = &mut self.caller
+            && turn.text.is_none()
+            && turn.asked_at.is_some()
+        {
+            turn.text = Some(std::mem::take(&mut turn.partial));
+            turn.transcribed_at = Some(now);
+            self.try_end(now);
+        }
+    }
+
+    /// Ends the turn if it is over by now, else notes when it will be.
+    pub(super) fn try_end(&mut self, now: Moment) {
+        if self.cutting.is_some() {
+            return;
+        }
+        let Some(turn) = &mut self.caller else { return };
+        if turn.answered_by.is_some() || turn.over_bot || turn.text.is_none() {
+            return;
+        }
+        if turn.forced {
+            self.end_turn(now);
+            return;
+        }
+        let (Some(silent_at), Some(asked_at)) = (turn.silent_at, turn.asked_at) else { return };
+        if self.voice_on {
+            return;
+        }
+        let judge_due = asked_at.plus_ms(JUDGE_LIMIT_MS);
+        if turn.judged.is_none() && now < judge_due && !turn.words().trim().is_empty() {
+            turn.ends_at = Some(judge_due);
+            return;
+        }
+        let ends_at = silent_at.plus_ms(u64::from(self.patience.wait_ms(turn.ending())));
+        if now >= ends_at {
+            self.end_turn(now);
+        } else {
+            turn.ends_at = Some(ends_at);
+        }
+    }
+
+    fn end_turn(&mut self, now: Moment) {
+        let Some(mut turn) = self.caller.take() else { return };
+        let text = turn.words().trim().to_owned();
+        let ending = turn.ending();
+        if words::words(&text).next().is_none() {
+            self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+            if turn.spoken_ms >= UNCLEAR_MS {
+                self.ask(now, AskCause::Unclear);
+            } else {
+                self.rest(now);
+            }
+            return;
+        }
+        self.idle.reset();
+        self.ask(now, AskCause::Caller(text));
+        turn.answered_by = Some(self.ids.utterance);
+        if self.timings.len() < MOST_TIMINGS {
+            let silent_at = turn.silent_at.unwrap_or(now);
+            self.timings.push(TurnTiming {
+                turn: turn.turn,
+                silent_at,
+                asked_at: turn.asked_at.unwrap_or(now),
+                transcribed_at: turn.transcribed_at,
+                judged_at: turn.judged_at,
+                judged: turn.judged,
+                ending,
+                ended_at: now,
+                drafted_at: None,
+                said_at: None,
+                spoken_at: None,
+                audible_at: None,
+                withdrawn: turn.withdrawn,
+            });
+        }
+        turn.ends_at = None;
+        self.caller = Some(turn);
+    }
+
+    /// The answer to this turn is audible: the turn is history.
+    pub(super) fn settle_caller(&mut self, turn: &CallerTurn, now: Moment) {
+        self.history.push(TranscriptLine {
+            speaker: Speaker::Customer,
+            text: turn.words().trim().to_owned(),
+            began: turn.began,
+            ended: turn.silent_at.unwrap_or(now),
+            whole: true,
+            turn: turn.turn,
+        });
+    }
+
+    /// The bot's answer became audible.
+    pub(super) fn settle_answered(&mut self, now: Moment) {
+        self.barge = BargeIn::default();
+        let Some(turn) = self.caller.take() else { return };
+        if turn.answered_by.is_none() {
+            // The caller began while an opening or a reminder was being prepared: that is speech over the bot.
+            self.caller = Some(CallerTurn { over_bot: true, ..turn });
+            if self.voice_on {
+                self.suspect(now);
+            }
+            return;
+        }
+        self.settle_caller(&turn, now);
+        self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        self.patience.ended_well(turn.ending());
+        if self.voice_on {
+            // Still speaking after the monologue guard: whatever comes now is a new turn over the bot.
+            self.begin_turn(now, None, true);
+            self.suspect(now);
+        }
+    }
+
+    /// The bot finished while something had been said over it.
+    pub(super) fn settle_overlap(&mut self, now: Moment) {
+        self.barge = BargeIn::default();
+        let voice_on = self.voice_on;
+        let Some(turn) = &mut self.caller else { return };
+        let recent = turn.silent_at.is_none_or(|at| now.ms_since(at) <= EARLY_ANSWER_MS);
+        if voice_on || recent {
+            turn.over_bot = false;
+            if !voice_on {
+                if turn.asked_at.is_none() {
+                    self.take(now, true);
+                } else {
+                    self.try_end(now);
+                }
+            }
+            return;
+        }
+        if let Some(turn) = self.caller.take() {
+            self.settle_caller(&turn, now);
+            self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        }
+    }
+
+    fn apply(&mut self, now: Moment, verdict: Verdict) {
+        match verdict {
+            Verdict::Wait => {}
+            Verdict::Pause => {
+                self.counts.pauses += 1;
+                self.orders.push_back(TurnOrder::Pause);
+                self.take(now, false);
+            }
+            Verdict::Resume => {
+                self.counts.resumes += 1;
+                self.orders.push_back(TurnOrder::Resume);
+            }
+            Verdict::Cut => self.cut(now),
+        }
+    }
+
+    fn cut(&mut self, now: Moment) {
+        let Some(answer) = self.answer.take() else { return };
+        self.counts.cuts += 1;
+        self.ids.interrupted = true;
+        self.barge = BargeIn::default();
+        self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
+        self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+        self.cutting = Some(answer);
+        if let Some(turn) = &mut self.caller {
+            turn.over_bot = false;
+            if !self.voice_on && turn.text.is_none() {
+                self.take(now, true);
+            }
+        }
+    }
+
+    pub(super) fn on_barge_time(&mut self, now: Moment) {
+        if self.is_audible() {
+            let verdict = self.barge.on_time(now, &self.policy);
+            self.apply(now, verdict);
+        }
+    }
+
+    pub(super) fn on_listening_time(&mut self, now: Moment) {
+        let Some(turn) = &mut self.caller else { return };
+        if self.voice_on && !turn.over_bot && !turn.forced {
+            if now.ms_since(turn.began) >= u64::from(self.policy.monologue_ms) {
+                turn.forced = true;
+                self.take(now, false);
+            }
+            return;
+        }
+        if turn.answered_by.is_some() {
+            return;
+        }
+        if let (Some(silent_at), None) = (turn.silent_at, turn.asked_at) {
+            if now.ms_since(silent_at) >= u64::from(self.policy.ask_after_ms) {
+                let judge = !turn.over_bot;
+                self.take(now, judge);
+            }
+            return;
+        }
+        if turn.text.is_none() && turn.asked_at.is_some_and(|at| now.ms_since(at) >= TRANSCRIPT_LIMIT_MS) {
+            turn.text = Some(turn.partial.clone());
+            turn.transcribed_at = Some(now);
+        }
+        self.try_end(now);
+    }
+
+    pub(super) fn listening_deadline(&self) -> Option<Moment> {
+        let turn = self.caller.as_ref()?;
+        if turn.answered_by.is_some() || self.cutting.is_some() {
+            return None;
+        }
+        if turn.text.is_none() && turn.asked_at.is_some() {
+            return turn.asked_at.map(|at| at.plus_ms(TRANSCRIPT_LIMIT_MS));
+        }
+        if self.voice_on {
+            let guard = turn.began.plus_ms(u64::from(self.policy.monologue_ms));
+            return (!turn.over_bot && !turn.forced).then_some(guard);
+        }
+        if turn.asked_at.is_none() {
+            return turn.silent_at.map(|at| at.plus_ms(u64::from(self.policy.ask_after_ms)));
+        }
+        turn.ends_at.filter(|_| !turn.over_bot)
+    }
+
+    /// The caller pressed a key.
+    pub fn on_digit(&mut self, now: Moment, digit: char) {
+        if self.closed {
+            return;
+        }
+        self.idle.reset();
+        if self.is_audible() && self.answer.as_ref().is_some_and(|a| !a.is_protected()) && self.policy.interruptible {
+            self.cut(now);
+        }
+        let (digits, at) = self.digits.get_or_insert_with(|| (String::new(), now));
+        *at = now.plus_ms(DIGIT_GAP_MS);
+        if digit == '#' || digits.len() >= MOST_DIGITS {
+            *at = now;
+        } else {
+            digits.push(digit);
+        }
+        self.on_digit_time(now);
+    }
+
+    pub(super) fn on_digit_time(&mut self, now: Moment) {
+        if self.digits.as_ref().is_none_or(|(_, at)| now < *at) || self.cutting.is_some() {
+            return;
+        }
+        let Some((digits, _)) = self.digits.take() else { return };
+        if digits.is_empty() {
+            self.rest(now);
+            return;
+        }
+        if let Some(answer) = self.answer.take() {
+            self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
+            self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+        }
+        if let Some(turn) = self.caller.take() {
+            self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        }
+        self.history.push(TranscriptLine {
+            speaker: Speaker::Customer,
+            text: digits.clone(),
+            began: now,
+            ended: now,
+            whole: true,
+            turn: self.ids.turn,
+        });
+        self.ask(now, AskCause::Digits(digits));
+    }
+
+    pub(super) fn on_idle_time(&mut self, now: Moment) {
+        match self.idle.on_time(now, &self.policy) {
+            Some(Nudge::Remind(n)) => self.ask(now, AskCause::Idle(n)),
+            Some(Nudge::GiveUp) => self.ask(now, AskCause::IdleGoodbye),
+            None => {}
+        }
+    }
+
+    /// The last ending's kind, for tests and reports.
+    #[must_use]
+    pub fn patience_ms(&self, ending: Ending) -> u32 {
+        self.patience.wait_ms(ending)
+    }
+}

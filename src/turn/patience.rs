@@ -1,0 +1,129 @@
+//! How long to wait in a silence: moves with the caller's own pauses. Never reads the audio; told of silences by the turn
+//! loop.
+
+use super::policy::Policy;
+use super::words;
+
+/// What the end of the caller's words looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// The model and the words agree that the turn is complete.
+    Complete,
+    /// The model or the words say that more is coming.
+    Open,
+    /// The caller reads digits or letters out, in groups.
+    Dictation,
+}
+
+/// Judges an ending from the words and the end-of-turn model's probability (`None` where it gave no opinion).
+#[must_use]
+pub fn ending(text: &str, complete: Option<f32>) -> Ending {
+    if words::is_dictating(text) {
+        Ending::Dictation
+    } else if words::ends_open(text) || complete.is_some_and(|p| p < 0.5) {
+        Ending::Open
+    } else {
+        Ending::Complete
+    }
+}
+
+/// The moving estimate of one caller's pauses, in milliseconds.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    min_ms: f32,
+    max_ms: f32,
+    /// Wait after a complete ending.
+    complete_ms: f32,
+    /// Wait after an open ending.
+    open_ms: f32,
+    /// Wait within dictation.
+    dictation_ms: f32,
+}
+
+/// Where the waits start before the caller was heard: short after a complete ending, long after an open one.
+const START_COMPLETE_MS: f32 = 300.0;
+const START_OPEN_MS: f32 = 850.0;
+const START_DICTATION_MS: f32 = 1_000.0;
+/// A pause is covered with this much to spare.
+const MARGIN: f32 = 1.25;
+/// A turn that ended without a cut-off lets the waits come back by this share.
+const DECAY: f32 = 0.93;
+
+impl Patience {
+    /// The estimate before the first word.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let (min_ms, max_ms) = (policy.patience_min_ms as f32, policy.patience_max_ms as f32);
+        let within = |ms: f32| ms.clamp(min_ms, max_ms);
+        Self {
+            min_ms,
+            max_ms,
+            complete_ms: within(START_COMPLETE_MS),
+            open_ms: within(START_OPEN_MS),
+            dictation_ms: within(START_DICTATION_MS),
+        }
+    }
+
+    /// How long the silence must last before the turn ends, in milliseconds.
+    #[must_use]
+    pub fn wait_ms(&self, ending: Ending) -> u32 {
+        let ms = match ending {
+            Ending::Complete => self.complete_ms,
+            Ending::Open => self.open_ms.max(self.complete_ms),
+            Ending::Dictation => self.dictation_ms.max(self.complete_ms),
+        };
+        ms.clamp(self.min_ms, self.max_ms) as u32
+    }
+
+    /// The caller went on after a silence of `pause_ms` that had looked like `ending`: wait longer than that from now on.
+    pub fn went_on(&mut self, ending: Ending, pause_ms: u32) {
+        let wanted = (pause_ms as f32 * MARGIN).clamp(self.min_ms, self.max_ms);
+        let slot = match ending {
+            Ending::Complete => &mut self.complete_ms,
+            Ending::Open => &mut self.open_ms,
+            Ending::Dictation => &mut self.dictation_ms,
+        };
+        // Up at once, because every further cut-off hurts; down only slowly.
+        *slot = if wanted > *slot { wanted } else { 0.8 * *slot + 0.2 * wanted.max(self.min_ms) };
+    }
+
+    /// A turn ended and the caller did not go on: the waits may come back a little.
+    pub fn ended_well(&mut self, ending: Ending) {
+        let (slot, start) = match ending {
+            Ending::Complete => (&mut self.complete_ms, self.min_ms),
+            Ending::Open => (&mut self.open_ms, START_OPEN_MS * 0.7),
+            Ending::Dictation => (&mut self.dictation_ms, START_DICTATION_MS * 0.8),
+        };
+        *slot = (*slot * DECAY).max(start.clamp(self.min_ms, self.max_ms));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_are_judged_by_words_before_the_model() {
+        assert_eq!(ending("I will pay on the", Some(0.9)), Ending::Open);
+        assert_eq!(ending("one two three", Some(0.9)), Ending::Dictation);
+        assert_eq!(ending("I paid it yesterday", Some(0.9)), Ending::Complete);
+        assert_eq!(ending("I paid it yesterday", Some(0.1)), Ending::Open);
+        assert_eq!(ending("I paid it yesterday", None), Ending::Complete);
+    }
+
+    #[test]
+    fn patience_rises_at_once_and_falls_slowly_within_its_bounds() {
+        let policy = Policy::default();
+        let mut patience = Patience::new(&policy);
+        let before = patience.wait_ms(Ending::Complete);
+        patience.went_on(Ending::Complete, 500);
+        let raised = patience.wait_ms(Ending::Complete);
+        assert!(raised > 500 && raised > before);
+        for _ in 0..100 {
+            patience.ended_well(Ending::Complete);
+        }
+        assert_eq!(patience.wait_ms(Ending::Complete), policy.patience_min_ms);
+        patience.went_on(Ending::Open, 5_000);
+        assert_eq!(patience.wait_ms(Ending::Open), policy.patience_max_ms);
+    }
+}

@@ -1,0 +1,246 @@
+//! The bot's half of the turn loop: from the engine's first word to the last word heard. Never listens.
+
+use super::answer::Answer;
+use super::fact::{AskCause, ProviderRole, Speaker, ToolCall};
+use super::history::TranscriptLine;
+use super::order::TurnOrder;
+use super::timeline::TurnTiming;
+use super::{APOLOGY, MOST_FAILURES, PlayoutFact, TurnLoop};
+use crate::units::{Moment, UtteranceId};
+
+/// The engine's first word is waited for at most this long.
+const FIRST_WORD_MS: u64 = 10_000;
+/// Between two signs of life of an answer (text, audio, a piece heard) there is at most this, beyond the audio already made.
+const STALL_MS: u64 = 8_000;
+
+impl TurnLoop {
+    pub(super) fn on_drafted(&mut self, now: Moment, utterance: UtteranceId, text: &str, protected: bool) {
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) else { return };
+        answer.progress_at = now;
+        let first = answer.draft(text, protected);
+        self.note(utterance, |t| {
+            t.drafted_at.get_or_insert(now);
+        });
+        self.say_from(now, first);
+    }
+
+    pub(super) fn on_tool(&mut self, now: Moment, utterance: UtteranceId, tool: &ToolCall) {
+        if let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) {
+            answer.progress_at = now;
+            answer.add_tool(tool.clone());
+        }
+    }
+
+    pub(super) fn on_draft_ended(&mut self, now: Moment, utterance: UtteranceId) {
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) else { return };
+        answer.progress_at = now;
+        let first = answer.end_draft();
+        self.ids.failures_in_row = 0;
+        self.say_from(now, first);
+        self.finish_if_over(now);
+    }
+
+    pub(super) fn on_draft_failed(&mut self, now: Moment, utterance: UtteranceId) {
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) else { return };
+        answer.break_draft();
+        answer.progress_at = now;
+        self.counts.failures += 1;
+        self.ids.failures_in_row += 1;
+        if self.ids.failures_in_row >= MOST_FAILURES {
+            self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Llm));
+            return;
+        }
+        let speechless = answer.segments.is_empty();
+        if speechless {
+            answer.draft_ended = false;
+            let first = answer.draft(APOLOGY, false);
+            let _ = answer.end_draft();
+            self.say_from(now, first);
+        }
+        self.finish_if_over(now);
+    }
+
+    fn say_from(&mut self, now: Moment, first: usize) {
+        let Some(answer) = &self.answer else { return };
+        let utterance = answer.id;
+        let mut any = false;
+        for (i, seg) in answer.segments.iter().enumerate().skip(first) {
+            any = true;
+            self.orders.push_back(TurnOrder::Say {
+                utterance,
+                segment: u16::try_from(i).unwrap_or(u16::MAX),
+                text: seg.text.clone(),
+            });
+        }
+        if any {
+            self.note(utterance, |t| {
+                t.said_at.get_or_insert(now);
+            });
+        }
+    }
+
+    /// Adds to the timing of the turn that `utterance` answers, if it answers one.
+    fn note(&mut self, utterance: UtteranceId, add: impl FnOnce(&mut TurnTiming)) {
+        let answers = self.answer.as_ref().is_some_and(|a| a.id == utterance && matches!(a.cause, AskCause::Caller(_)));
+        if answers && let Some(timing) = self.timings.last_mut() {
+            add(timing);
+        }
+    }
+
+    pub(super) fn on_spoken(&mut self, now: Moment, utterance: UtteranceId, _segment: u16) {
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
+        answer.progress_at = now;
+        self.note(utterance, |t| {
+            t.spoken_at.get_or_insert(now);
+        });
+    }
+
+    pub(super) fn on_speech_failed(&mut self, now: Moment, utterance: UtteranceId, segment: u16) {
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
+        answer.fail(segment);
+        answer.progress_at = now;
+        self.counts.failures += 1;
+        if answer.is_over() && answer.is_mute() {
+            self.ids.failures_in_row += 1;
+            if self.ids.failures_in_row >= MOST_FAILURES {
+                self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Tts));
+                return;
+            }
+        }
+        self.finish_if_over(now);
+    }
+
+    /// A fact from playout.
+    pub fn on_playout(&mut self, now: Moment, fact: PlayoutFact) {
+        match fact {
+            PlayoutFact::Began { utterance } => self.on_audible(now, utterance),
+            PlayoutFact::SegmentHeard { utterance, segment } => {
+                if let Some(cut) = self.cutting.as_mut().filter(|a| a.id == utterance) {
+                    cut.heard(segment);
+                }
+                let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
+                let was_protected = answer.is_protected();
+                answer.heard(segment);
+                answer.progress_at = now;
+                let released = was_protected && !answer.is_protected();
+                if released && self.voice_on {
+                    self.suspect(now);
+                }
+                self.finish_if_over(now);
+            }
+            PlayoutFact::Cut { utterance, segment, heard_ms } => {
+                if self.cutting.as_ref().is_some_and(|a| a.id == utterance)
+                    && let Some(answer) = self.cutting.take()
+                {
+                    let text = answer.text_until(segment, heard_ms);
+                    self.settle_bot(&answer, text, false, now);
+                    if !self.closed {
+                        self.on_digit_time(now);
+                        self.try_end(now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The line did not say where the cut answer stopped: only its whole pieces count as heard.
+    pub fn settle_unsaid(&mut self, now: Moment) {
+        if let Some(answer) = self.cutting.take() {
+            let text = answer.heard_text();
+            self.settle_bot(&answer, text, false, now);
+        }
+    }
+
+    fn on_audible(&mut self, now: Moment, utterance: UtteranceId) {
+        if self.answer.as_ref().is_none_or(|a| a.id != utterance || a.audible_at.is_some()) {
+            return;
+        }
+        self.note(utterance, |t| {
+            t.audible_at.get_or_insert(now);
+        });
+        if let Some(answer) = &mut self.answer {
+            answer.audible_at = Some(now);
+            answer.progress_at = now;
+        }
+        self.ids.heard = Some(utterance);
+        if !self.closed {
+            self.settle_answered(now);
+        }
+    }
+
+    fn settle_bot(&mut self, answer: &Answer, text: String, whole: bool, now: Moment) {
+        self.history.push(TranscriptLine {
+            speaker: Speaker::Bot,
+            text,
+            began: answer.audible_at.unwrap_or(answer.asked_at),
+            ended: now,
+            whole,
+            turn: self.ids.turn,
+        });
+    }
+
+    /// Everything of the answer was drafted and heard: the floor is free, or the call is to end.
+    fn finish_if_over(&mut self, now: Moment) {
+        if self.answer.as_ref().is_none_or(|a| !a.is_over()) {
+            return;
+        }
+        let Some(answer) = self.answer.take() else { return };
+        if answer.audible_at.is_none() {
+            // An answer without sound (only tools, or all of it failed): the caller's turn is settled all the same.
+            self.settle_answered(now);
+            self.ids.heard = Some(answer.id);
+        }
+        let text = answer.heard_text();
+        self.settle_bot(&answer, text, true, now);
+        if self.barge.is_paused() {
+            self.orders.push_back(TurnOrder::Resume);
+        }
+        let mut ends = false;
+        for tool in &answer.tools {
+            ends |= matches!(tool, ToolCall::EndCall { .. } | ToolCall::Transfer { .. });
+            self.orders.push_back(TurnOrder::Act(tool.clone()));
+        }
+        if matches!(answer.cause, AskCause::IdleGoodbye) && !ends {
+            ends = true;
+            self.orders.push_back(TurnOrder::Act(ToolCall::EndCall { reason: "idle".to_owned() }));
+        }
+        if ends {
+            return;
+        }
+        self.settle_overlap(now);
+        self.rest(now);
+    }
+
+    pub(super) fn answer_deadline(&self) -> Option<Moment> {
+        let answer = self.answer.as_ref()?;
+        if answer.segments.is_empty() && !answer.draft_ended {
+            return Some(answer.asked_at.plus_ms(FIRST_WORD_MS));
+        }
+        Some(answer.progress_at.plus_ms(STALL_MS + unheard_ms(answer)))
+    }
+
+    pub(super) fn on_answer_time(&mut self, now: Moment) {
+        if self.answer_deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        let Some(answer) = &mut self.answer else { return };
+        let utterance = answer.id;
+        if answer.draft_ended {
+            // Synthesis or playout does not come on: what is missing was not heard.
+            let missing: Vec<usize> =
+                answer.segments.iter().enumerate().filter(|(_, s)| !s.done).map(|(i, _)| i).collect();
+            self.orders.push_back(TurnOrder::Cut { utterance });
+            for i in missing {
+                self.on_speech_failed(now, utterance, u16::try_from(i).unwrap_or(u16::MAX));
+            }
+        } else {
+            self.orders.push_back(TurnOrder::CancelAnswer { utterance });
+            self.on_draft_failed(now, utterance);
+        }
+    }
+}
+
+/// Audio of an answer that was made and not yet heard.
+fn unheard_ms(answer: &Answer) -> u64 {
+    answer.segments.iter().filter(|s| !s.done).map(|s| u64::from(s.made_ms)).sum()
+}
