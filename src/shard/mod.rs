@@ -1,5 +1,172 @@
-//! The media threads.
+//! The media threads: each owns its lines outright and ticks them every 20 ms on a wheel of one-millisecond slots with absolute
+//! deadlines. While lines are up a shard takes no lock and allocates nothing; it meets the rest of the process in bounded
+//! lock-free queues, and wakes it by one eventfd write per slot. Never runs a task, never speaks a protocol.
 
+mod gauge;
 mod port;
+mod thread;
+mod wake;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use tokio::sync::{Notify, oneshot};
+
+pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
+
+use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
+use crate::record::BlockWriter;
+use crate::units::SampleRate;
+use thread::{Seat, Shared};
+use wake::{Entry, Pump};
+
+/// Frames that may wait for a leg's task: a little more than the lead, so that a task that is late by a tick loses nothing.
+/// Full: the line keeps its place and counts a stall.
+const OUT_ITEMS: usize = 8;
+/// Lines that may wait to be taken in by a shard. Full: the call is refused.
+const INBOX: usize = 1_024;
+
+/// Settings of the media threads.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Media threads; 0 means one less than there are cores, at least one.
+    pub shards: usize,
+    /// Try real-time priority (SCHED_FIFO), so that other work on the machine does not delay a tick. The worker says
+    /// whether it got it.
+    pub fifo: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { shards: 0, fifo: true }
+    }
+}
+
+/// A line could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Every shard has as many new lines waiting as it may; the call is to be refused.
+    #[error(
+        "{INBOX} lines wait to be taken in by each media thread; expected room for one more: the machine is overloaded"
+    )]
+    Full,
+    /// The media threads were stopped.
+    #[error("the media threads are stopped")]
+    Stopped,
+}
+
+/// A call's end of its line.
+#[derive(Debug)]
+pub struct LineHandle {
+    /// The rings.
+    pub ends: DriverEnd,
+    /// Notified when there are facts or audio to read.
+    pub wake: Arc<Notify>,
+    /// The line's counters, once it was closed.
+    pub done: oneshot::Receiver<LineStats>,
+}
+
+/// All media threads of the process.
+#[derive(Debug)]
+pub struct Shards {
+    shards: Vec<Shard>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    shared: Arc<Shared>,
+    pump: Pump,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Shards {
+    /// Starts the media threads for at most `max_lines` lines in all. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// Where the system gives no thread or no eventfd.
+    pub fn start(config: &Config, max_lines: usize) -> std::io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = if config.shards == 0 { cores.saturating_sub(1).max(1) } else { config.shards };
+        let mut shards = Vec::with_capacity(count);
+        for i in 0..count {
+            let shared = Arc::new(Shared {
+                inbox: ArrayQueue::new(INBOX),
+                dirty: ArrayQueue::new((max_lines * 4).max(256)),
+                done: ArrayQueue::new(max_lines.max(INBOX)),
+                bell: wake::bell()?,
+                stop: AtomicBool::new(false),
+                gauge: ShardGauge::default(),
+            });
+            let pump = Pump::start(&shared)?;
+            let (thread_shared, fifo) = (Arc::clone(&shared), config.fifo);
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{i}"))
+                .spawn(move || thread::run(&thread_shared, fifo, max_lines))?;
+            shards.push(Shard { shared, pump, thread: Some(thread) });
+        }
+        Ok(Self { shards })
+    }
+
+    /// Opens a line on the shard with the fewest.
+    ///
+    /// # Errors
+    /// Where no shard takes it.
+    pub fn open(&self, rate: SampleRate, recording: Option<BlockWriter>) -> Result<(LineHandle, LegPort), OpenError> {
+        let shard = self
+            .shards
+            .iter()
+            .min_by_key(|s| s.shared.gauge.lines.load(Ordering::Relaxed))
+            .ok_or(OpenError::Stopped)?;
+        if shard.shared.stop.load(Ordering::Relaxed) {
+            return Err(OpenError::Stopped);
+        }
+        let (rings, caller, ends) = Rings::new(rate);
+        let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
+        let (leg_wake, driver_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done_tx, done) = oneshot::channel();
+        let entry = Entry { leg: Arc::clone(&leg_wake), driver: Arc::clone(&driver_wake), done: Some(done_tx) };
+        let key = shard.pump.register(entry);
+        let seat = Seat::new(key, Line::new(rate, rings), out, recording);
+        if shard.shared.inbox.push(Box::new(seat)).is_err() {
+            shard.pump.forget(key);
+            return Err(OpenError::Full);
+        }
+        shard.shared.gauge.lines.fetch_add(1, Ordering::Relaxed);
+        Ok((LineHandle { ends, wake: driver_wake, done }, LegPort { caller, out: out_rx, wake: leg_wake }))
+    }
+
+    /// What each thread says of itself.
+    #[must_use]
+    pub fn views(&self) -> Vec<ShardView> {
+        self.shards.iter().map(|s| s.shared.gauge.view()).collect()
+    }
+
+    /// Ends the threads; lines that are still up are dropped. Blocks until they are gone.
+    pub fn stop(&mut self) {
+        for shard in &self.shards {
+            shard.shared.stop.store(true, Ordering::Relaxed);
+        }
+        for shard in &mut self.shards {
+            if let Some(thread) = shard.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a media thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl RecordTap for BlockWriter {
+    fn pair(&mut self, caller: &[i16], bot: &[i16]) {
+        self.push(caller, bot);
+    }
+}

@@ -1,0 +1,219 @@
+//! The loop of one media thread: a wheel of 20 one-millisecond slots with absolute deadlines. Ticks first, takes in new lines
+//! after; catches up in order while it is a little late, and lets time go where it is very late. Never allocates or locks
+//! while lines are up.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+
+use super::gauge::ShardGauge;
+use super::port::{OutFrame, OutItem};
+use super::wake;
+use crate::call::line::{Line, Outlet, RecordTap, Wakes};
+use crate::record::BlockWriter;
+use crate::rt;
+use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
+
+/// Slots of the wheel, one millisecond each.
+const SLOTS: usize = FRAME_MS as usize;
+/// A slot that is later than this is not made up for: five frames.
+const TOO_LATE_US: u64 = 100_000;
+/// With no line up the thread looks for new ones this often.
+const IDLE_MS: u64 = 5;
+/// New lines taken in per slot.
+const ADOPT_AT_ONCE: usize = 16;
+
+/// What a media thread shares with the rest of the process.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// New lines.
+    pub(super) inbox: ArrayQueue<Box<Seat>>,
+    /// Lines whose leg or call is to be woken.
+    pub(super) dirty: ArrayQueue<(u32, WakeFor)>,
+    /// Lines that are over.
+    pub(super) done: ArrayQueue<Box<Seat>>,
+    pub(super) bell: OwnedFd,
+    pub(super) stop: AtomicBool,
+    pub(super) gauge: ShardGauge,
+}
+
+/// Whom to wake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct WakeFor {
+    pub(super) leg: bool,
+    pub(super) driver: bool,
+}
+
+impl WakeFor {
+    const fn any(self) -> bool {
+        self.leg || self.driver
+    }
+}
+
+/// A line on its thread.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) key: u32,
+    pub(super) line: Line,
+    out: PortOutlet,
+    tape: Tape,
+    owed: WakeFor,
+    closing: bool,
+}
+
+impl Seat {
+    pub(super) fn new(key: u32, line: Line, out: rtrb::Producer<OutItem>, recording: Option<BlockWriter>) -> Self {
+        let out = PortOutlet { out, sent: false, clear_owed: false };
+        Self { key, line, out, tape: Tape(recording), owed: WakeFor::default(), closing: false }
+    }
+
+    fn tick(&mut self, due: Moment) {
+        if self.closing {
+            return;
+        }
+        self.out.settle();
+        let Wakes { driver, closed } = self.line.tick(due, &mut self.out, &mut self.tape);
+        self.owed.driver |= driver;
+        self.owed.leg |= std::mem::take(&mut self.out.sent);
+        self.closing = closed;
+    }
+
+    /// The line is closed and its recording handed over.
+    fn is_done(&mut self) -> bool {
+        self.closing && self.tape.0.as_mut().is_none_or(BlockWriter::finish)
+    }
+}
+
+/// The recording, if there is one.
+#[derive(Debug)]
+struct Tape(Option<BlockWriter>);
+
+impl RecordTap for Tape {
+    fn pair(&mut self, caller: &[i16], bot: &[i16]) {
+        if let Some(writer) = &mut self.0 {
+            writer.push(caller, bot);
+        }
+    }
+}
+
+/// The ring toward the leg's task.
+#[derive(Debug)]
+struct PortOutlet {
+    out: rtrb::Producer<OutItem>,
+    sent: bool,
+    /// A clear found no room; it goes before anything else.
+    clear_owed: bool,
+}
+
+impl PortOutlet {
+    fn settle(&mut self) {
+        if self.clear_owed && self.out.push(OutItem::Clear).is_ok() {
+            self.clear_owed = false;
+            self.sent = true;
+        }
+    }
+}
+
+impl Outlet for PortOutlet {
+    fn has_room(&self) -> bool {
+        // One place stays free for a clear.
+        !self.clear_owed && self.out.slots() > 1
+    }
+
+    fn send(&mut self, due: Moment, samples: &[i16]) {
+        let mut frame = OutFrame { due, len: samples.len() as u16, samples: [0; MAX_FRAME_SAMPLES] };
+        frame.samples[..samples.len()].copy_from_slice(samples);
+        self.sent |= self.out.push(OutItem::Frame(frame)).is_ok();
+    }
+
+    fn clear(&mut self) {
+        self.clear_owed = true;
+        self.settle();
+    }
+}
+
+/// The wheel: whose lines tick in which millisecond.
+#[derive(Debug)]
+#[expect(clippy::vec_box, reason = "seats come and go through queues of boxes; unboxing would free on the media thread")]
+struct Wheel {
+    slots: [Vec<Box<Seat>>; SLOTS],
+    lines: usize,
+}
+
+impl Wheel {
+    fn new(max_lines: usize) -> Self {
+        // Room for uneven loads is made now, so that taking a line in never allocates.
+        let room = max_lines + 1;
+        Self { slots: std::array::from_fn(|_| Vec::with_capacity(room)), lines: 0 }
+    }
+
+    fn adopt(&mut self, seat: Box<Seat>) {
+        if let Some(slot) = self.slots.iter_mut().min_by_key(|s| s.len()) {
+            slot.push(seat);
+            self.lines += 1;
+        }
+    }
+
+    fn tick(&mut self, slot: usize, due: Moment, too_late: bool, shared: &Shared) {
+        let seats = &mut self.slots[slot];
+        let mut ring = false;
+        let mut i = 0;
+        while i < seats.len() {
+            let seat = &mut seats[i];
+            if too_late && !seat.closing {
+                seat.line.skip(&mut seat.tape);
+                shared.gauge.skipped.fetch_add(1, Ordering::Relaxed);
+            } else {
+                seat.tick(due);
+            }
+            shared.gauge.ticks.fetch_add(1, Ordering::Relaxed);
+            if seat.owed.any() && shared.dirty.push((seat.key, seat.owed)).is_ok() {
+                seat.owed = WakeFor::default();
+                ring = true;
+            }
+            if seat.is_done() && !shared.done.is_full() {
+                let seat = seats.swap_remove(i);
+                self.lines -= 1;
+                shared.gauge.lines.fetch_sub(1, Ordering::Relaxed);
+                // There is room and only this thread fills the queue.
+                drop(shared.done.push(seat));
+                ring = true;
+            } else {
+                i += 1;
+            }
+        }
+        if ring {
+            wake::ring(&shared.bell);
+        }
+    }
+}
+
+/// Runs until `stop`.
+pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
+    shared.gauge.fifo.store(rt::prefer_this_thread(fifo), Ordering::Relaxed);
+    shared.gauge.thread_id.store(rt::thread_id(), Ordering::Relaxed);
+    let mut wheel = Wheel::new(max_lines);
+    let mut due = rt::now();
+    let mut slot = 0;
+    while !shared.stop.load(Ordering::Relaxed) {
+        for _ in 0..ADOPT_AT_ONCE {
+            let Some(seat) = shared.inbox.pop() else { break };
+            wheel.adopt(seat);
+        }
+        if wheel.lines == 0 {
+            rt::park_until(rt::now().plus_ms(IDLE_MS));
+            due = rt::now();
+            continue;
+        }
+        due = due.plus_ms(1);
+        slot = (slot + 1) % SLOTS;
+        if wheel.slots[slot].is_empty() {
+            continue;
+        }
+        rt::park_until(due);
+        let late = rt::now().since(due).as_micros() as u64;
+        shared.gauge.note_late(late);
+        wheel.tick(slot, due, late > TOO_LATE_US, shared);
+    }
+}
