@@ -1,6 +1,6 @@
 //! The media threads: each owns its lines outright and ticks them every 20 ms on a wheel of one-millisecond slots with absolute
 //! deadlines. While lines are up a shard takes no lock and allocates nothing; it meets the rest of the process in bounded
-//! lock-free queues, and wakes it by one eventfd write per slot. Never runs a task, never speaks a protocol.
+//! lock-free queues, and wakes it by one byte through a socket pair per slot. Never runs a task, never speaks a protocol.
 
 mod gauge;
 mod port;
@@ -20,7 +20,7 @@ use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
 use crate::record::BlockWriter;
 use crate::units::SampleRate;
 use thread::{Seat, Shared};
-use wake::{Entry, Pump};
+use wake::{Bell, Entry, Pump};
 
 /// Frames that may wait for a leg's task: a little more than the lead, so that a task that is late by a tick loses nothing.
 /// Full: the line keeps its place and counts a stall.
@@ -86,21 +86,22 @@ impl Shards {
     /// Starts the media threads for at most `max_lines` lines in all. Must be called within a runtime.
     ///
     /// # Errors
-    /// Where the system gives no thread or no eventfd.
+    /// Where the system gives no thread or no socket pair.
     pub fn start(config: &Config, max_lines: usize) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if config.shards == 0 { cores.saturating_sub(1).max(1) } else { config.shards };
         let mut shards = Vec::with_capacity(count);
         for i in 0..count {
+            let (bell, hear) = Bell::new()?;
             let shared = Arc::new(Shared {
                 inbox: ArrayQueue::new(INBOX),
                 dirty: ArrayQueue::new((max_lines * 4).max(256)),
                 done: ArrayQueue::new(max_lines.max(INBOX)),
-                bell: wake::bell()?,
+                bell,
                 stop: AtomicBool::new(false),
                 gauge: ShardGauge::default(),
             });
-            let pump = Pump::start(&shared)?;
+            let pump = Pump::start(&shared, hear)?;
             let (thread_shared, fifo) = (Arc::clone(&shared), config.fifo);
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{i}"))

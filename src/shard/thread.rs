@@ -2,14 +2,13 @@
 //! after; catches up in order while it is a little late, and lets time go where it is very late. Never allocates or locks
 //! while lines are up.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
 use super::gauge::ShardGauge;
 use super::port::{OutFrame, OutItem};
-use super::wake;
+use super::wake::Bell;
 use crate::call::line::{Line, Outlet, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
@@ -33,7 +32,7 @@ pub(super) struct Shared {
     pub(super) dirty: ArrayQueue<(u32, WakeFor)>,
     /// Lines that are over.
     pub(super) done: ArrayQueue<Box<Seat>>,
-    pub(super) bell: OwnedFd,
+    pub(super) bell: Bell,
     pub(super) stop: AtomicBool,
     pub(super) gauge: ShardGauge,
 }
@@ -135,7 +134,10 @@ impl Outlet for PortOutlet {
 
 /// The wheel: whose lines tick in which millisecond.
 #[derive(Debug)]
-#[expect(clippy::vec_box, reason = "seats come and go through queues of boxes; unboxing would free on the media thread")]
+#[expect(
+    clippy::vec_box,
+    reason = "seats come and go through queues of boxes; unboxing would free on the media thread"
+)]
 struct Wheel {
     slots: [Vec<Box<Seat>>; SLOTS],
     lines: usize,
@@ -184,7 +186,7 @@ impl Wheel {
             }
         }
         if ring {
-            wake::ring(&shared.bell);
+            shared.bell.ring();
         }
     }
 }

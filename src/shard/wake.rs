@@ -1,26 +1,36 @@
-//! How a media thread wakes tasks without taking a lock: it notes whom in a queue and writes to an eventfd, once per slot; a
-//! task of the runtime reads both and passes the word on. Never runs on the media thread itself, except for [`ring`].
+//! How a media thread wakes tasks without taking a lock: it notes whom in a queue and writes one byte into a socket pair, once
+//! per slot; a task of the runtime reads both and passes the word on. Never runs on the media thread itself, except for
+//! [`Bell::ring`].
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Pipe;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::event::EventfdFlags;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
 use super::thread::Shared;
 use crate::call::line::LineStats;
 use crate::rt;
 
-/// An eventfd that a reactor can wait for.
-pub(super) fn bell() -> std::io::Result<OwnedFd> {
-    Ok(rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?)
-}
+/// The media thread's end of the socket pair. (An eventfd would be a little cheaper, but registering one with the runtime
+/// is unsafe code.)
+#[derive(Debug)]
+pub(super) struct Bell(Pipe);
 
-/// Wakes the pump. A full counter means that it is awake already.
-pub(super) fn ring(bell: &OwnedFd) {
-    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+impl Bell {
+    /// A bell and the end that hears it.
+    pub(super) fn new() -> std::io::Result<(Self, Pipe)> {
+        let (ring, hear) = Pipe::pair()?;
+        ring.set_nonblocking(true)?;
+        hear.set_nonblocking(true)?;
+        Ok((Self(ring), hear))
+    }
+
+    /// Wakes the pump. Where the socket is full, the pump is awake already.
+    pub(super) fn ring(&self) {
+        let _ = rustix::io::write(&self.0, &[1]);
+    }
 }
 
 /// Whom to tell about one line.
@@ -45,9 +55,9 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+    pub(super) fn start(shared: &Arc<Shared>, bell: Pipe) -> std::io::Result<Self> {
         let register = Arc::new(Mutex::new(Register::default()));
-        let bell = AsyncFd::try_new(shared.bell.try_clone()?)?;
+        let bell = UnixStream::from_std(bell)?;
         let task = rt::spawn("shard-pump", pump(bell, Arc::clone(shared), Arc::clone(&register)));
         Ok(Self { register, task })
     }
@@ -71,12 +81,11 @@ impl Drop for Pump {
     }
 }
 
-async fn pump(bell: AsyncFd<OwnedFd>, shared: Arc<Shared>, register: Arc<Mutex<Register>>) {
+async fn pump(bell: UnixStream, shared: Arc<Shared>, register: Arc<Mutex<Register>>) {
     loop {
-        let Ok(mut ready) = bell.readable().await else { return };
-        let mut count = [0u8; 8];
-        if rustix::io::read(bell.get_ref(), &mut count).is_err() {
-            ready.clear_ready();
+        let mut rings = [0u8; 256];
+        if bell.readable().await.is_err() || matches!(bell.try_read(&mut rings), Ok(0)) {
+            return;
         }
         let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((key, wake)) = shared.dirty.pop() {
