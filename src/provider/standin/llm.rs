@@ -1,0 +1,85 @@
+//! Scripted dialogue: one line per turn of the caller, then goodbye.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ASKED_FOR, Config, Faults, Shared};
+use crate::provider::{DialogueContext, FactSender, Llm, LlmSession, ProviderError};
+use crate::rt;
+use crate::turn::{Ask, AskCause, Heard, ToolCall};
+use crate::units::UtteranceId;
+
+/// Dialogue by script.
+#[derive(Debug)]
+pub struct StandinLlm(Shared);
+
+impl StandinLlm {
+    /// Dialogue that says what `config` says.
+    #[must_use]
+    pub const fn new(config: Arc<Config>) -> Self {
+        Self(config)
+    }
+}
+
+impl Llm for StandinLlm {
+    fn open(&self, _call: &DialogueContext, facts: FactSender) -> Result<Box<dyn LlmSession>, ProviderError> {
+        let faults = Faults::new(self.0.fail_every);
+        Ok(Box::new(Session { config: Arc::clone(&self.0), facts, faults, said: 0 }))
+    }
+}
+
+struct Session {
+    config: Shared,
+    facts: FactSender,
+    faults: Faults,
+    said: usize,
+}
+
+impl Session {
+    fn answer(&mut self, utterance: UtteranceId, cause: &AskCause) -> Vec<Heard> {
+        if self.faults.next_fails() {
+            return vec![Heard::DraftFailed { utterance, error: ASKED_FOR.to_owned() }];
+        }
+        let draft = |text: &str| Heard::Drafted { utterance, text: text.to_owned(), protected: false };
+        let end = || Heard::ToolCalled { utterance, tool: ToolCall::EndCall { reason: "completed".to_owned() } };
+        let mut facts = match cause {
+            AskCause::Opening | AskCause::Caller(_) | AskCause::Digits(_) => {
+                let lines = &self.config.bot_lines;
+                let index = if self.config.endless && !lines.is_empty() { self.said % lines.len() } else { self.said };
+                self.said += 1;
+                match lines.get(index) {
+                    Some(line) => vec![draft(line)],
+                    None => vec![draft("Thank you. Goodbye."), end()],
+                }
+            }
+            AskCause::Idle(_) | AskCause::Unclear => vec![draft("Are you still there?")],
+            AskCause::TimeWarning => vec![draft("We have half a minute left.")],
+            AskCause::IdleGoodbye => vec![draft("Goodbye."), end()],
+        };
+        facts.push(Heard::DraftEnded { utterance });
+        facts
+    }
+}
+
+impl LlmSession for Session {
+    fn ask(&mut self, ask: Ask) {
+        let answer = self.answer(ask.utterance, &ask.cause);
+        let facts = self.facts.clone();
+        let delay = Duration::from_millis(u64::from(self.config.llm_ms));
+        drop(rt::spawn("standin", async move {
+            rt::sleep(delay).await;
+            for fact in answer {
+                // A call that is over takes no more.
+                if facts.send(fact).await.is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+
+    fn cancel(&mut self, _utterance: UtteranceId) {}
+
+    fn outcome(&self) -> Option<serde_json::Value> {
+        Some(serde_json::json!({"disposition": "standin", "summary": "", "slots": {}}))
+    }
+}
