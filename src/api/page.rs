@@ -44,7 +44,7 @@ fn fleet(html: &mut Html, home: &Home) {
     html.raw("<div class=\"card\"><p><b>").text(home.fleet.available).raw("</b> free for new calls</p><p>up ");
     html.text(clock(health.uptime.as_secs())).raw(", version ").text(health.version).raw("</p><p>");
     html.text(health.process.resident_bytes / (1024 * 1024)).raw(" MiB, ").text(health.process.threads);
-    html.raw(" threads, ").text(health.shards).raw(" media, real-time scheduling ");
+    html.raw(" threads, ").text(health.shards).raw(" for media, real-time scheduling ");
     html.raw(if health.fifo { "granted" } else { "not granted" }).raw("</p></div>\n");
     for missing in &health.models_missing {
         html.cell("<p class=\"fault\">", missing, "</p>\n");
@@ -64,7 +64,10 @@ fn live(html: &mut Html, calls: &[LiveCall], now: Stamp) {
     for call in calls {
         let seconds = u64::try_from(now.unix_ms() - call.started_at.unix_ms()).unwrap_or(0) / 1000;
         html.cell("<tr><td data-label=\"Bot\">", &call.bot, "");
-        html.raw("<td data-label=\"Caller\">").text(direction(call.outgoing)).raw(" <bdi>").text(masked(&call.caller));
+        html.raw("<td data-label=\"Caller\">")
+            .text(direction(call.outgoing))
+            .raw(" <bdi class=\"number\">")
+            .text(masked(&call.caller));
         html.raw("</bdi><td data-label=\"State\"><span class=\"tag live\">").text(call.state).raw("</span>");
         html.cell("<td data-label=\"Length\">", clock(seconds), "").cell("<td data-label=\"Turns\">", call.turns, "");
         html.raw("<td data-label=\"Last turn\">");
@@ -85,7 +88,7 @@ fn ended(html: &mut Html, page: &EndedPage) {
         return;
     }
     html.raw(
-        "<table><thead><tr><th>Started<th>Bot<th>Caller<th>Length<th>Turns<th>Ended by<th>Disposition<th>Open</tr>",
+        "<table><thead><tr><th>Started, UTC<th>Bot<th>Caller<th>Length<th>Turns<th>Ended by<th>Disposition<th>Open</tr>",
     );
     html.raw("</thead><tbody>\n");
     for call in &page.calls {
@@ -100,7 +103,7 @@ fn ended(html: &mut Html, page: &EndedPage) {
 
 fn ended_row(html: &mut Html, call: &EndedCall) {
     let started = call.started_at.to_string();
-    html.raw("<tr><td data-label=\"Started\"><time datetime=\"").text(&started).raw("\">");
+    html.raw("<tr><td data-label=\"Started, UTC\"><time datetime=\"").text(&started).raw("\">");
     html.text(started.get(..19).unwrap_or(&started).replace('T', " ")).raw("</time>");
     html.raw("<td data-label=\"Bot\"><span title=\"version ").text(&call.bot_version).raw("\">").text(&call.bot);
     html.raw("</span><td data-label=\"Caller\">")

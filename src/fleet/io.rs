@@ -131,7 +131,7 @@ mod tests {
                         Err(_) => refused += 1,
                     }
                 } else if !guards.is_empty() {
-                    guards.swap_remove(pick % guards.len());
+                    drop(guards.swap_remove(pick % guards.len()));
                 }
                 prop_assert_eq!(capacity.held() as usize, guards.len());
                 prop_assert!(capacity.held() <= max);
