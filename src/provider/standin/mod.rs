@@ -80,4 +80,3 @@ type Shared = Arc<Config>;
 
 /// The error text of a failure that was asked for.
 const ASKED_FOR: &str = "the stand-in was configured to fail (fail_every)";
-

@@ -1,0 +1,45 @@
+# Voicefleet. `make run` on a bare machine; `make test` is the whole suite; `make soak` the long proofs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps fetch run test soak bench
+
+# Programs that the callers of the tests speak with; they are run, never linked.
+CALLER_VOICES := espeak-ng flite
+
+help:
+	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
+	@echo "make test   fetch, then the whole suite (15 minutes on two cores)"
+	@echo "make soak   the long form of the proofs"
+	@echo "make bench  criterion benches"
+
+# Installs what is missing through apt where that is permitted; prints the one command otherwise.
+deps:
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "Python with pip is missing: apt-get install python3-pip" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
+	@missing=""; for p in $(CALLER_VOICES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	command -v cc >/dev/null || missing="$$missing gcc"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing:$$missing"; \
+	    (apt-get install -y --no-install-recommends $$missing >/dev/null 2>&1 || { apt-get update -qq; apt-get install -y --no-install-recommends $$missing >/dev/null; }); \
+	  else \
+	    echo "missing:$$missing. Run: sudo apt-get install -y$$missing" >&2; exit 1; \
+	  fi; \
+	fi
+
+fetch: deps
+	cargo run --locked --quiet -- models fetch
+
+run: deps
+	cargo run --locked --release --quiet -- demo
+
+test: fetch
+	cargo test --locked --no-fail-fast
+
+soak: fetch
+	cargo test --locked --release --test soak -- --ignored --nocapture --test-threads 1
+
+bench:
+	cargo bench --locked
