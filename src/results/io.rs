@@ -2,6 +2,7 @@
 //! behind the links, the call log at start-up. Blocks on the disk: async callers go through a blocking task. Never
 //! overwrites a result.
 
+mod claim;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+pub use claim::{ClaimError, DataClaim};
 pub use recover::{Recovery, recover};
 
 use super::index::{CallIndex, CallRow};

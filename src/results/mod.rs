@@ -13,8 +13,8 @@ mod token;
 pub use analysis::{NO_ANALYSIS, analysis, disposition};
 pub use index::{CallIndex, CallRow};
 pub use io::{
-    CallFolderError, IndexLoad, Recovery, SecretError, WriteError, call_folder, load_index, load_secret, read_result,
-    recover, write_result,
+    CallFolderError, ClaimError, DataClaim, IndexLoad, Recovery, SecretError, WriteError, call_folder, load_index,
+    load_secret, read_result, recover, write_result,
 };
 pub use rebuild::{Remains, rebuild};
 pub use result::{

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::super::rebuild::{Remains, rebuild};
 use super::super::result::{CallResult, RecordingReport};
 use super::super::token::Links;
-use super::{RESULT, WriteError, call_folder, modified, write_result};
+use super::{DataClaim, RESULT, WriteError, call_folder, modified, write_result};
 use crate::journal::{Entry, Fact, Journal, LegFact, Note};
 use crate::record::{Incomplete, Recording, Repaired, repair_file};
 use crate::units::{CallId, SampleRate, Stamp};
@@ -26,11 +26,12 @@ pub struct Recovery {
     pub failed: Vec<String>,
 }
 
-/// Finishes every call under `data_dir` that has no result: mends its recording, and writes a result from its journal with
+/// Finishes every call under the claimed folder that has no result: mends its recording, and writes a result from its journal with
 /// `disconnected_by: "error"`, `end_reason: "worker_crashed"` (or with the reason that the journal notes, where the call had
 /// ended and only its result was missing). Recordings of other calls are mended as well.
 #[must_use]
-pub fn recover(data_dir: &Path, links: &Links) -> Recovery {
+pub fn recover(claim: &DataClaim, links: &Links) -> Recovery {
+    let data_dir = claim.dir();
     let mut done = Recovery::default();
     let calls = match std::fs::read_dir(data_dir.join("calls")) {
         Ok(calls) => calls,
@@ -111,7 +112,7 @@ fn mend(path: &Path, journal: &Journal, done: &mut Recovery) -> Option<Recording
     match repair_file(path, noted_rate(journal)) {
         Ok(found) => {
             done.mended += usize::from(found.mended);
-            Some(report(&found))
+            Some(report(&found, has_ended(journal)))
         }
         Err(error) => {
             done.failed.push(error.to_string());
@@ -120,14 +121,20 @@ fn mend(path: &Path, journal: &Journal, done: &mut Recovery) -> Option<Recording
     }
 }
 
-/// The recording of a crashed call ends where the process died, also where its header happened to be up to date.
-fn report(found: &Repaired) -> RecordingReport {
+/// The recording of a crashed call ends where the process died, also where its header happened to be up to date. That of a
+/// call which had ended may be whole.
+fn report(found: &Repaired, had_ended: bool) -> RecordingReport {
+    let whole = had_ended && !found.mended;
     RecordingReport {
         duration_ms: found.duration_ms(),
         bytes: found.bytes,
         lost_ms: 0,
-        incomplete: Some(Incomplete::CutOff.code().to_owned()),
+        incomplete: (!whole).then(|| Incomplete::CutOff.code().to_owned()),
     }
+}
+
+fn has_ended(journal: &Journal) -> bool {
+    journal.lines.iter().any(|line| matches!(line.entry, Entry::Note(Note::Ended { .. })))
 }
 
 /// The rate that the journal notes, for a recording whose header never reached the disk.

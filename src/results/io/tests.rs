@@ -238,6 +238,10 @@ fn wav_bytes(frames: usize) -> Vec<u8> {
     out
 }
 
+fn recovered(dir: &Path) -> Recovery {
+    recover(&DataClaim::take(dir).unwrap(), &links())
+}
+
 fn crashed(dir: &Scratch, journal: Option<&[u8]>, wav: Option<&[u8]>) -> PathBuf {
     let folder = dir.path().join("calls/crashed");
     std::fs::create_dir_all(&folder).unwrap();
@@ -254,12 +258,12 @@ fn a_crashed_call_gets_its_result_and_a_recording_that_plays() {
     let dir = Scratch::new("recover-one");
     let folder = crashed(&dir, Some(&journal_bytes(false)), Some(&wav_bytes(28_000)));
     std::fs::write(folder.join("result.json.99-0.tmp"), b"{\"half").unwrap();
-    let done = recover(dir.path(), &links());
+    let done = recovered(dir.path());
     assert_eq!((done.recovered.len(), done.mended, done.failed.len()), (1, 1, 0), "{done:?}");
     assert_eq!(hound::WavReader::open(folder.join("recording.wav")).unwrap().duration(), 28_000);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3, "the half-written result is gone");
     same_as_fixture("crashed.json", &read_result(&folder).unwrap());
-    let again = recover(dir.path(), &links());
+    let again = recovered(dir.path());
     assert_eq!((again.recovered.len(), again.mended, again.failed.len()), (0, 0, 0), "{again:?}");
 }
 
@@ -267,7 +271,7 @@ fn a_crashed_call_gets_its_result_and_a_recording_that_plays() {
 fn a_call_that_had_ended_keeps_its_reason() {
     let dir = Scratch::new("recover-ended");
     let folder = crashed(&dir, Some(&journal_bytes(true)), None);
-    assert_eq!(recover(dir.path(), &links()).recovered.len(), 1);
+    assert_eq!(recovered(dir.path()).recovered.len(), 1);
     let result = read_result(&folder).unwrap();
     assert_eq!((result.end_reason.as_str(), result.disconnected_by), ("far_end_hung_up", DisconnectedBy::Customer));
     assert_eq!(result.call_duration_seconds, 3.0);
@@ -283,10 +287,10 @@ fn a_finished_call_is_left_as_it_is() {
     write_result(&folder, &answered().into()).unwrap();
     std::fs::create_dir_all(dir.path().join("calls/empty")).unwrap();
     std::fs::write(dir.path().join("calls/stray-file"), b"x").unwrap();
-    let done = recover(dir.path(), &links());
+    let done = recovered(dir.path());
     assert!(done.recovered.is_empty() && done.failed.is_empty(), "{done:?}");
     assert_eq!(read_result(&folder).unwrap().end_reason, "completed");
-    assert!(recover(&dir.path().join("nowhere"), &links()).failed.is_empty());
+    assert!(recovered(&dir.path().join("nowhere")).failed.is_empty());
 }
 
 #[test]
@@ -294,7 +298,7 @@ fn what_cannot_be_recovered_is_named() {
     let dir = Scratch::new("recover-foreign");
     let folder =
         crashed(&dir, Some(&journal_bytes(false)), Some(b"OggS: somebody put another file here, longer than a header"));
-    let done = recover(dir.path(), &links());
+    let done = recovered(dir.path());
     assert_eq!(done.recovered.len(), 1, "the result is owed all the same");
     assert_eq!(done.failed.len(), 1);
     assert!(done.failed[0].contains("recording.wav: expected a stereo PCM16 recording"), "{}", done.failed[0]);
@@ -323,7 +327,7 @@ proptest! {
         let mut wav = wav_bytes(700);
         wav.truncate(wav_cut.index(wav.len() + 1));
         let folder = crashed(&dir, Some(&journal), Some(&wav));
-        let done = recover(dir.path(), &links());
+        let done = recovered(dir.path());
         prop_assert_eq!(done.recovered.len(), 1);
         prop_assert!(done.failed.is_empty(), "{:?}", done.failed);
         let result = read_result(&folder).unwrap();
@@ -335,7 +339,7 @@ proptest! {
         prop_assert_eq!(samples.len(), kept.len().div_ceil(4) * 2);
         let whole = kept.len() / 2;
         prop_assert!(samples[..whole].iter().enumerate().all(|(n, &s)| s == (n % 1_000) as i16));
-        let again = recover(dir.path(), &links());
+        let again = recovered(dir.path());
         prop_assert!(again.recovered.is_empty() && again.mended == 0 && again.failed.is_empty(), "{:?}", again);
         prop_assert_eq!(read_result(&folder).unwrap(), result);
     }
