@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use voicefleet::journal::{Entry, Fact, LegFact, LegMeta, Note, Writer};
+use voicefleet::journal::{Entry, Fact, LegFact, LegMeta, LineFact, Note, Writer};
 use voicefleet::record::{BLOCK_FRAMES, Config, Recorder};
 use voicefleet::results::{DataClaim, DisconnectedBy, Links, Tokens, call_folder, read_result, recover};
 use voicefleet::rt;
@@ -54,7 +54,11 @@ fn victim() {
             let sample = i16::try_from(tick % 30_000).unwrap() + 1;
             call.writer.push(&[sample; TICK], &[-sample; TICK]);
             let mut line = Vec::new();
-            call.journal.line(rt::now(), Entry::Fact(Fact::Line(serde_json::json!({ "tick": tick }))), &mut line);
+            call.journal.line(
+                rt::now(),
+                Entry::Fact(Fact::Line(LineFact::SegmentHeard { utterance: tick as u32, segment: 0 })),
+                &mut line,
+            );
             call.log.append(&line);
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Pii, SampleRate, TurnNo, UtteranceId};
+use super::line::{LineFact, Worker};
+use crate::units::{Moment, Pii, SampleRate, TurnNo, UtteranceId};
 use crate::{call, turn};
 
 /// A line of an older or damaged file that the machines of today cannot take.
@@ -30,9 +31,25 @@ pub enum Fact {
     /// From a provider.
     Heard(Heard),
     /// From the call's line on its media shard.
-    Line(serde_json::Value),
+    Line(LineFact),
     /// From the worker: drain asked, hang-up asked by an operator.
-    Worker(serde_json::Value),
+    Worker(Worker),
+}
+
+impl Fact {
+    /// The mirror of `fact`, with moments counted from `origin`.
+    #[must_use]
+    pub fn of(fact: &call::Fact, origin: Moment) -> Self {
+        match fact {
+            call::Fact::Leg(leg) => Self::Leg(leg.into()),
+            call::Fact::Line(line) => Self::Line(LineFact::of(line, origin)),
+            call::Fact::Heard(heard) => Self::Heard(heard.into()),
+            call::Fact::ProviderMissing { error } => Self::Worker(Worker::ProviderMissing { error: error.clone() }),
+            call::Fact::HangUpAsked => Self::Worker(Worker::HangUpAsked),
+            call::Fact::DrainOver => Self::Worker(Worker::DrainOver),
+            call::Fact::Broken { what } => Self::Worker(Worker::Broken { what: what.clone() }),
+        }
+    }
 }
 
 /// Mirror of [`call::LegMeta`].

@@ -4,6 +4,7 @@
 
 mod entry;
 mod fact;
+mod line;
 mod order;
 mod reader;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod writer;
 
 pub use entry::{Entry, Header, Line, Note, Said, VERSION, Who};
 pub use fact::{Fact, Heard, LegFact, LegLoss, LegMeta, MirrorError, ToolCall};
+pub use line::{LineFact, LineOrder, Other, Worker};
 pub use order::{Ask, AskCause, LegOrder, Order};
 pub use reader::{Journal, Unread, read};
 pub use writer::Writer;

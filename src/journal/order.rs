@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::line::{LineOrder, Other};
 use crate::{call, turn};
 
 /// What the call decided.
@@ -14,9 +15,22 @@ pub enum Order {
     /// To the dialogue engine.
     Ask(Ask),
     /// To the call's line on its media shard.
-    Line(serde_json::Value),
+    Line(LineOrder),
     /// Anything else.
-    Other(serde_json::Value),
+    Other(Other),
+}
+
+impl Order {
+    /// The mirror of `order`.
+    #[must_use]
+    pub fn of(order: &call::Order) -> Self {
+        match order {
+            call::Order::Leg(leg) => Self::Leg(leg.into()),
+            call::Order::Ask(ask) => Self::Ask(ask.into()),
+            call::Order::Line(line) => Self::Line(line.into()),
+            other => Self::Other(Other::of(other).unwrap_or(Other::Finish)),
+        }
+    }
 }
 
 /// Mirror of [`call::LegOrder`].

@@ -95,7 +95,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         heard().prop_map(|heard| Entry::Fact(Fact::Heard((&heard).into()))),
         said.prop_map(Entry::Note),
         any::<String>().prop_map(|to| Entry::Order(Order::Leg(LegOrder::Transfer { to }))),
-        any::<u64>().prop_map(|frame| Entry::Fact(Fact::Line(serde_json::json!({"voice_began": {"frame": frame}})))),
+        any::<(u64, u64)>().prop_map(|(since_us, pos)| Entry::Fact(Fact::Line(LineFact::VoiceBegan { since_us, pos }))),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! Turns a call's facts and orders into the bytes of its journal, one line each. Gives bytes only; the recorder thread
 //! writes them.
 
-use super::{Entry, Header, Line, VERSION};
+use super::{Entry, Fact, Header, Line, Order, VERSION};
+use crate::call;
 use crate::units::{BotId, CallId, Moment, Stamp};
 
 /// The journal of one call while it is written.
@@ -29,6 +30,16 @@ impl Writer {
         };
         put(out, &header);
         Self { origin: now }
+    }
+
+    /// Puts one fact into `out`.
+    pub fn fact(&self, now: Moment, fact: &call::Fact, out: &mut Vec<u8>) {
+        self.line(now, Entry::Fact(Fact::of(fact, self.origin)), out);
+    }
+
+    /// Puts one order into `out`.
+    pub fn order(&self, now: Moment, order: &call::Order, out: &mut Vec<u8>) {
+        self.line(now, Entry::Order(Order::of(order)), out);
     }
 
     /// Puts one line into `out`.
