@@ -103,7 +103,7 @@ fn cell(
     ways.into_iter().min_by_key(WordErrors::total)
 }
 
-/// How many of the words before `end`, put together, are `whole`. Digits never count as pieces: they were joined already.
+/// How many of the words before `end`, put together, are `whole`.
 fn pieces(whole: &str, words: &[String], end: usize) -> Option<usize> {
     let mut rest = whole;
     for count in 1..=MOST_PIECES {

@@ -12,7 +12,7 @@ pub(super) fn plain(words: Vec<String>) -> Vec<String> {
 /// Two words that are one elsewhere.
 fn merge_pairs(words: Vec<String>) -> Vec<String> {
     const PAIRS: [(&str, &str, &str); 6] = [
-        ("per", "cent", "percent"),
+        ("per", "cents", "percent"),
         ("all", "right", "alright"),
         ("a", "m", "am"),
         ("p", "m", "pm"),
@@ -62,7 +62,7 @@ fn expand(word: &str, out: &mut Vec<String>) {
 }
 
 /// Whole words with more than one spelling, to the one that stands for all.
-const SPELLINGS: [(&str, &str); 44] = [
+const SPELLINGS: [(&str, &str); 57] = [
     ("ok", "okay"),
     ("mr", "mister"),
     ("mrs", "missus"),
@@ -73,7 +73,7 @@ const SPELLINGS: [(&str, &str); 44] = [
     ("centres", "centers"),
     ("metre", "meter"),
     ("metres", "meters"),
-    ("kilometre", "kilometer"),
+    ("kilometre", "kilometers"),
     ("kilometres", "kilometers"),
     ("litre", "liter"),
     ("litres", "liters"),
@@ -97,6 +97,19 @@ const SPELLINGS: [(&str, &str); 44] = [
     ("instalments", "installments"),
     ("fulfil", "fulfill"),
     ("paisa", "paise"),
+    ("cent", "cents"),
+    ("penny", "pence"),
+    ("pound", "pounds"),
+    ("km", "kilometers"),
+    ("kilometer", "kilometers"),
+    ("kg", "kilograms"),
+    ("kilogram", "kilograms"),
+    ("min", "minutes"),
+    ("mins", "minutes"),
+    ("minute", "minutes"),
+    ("hr", "hours"),
+    ("hrs", "hours"),
+    ("hour", "hours"),
     ("rupee", "rupees"),
     ("dollar", "dollars"),
     ("euro", "euros"),

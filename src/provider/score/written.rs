@@ -1,10 +1,15 @@
 //! Written forms taken apart into words: signs, amounts, dates, times, addresses, contractions stay for the next step.
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
 use crate::provider::normalise::dates::MONTHS;
 
 /// The words of a text in lower case; digits keep their decimal point and lose their grouping commas.
 pub(super) fn tokens(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.to_lowercase().replace(['’', '‘'], "'").chars().collect();
+    let lower = text.to_lowercase().replace(['’', '‘'], "'");
+    // Recognisers write names without accents.
+    let chars: Vec<char> = lower.nfd().filter(|&c| !is_combining_mark(c)).nfc().collect();
     let mut scan = Scan { chars: &chars, at: 0, out: Vec::new() };
     while scan.at < chars.len() {
         scan.step();
@@ -199,6 +204,16 @@ impl Scan<'_> {
         (hour < 24 && minute < 60 && self.char(end) != ':').then_some((hour, minute, end))
     }
 
+    /// "2-3" is a range, "98765-43210" one number: a dash just read, with at most three digits on both sides.
+    fn between_short_numbers(&self) -> bool {
+        let dash = self.at.saturating_sub(1);
+        let before = self.chars.get(..dash).unwrap_or(&[]).iter().rev().take_while(|c| c.is_ascii_digit()).count();
+        let after = self.run(self.at, |c| c.is_ascii_digit()) - self.at;
+        let more = |c: char| c == '-' || c.is_alphanumeric();
+        let alone = !more(self.char(self.at + after)) && (dash == before || !more(self.char(dash - before - 1)));
+        (1..=3).contains(&before) && (1..=3).contains(&after) && alone
+    }
+
     fn sign(&mut self, c: char) {
         let next = self.char(self.at + 1);
         let joined = self.at > 0 && self.char(self.at - 1).is_alphanumeric() && next.is_alphanumeric();
@@ -212,6 +227,7 @@ impl Scan<'_> {
             '-' if next.is_ascii_digit() && !joined && (self.at < 2 || self.char(self.at - 2) == ' ') => {
                 self.push("minus")
             }
+            '-' | '–' if joined && self.between_short_numbers() => self.push("to"),
             '_' if joined => self.push("underscore"),
             '.' if joined && self.char(self.at.wrapping_sub(2)).is_ascii_digit() && next.is_alphabetic() => {
                 self.push("dot")
