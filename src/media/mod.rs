@@ -1,1 +1,26 @@
-//! The media module.
+//! Frames of audio and what is done to them: codecs, resampling, voice detection, echo, concealment, tones. Layer 1:
+//! pure, no clock, no socket, no lock. Everything a tick calls works on slices and allocates nothing after construction;
+//! what does allocate says so ([`convert`], [`AnyResampler`]) and stays off the audio path.
+
+pub mod echo;
+pub mod g711;
+pub mod level;
+pub mod loss;
+pub mod pcm;
+pub mod resample;
+pub mod resample_any;
+pub mod tone;
+pub mod vad;
+pub mod vad_edges;
+
+mod fir;
+
+pub use echo::EchoGuard;
+pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+pub use loss::Concealer;
+pub use pcm::PcmReader;
+pub use resample::{MAX_RESAMPLE_INPUT, ResampleError, Resampler};
+pub use resample_any::{AnyResampler, convert};
+pub use tone::{Noise, Tone};
+pub use vad::{VoiceDetector, VoiceFrame};
+pub use vad_edges::{Edge, EdgeConfig, VoiceEdges};

@@ -1,0 +1,5 @@
+//! x
+/// x
+pub struct VoiceDetector;
+/// x
+pub struct VoiceFrame;
