@@ -13,6 +13,8 @@ pub mod tone;
 pub mod vad;
 pub mod vad_edges;
 
+#[cfg(test)]
+mod clips;
 mod fir;
 
 pub use echo::EchoGuard;
