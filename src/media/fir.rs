@@ -49,10 +49,10 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// One tile of correlations: `out[j] = Σ c[k] · x[j + k]`. `x` holds at least `TILE + c.len() - 1` samples; a shorter one
-/// is taken as ending in silence.
+/// One tile of correlations: `out[j] = Σ c[k] · x[j + k]`, for which `x` holds `TILE + c.len() - 1` samples.
 #[inline]
 pub(crate) fn tile(x: &[f32], c: &[f32]) -> [f32; TILE] {
+    debug_assert!(x.len() + 1 >= TILE + c.len(), "{} samples for {} coefficients", x.len(), c.len());
     let mut sums = [0.0; TILE];
     for (window, &c) in x.windows(TILE).zip(c) {
         for (sum, &x) in sums.iter_mut().zip(window) {

@@ -111,12 +111,7 @@ mod tests {
 
     /// 400 Hz, amplitude 8000, at 8 kHz, as in the vectors of the WebSocket dialects.
     fn tone() -> Vec<i16> {
-        signal::rate(8000.0)
-            .const_hz(400.0)
-            .sine()
-            .take(20)
-            .map(|s| (s * 8000.0).round() as i16)
-            .collect()
+        signal::rate(8000.0).const_hz(400.0).sine().take(20).map(|s| (s * 8000.0).round() as i16).collect()
     }
 
     #[test]

@@ -19,7 +19,9 @@ const PAST: usize = TAPS - 1;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ResampleError {
     /// The rates are not one another's double, triple or sixfold.
-    #[error("expected rates in the ratio 1, 2, 3 or 6, got {from_hz} Hz and {to_hz} Hz; use AnyResampler off the audio path")]
+    #[error(
+        "expected rates in the ratio 1, 2, 3 or 6, got {from_hz} Hz and {to_hz} Hz; use AnyResampler off the audio path"
+    )]
     Ratio {
         /// Rate of the input.
         from_hz: u32,

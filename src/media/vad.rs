@@ -11,7 +11,8 @@
 
 use earshot::Detector;
 
-use crate::units::dbfs;
+use crate::media::tone::Noise;
+use crate::units::{SampleRate, dbfs};
 
 /// Samples of one hop: 16 ms at 16 kHz, fixed by the network.
 pub const HOP: usize = 256;
@@ -28,6 +29,17 @@ const UNVOICED: f32 = 0.3;
 const LOWEST_FLOOR_DBFS: f32 = -63.0;
 /// A hop this much above the floor opens the gate. Hops of white noise scatter by 0.4 dB.
 const MARGIN_DB: f32 = 3.0;
+
+/// A sound that kept its level to within [`STEADY_DB`] for this many hops, three quarters of a second, is no speech.
+const STEADY_HOPS: usize = 48;
+/// How much the level of a steady sound may vary, in dB from the least to the greatest hop.
+const STEADY_DB: f32 = 3.0;
+
+/// Noise that a new network hears before its first call: from its blank state it takes the first 200 ms of any noise for
+/// voice. About 0.2 ms, once a call.
+const PRIME_HOPS: usize = 32;
+/// Level of that noise.
+const PRIME_DBFS: f32 = -40.0;
 
 /// What the detector says of one frame.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -61,6 +73,10 @@ pub struct VoiceDetector {
     warm: [[i16; HOP]; WARM_HOPS],
     warm_at: usize,
     warm_held: usize,
+    /// Smoothed levels of the last hops, a ring; not yet heard hops count as silence, so a stream is never steady from the start.
+    levels: [f32; STEADY_HOPS],
+    level_at: usize,
+    smooth_power: f32,
     last: f32,
     count: GateCount,
 }
@@ -75,8 +91,10 @@ impl VoiceDetector {
     /// A detector that has heard nothing. About 10 KiB, made once a call.
     #[must_use]
     pub fn new() -> Self {
+        let mut net = Detector::default_boxed();
+        prime(&mut net);
         Self {
-            net: Detector::default_boxed(),
+            net,
             hop: [0; HOP],
             filled: 0,
             patched: false,
@@ -85,6 +103,9 @@ impl VoiceDetector {
             warm: [[0; HOP]; WARM_HOPS],
             warm_at: 0,
             warm_held: 0,
+            levels: [-100.0; STEADY_HOPS],
+            level_at: 0,
+            smooth_power: 0.0,
             last: 0.0,
             count: GateCount::default(),
         }
@@ -92,12 +113,22 @@ impl VoiceDetector {
 
     /// Hears a frame at 16 kHz, of any length.
     pub fn push(&mut self, frame_16k: &[i16]) -> VoiceFrame {
+        self.hear(frame_16k, false)
+    }
+
+    /// A frame of 20 ms did not come: it is heard as silence, and the noise floor learns nothing from it.
+    pub fn gap(&mut self) -> VoiceFrame {
+        self.hear(&[0; SampleRate::WIDE.frame_samples()], true)
+    }
+
+    fn hear(&mut self, frame_16k: &[i16], made_up: bool) -> VoiceFrame {
         let mut best: Option<f32> = None;
         let mut rest = frame_16k;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(HOP - self.filled));
             self.hop[self.filled..self.filled + now.len()].copy_from_slice(now);
             self.filled += now.len();
+            self.patched |= made_up;
             rest = later;
             if self.filled == HOP {
                 self.filled = 0;
@@ -110,22 +141,17 @@ impl VoiceDetector {
         VoiceFrame { probability: self.last, voiced: self.last >= VOICED }
     }
 
-    /// A frame of 20 ms did not come: it is heard as silence, and the noise floor learns nothing from it.
-    pub fn gap(&mut self) -> VoiceFrame {
-        self.patched = true;
-        let frame = self.push(&[0; 320]);
-        self.patched = self.filled > 0;
-        frame
-    }
-
     /// Forgets the stream; the counters go on.
     pub fn reset(&mut self) {
         self.net.reset();
+        prime(&mut self.net);
         self.filled = 0;
         self.patched = false;
         self.floor_dbfs = LOWEST_FLOOR_DBFS;
         self.quiet_hops = 0;
         self.warm_held = 0;
+        self.levels = [-100.0; STEADY_HOPS];
+        self.smooth_power = 0.0;
         self.last = 0.0;
     }
 
@@ -152,10 +178,20 @@ impl VoiceDetector {
             return 0.0;
         }
         self.warm_up();
-        let probability = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
+        let heard = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
+        let probability = if self.steady(level) { 0.0 } else { heard };
         self.quiet_hops = if quiet && probability < UNVOICED { self.quiet_hops + 1 } else { 0 };
         self.follow(level, probability);
         probability
+    }
+
+    fn steady(&mut self, level: f32) -> bool {
+        // Averaged over three hops or so, or the beat of a two-tone signal would look like speech.
+        self.smooth_power += 0.3 * (10.0_f32.powf(level / 10.0) - self.smooth_power);
+        self.levels[self.level_at] = 10.0 * self.smooth_power.max(1e-10).log10();
+        self.level_at = (self.level_at + 1) % STEADY_HOPS;
+        let (least, greatest) = self.levels.iter().fold((0.0_f32, -100.0_f32), |(a, b), &l| (a.min(l), b.max(l)));
+        greatest - least < STEADY_DB
     }
 
     fn keep_for_warming(&mut self) {
@@ -182,6 +218,15 @@ impl VoiceDetector {
             false => 0.0,
         };
         self.floor_dbfs = (self.floor_dbfs + speed * (level - self.floor_dbfs)).max(LOWEST_FLOOR_DBFS);
+    }
+}
+
+fn prime(net: &mut Detector) {
+    let mut hiss = Noise::new(1, PRIME_DBFS);
+    let mut hop = [0; HOP];
+    for _ in 0..PRIME_HOPS {
+        hiss.fill(&mut hop);
+        let _ = net.predict_i16(&hop);
     }
 }
 
