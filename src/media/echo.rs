@@ -119,8 +119,9 @@ impl<const N: usize> Track<N> {
     }
 
     fn reset(&mut self) {
-        *self = Self { samples: std::mem::take(&mut self.samples), ..Self::new(self.step) };
         self.samples.fill(0.0);
+        self.end = N / 2;
+        (self.filled, self.rising, self.falling, self.before, self.plain) = (0, 0, 0, 0, 0.0);
     }
 
     fn last(&self, count: usize) -> &[f32] {

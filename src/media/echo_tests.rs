@@ -47,7 +47,7 @@ fn ask(rate: SampleRate, bot: &[i16], echo: &[i16], voice: &[i16], spoil: impl F
         guard.played(bot.get(end - frame..end).unwrap_or(&vec![0; frame]));
         guard.heard(&line[end - frame..end]);
         let level_of = |samples: &[i16]| samples.get(window.clone()).map_or(-100.0, dbfs);
-        if end >= 10 * frame && end / frame % 2 == 0 && dbfs(&line[window.clone()]) > loudest - 12.0 {
+        if end >= 10 * frame && (end / frame).is_multiple_of(2) && dbfs(&line[window.clone()]) > loudest - 12.0 {
             asked.push(Asked {
                 similarity: guard.similarity(),
                 is_echo: guard.is_echo(),

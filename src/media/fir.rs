@@ -10,7 +10,7 @@ pub(crate) const TAPS: usize = 32;
 /// the sums stay in registers, also on the baseline instruction set.
 pub(crate) const TILE: usize = 16;
 
-/// Shape of the Kaiser window: about 72 dB of stop band, which at 8 kHz begins at 4.6 kHz.
+/// Shape of the Kaiser window: about 70 dB of stop band, which at 8 kHz begins at 4.6 kHz.
 const BETA: f64 = 7.0;
 
 /// The phases 1 to `ratio` − 1 of a low-pass at the Nyquist frequency of the lower rate, each for an ascending history

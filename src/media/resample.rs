@@ -3,8 +3,9 @@
 //! see `resample_any`.
 //!
 //! One design serves both directions and all ratios: 32 taps per phase, cut off at the Nyquist frequency of the lower
-//! rate. At a lower rate of 8 kHz that is 2 ms of delay, flat to 3.4 kHz, and 72 dB down from 4.6 kHz; at 16 kHz it is
-//! half of the delay and twice the frequencies. The tests hold the figures.
+//! rate. At a lower rate of 8 kHz that is 2 ms of delay, flat to 3.4 kHz, and 70 dB down from 4.6 kHz; at 16 kHz it is
+//! half of the delay and twice the frequencies. Measured: a full-scale tone of 1 kHz keeps 94 dB over the noise going up and
+//! 100 dB going down, 5 kHz is 77 dB down. The tests hold the bars.
 
 use crate::media::fir::{TAPS, TILE, phases, tile, to_sample};
 use crate::units::SampleRate;

@@ -7,7 +7,13 @@
 //! running were quiet and without voice. **Its state stays sane:** it looks at three hops at a time and remembers, so
 //! the last [`WARM_HOPS`] skipped hops are kept; when the gate opens they go through the network first (their verdict is
 //! dropped, they were quiet), and it meets the new hop with the true past before it. In between its memory is that of the
-//! silence in which the gate closed.
+//! silence in which the gate closed. A sound that holds its level for three quarters of a second is no speech either,
+//! whatever the network says of it: that takes dial tones, chords and very loud hiss out.
+//!
+//! Measured by the tests on five synthetic voices at 8 kHz: 98 % of the spoken frames found when clean, 95–96 % at 20 and
+//! 10 dB over white noise or 20 dB softer; no voice in noise of −100 to −10 dBFS, where the network rests for more than
+//! four fifths of the hops; of 162 noise bursts of 30 to 120 ms at most four become a beginning. Ringing tone in a short
+//! cadence **is** taken for speech.
 
 use earshot::Detector;
 
@@ -88,7 +94,7 @@ impl Default for VoiceDetector {
 }
 
 impl VoiceDetector {
-    /// A detector that has heard nothing. About 10 KiB, made once a call.
+    /// A detector that has heard nothing. About 11 KiB, made once a call.
     #[must_use]
     pub fn new() -> Self {
         let mut net = Detector::default_boxed();
