@@ -309,7 +309,7 @@ impl World {
             match order {
                 Order::OpenLine { rate } => {
                     let (rings, leg, ends) = Rings::new(rate);
-                    self.line = Some((Line::new(rate, rings), leg, ends));
+                    self.line = Some((Line::new(rate, rings).expect("a leg rate"), leg, ends));
                     self.note("open line");
                     self.later(0, Event::Tick);
                 }
