@@ -30,14 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct BotFolder {
     dir: PathBuf,
     shelf: RwLock<BotShelf>,
-    looked: Mutex<Looked>,
-}
-
-#[derive(Debug, Default)]
-struct Looked {
-    marks: BTreeMap<String, Mark>,
     /// The fault of the folder itself.
-    folder: Option<Fault>,
+    fault: RwLock<Option<Fault>>,
+    /// What each file looked like; held through a look, so that looks follow one another.
+    marks: Mutex<BTreeMap<String, Mark>>,
 }
 
 /// What a file looked like when it was read.
@@ -52,7 +48,8 @@ impl BotFolder {
     /// Reads the folder once; [`BotFolder::faults`] then says what is wrong.
     #[must_use]
     pub fn open(dir: &Path, now: Stamp) -> Self {
-        let folder = Self { dir: dir.to_owned(), shelf: RwLock::default(), looked: Mutex::default() };
+        let folder =
+            Self { dir: dir.to_owned(), shelf: RwLock::default(), fault: RwLock::default(), marks: Mutex::default() };
         folder.refresh(now);
         folder
     }
@@ -72,31 +69,32 @@ impl BotFolder {
     /// Everything that is wrong with the folder and its files as they stand.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        let folder = self.looked.lock().unwrap_or_else(PoisonError::into_inner).folder.clone();
+        let folder = self.fault.read().unwrap_or_else(PoisonError::into_inner).clone();
         let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
         folder.into_iter().chain(shelf.faults()).collect()
     }
 
     /// Looks at the folder and takes what changed. Blocks on the disk; one look at a time.
     pub fn refresh(&self, now: Stamp) -> Vec<Change> {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let stems = match self.stems() {
             Ok(stems) => stems,
             Err(fault) => {
-                if looked.folder.as_ref() != Some(&fault) {
+                let mut known = self.fault.write().unwrap_or_else(PoisonError::into_inner);
+                if known.as_ref() != Some(&fault) {
                     tracing::error!(%fault, "the bot folder cannot be read; bots stay as they are");
                 }
-                looked.folder = Some(fault);
+                *known = Some(fault);
                 return Vec::new();
             }
         };
-        looked.folder = None;
-        looked.marks.retain(|stem, _| stems.contains(stem));
+        *self.fault.write().unwrap_or_else(PoisonError::into_inner) = None;
+        marks.retain(|stem, _| stems.contains(stem));
         let mut changes = self.shelf.write().unwrap_or_else(PoisonError::into_inner).keep_only(&stems);
         for stem in &stems {
-            changes.extend(self.look_at(stem, &mut looked.marks, now));
+            changes.extend(self.look_at(stem, &mut marks, now));
         }
-        drop(looked);
+        drop(marks);
         for change in &changes {
             log(change);
         }

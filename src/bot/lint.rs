@@ -45,30 +45,7 @@ impl Lint<'_> {
             ("opening_message", &bot.opening_message),
             ("disclosure", disclosure),
         ] {
-            self.template(key, text);
-        }
-    }
-
-    fn template(&mut self, key: &str, text: &str) {
-        let template = Template::parse(text);
-        for token in template.unknown_namespaces() {
-            self.add(key, token.to_owned(), namespace_hint(token));
-        }
-        for token in template.malformed() {
-            let expected = "a whole token such as {{crm.name}} or {{crm.name|there}}: a path of letters, digits, _, -, . and \
-                            spaces, closed as it was opened";
-            self.add(key, token.to_owned(), expected.to_owned());
-        }
-        for token in template.tokens() {
-            let late = match token.namespace {
-                Namespace::Result => true,
-                Namespace::Call => SET_AFTER_THE_CALL.contains(&token.path),
-                Namespace::Crm => false,
-            };
-            if late {
-                let value = format!("{{{{{}.{}}}}}", token.namespace, token.path);
-                self.add(key, value, "a field that is known during the call; this one is set after it".to_owned());
-            }
+            self.found.extend(template_faults(self.file, key, text));
         }
     }
 
@@ -128,6 +105,27 @@ impl Lint<'_> {
             }
         }
     }
+}
+
+/// The faults of a prompt or spoken line: tokens that no call can fill, and what is nearly a token. For the script's lint too.
+#[must_use]
+pub fn template_faults(file: &str, key: &str, text: &str) -> Vec<Fault> {
+    let template = Template::parse(text);
+    let fault = |value: String, expected: String| Fault { file: file.to_owned(), key: key.to_owned(), value, expected };
+    let unknown = template.unknown_namespaces().into_iter().map(|token| fault(token.to_owned(), namespace_hint(token)));
+    let whole = "a whole token such as {{crm.name}} or {{crm.name|there}}: a path of letters, digits, _, -, . and spaces, \
+                 closed as it was opened";
+    let malformed = template.malformed().into_iter().map(|token| fault(token.to_owned(), whole.to_owned()));
+    let late = template.tokens().filter(|token| match token.namespace {
+        Namespace::Result => true,
+        Namespace::Call => SET_AFTER_THE_CALL.contains(&token.path),
+        Namespace::Crm => false,
+    });
+    let late = late.map(|token| {
+        let value = format!("{{{{{}.{}}}}}", token.namespace, token.path);
+        fault(value, "a field that is known during the call; this one is set after it".to_owned())
+    });
+    unknown.chain(malformed).chain(late).collect()
 }
 
 /// What to say about a token whose namespace does not exist.

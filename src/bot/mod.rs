@@ -13,4 +13,5 @@ pub mod source;
 
 pub use fault::Fault;
 pub use file::{Bot, JudgeChoice, LlmChoice, Providers, ResultConfig, SttChoice, TtsChoice, VoiceConfig, is_bot_id};
+pub use lint::template_faults;
 pub use shelf::{BotShelf, BotStatus, Change};
