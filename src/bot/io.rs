@@ -298,5 +298,7 @@ mod tests {
         assert_eq!(folder.refresh(rt::stamp()), []);
         assert!(folder.get("a").is_some());
         assert_eq!(folder.faults()[0].key, "folder");
+        // The watch can run as a task.
+        let _: Box<dyn Future<Output = ()> + Send> = Box::new(Arc::new(folder).watch());
     }
 }

@@ -207,6 +207,25 @@ mod tests {
         assert!(kind.2.contains("did you mean `brisk`? (line 13)"), "{kind:?}");
     }
 
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Listed {
+        step: Vec<Step>,
+        mood: BTreeMap<String, Mood>,
+    }
+
+    #[test]
+    fn faults_in_lists_of_tables_are_numbered_as_the_file_has_them() {
+        let text = "[script.mood]\na = \"calm\"\nb = 1\n[[script.step]]\nretries = 1\n[[script.step]]\nsay = [\"x\"]\n\
+                    [[script.step]]\nsay = [1, \"x\", 2]\n[[script.step]]\nsay = \"x\"\nwhy = 1\n";
+        let found = section::<Listed>("f", text, "script").unwrap_err();
+        let mut keys: Vec<&str> = found.iter().map(|fault| fault.key.as_str()).collect();
+        keys.sort_unstable();
+        let wanted =
+            ["script.mood.b", "script.step.0.say", "script.step.2.say.0", "script.step.2.say.2", "script.step.3.say"];
+        assert_eq!(keys, [wanted.as_slice(), &["script.step.3.why"]].concat(), "{found:#?}");
+    }
+
     #[test]
     fn a_sound_or_absent_section_has_no_fault() {
         let play = section::<Play>("f", "[script]\nstart = \"a\"\n", "script").unwrap().unwrap();
