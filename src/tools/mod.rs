@@ -1,1 +1,3 @@
-//! The tools module.
+//! The commands that are not the server itself. Only files in here and `main` may print.
+
+pub mod check;
