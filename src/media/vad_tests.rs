@@ -93,6 +93,38 @@ fn the_gate_loses_no_speech() {
     }
 }
 
+/// How far the gated detector is from the bare network over the first hops after the gate opened, on average.
+#[test]
+fn the_network_meets_the_first_word_with_its_true_past() {
+    let (mut apart, mut hops) = (0.0, 0.0);
+    for name in BOTS.into_iter().chain(CALLERS) {
+        for silence_ms in [2000, 2005, 2010] {
+            let mut line = noise(-45.0, 3)[..silence_ms * 16].to_vec();
+            let mut speech = wide(name);
+            Noise::new(17, -45.0).add_to(&mut speech);
+            line.extend(speech);
+            let (mut bare, mut gated) = (VoiceDetector::new(), VoiceDetector::new());
+            let mut since_open = None;
+            for hop in line.chunks_exact(HOP) {
+                let true_verdict = bare.net.predict_i16(hop);
+                let skipped = gated.gate().skipped;
+                let verdict = gated.push(hop).probability;
+                match (gated.gate().skipped > skipped, &mut since_open) {
+                    (true, open) => *open = Some(0),
+                    (false, Some(n @ 0..6)) => {
+                        *n += 1;
+                        apart += (true_verdict - verdict).abs();
+                        hops += 1.0;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    println!("{:.4} apart over {hops} hops", apart / hops);
+    assert!(hops > 60.0 && apart / hops < 0.01, "{:.3} apart over {hops} hops", apart / hops);
+}
+
 #[test]
 fn steady_sounds_are_no_voice_after_a_second() {
     for amplitude in [1500, 5000] {
