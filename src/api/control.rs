@@ -33,7 +33,7 @@ pub trait Control: Send + Sync + 'static {
     /// One call, live or ended; `None` where it is not known.
     fn call(&self, id: &CallId) -> Option<CallDetail>;
     /// The call behind a recording link; `None` where the token is forged, of another worker, or its call is gone. Takes
-    /// the same time whichever byte of the token is wrong (see [`RecordingTokens`](super::RecordingTokens)).
+    /// the same time whichever byte of the token is wrong (see [`Links`](crate::results::Links)).
     fn linked(&self, token: &str) -> Option<Linked>;
 }
 

@@ -22,7 +22,6 @@ mod problem;
 mod range;
 mod recording;
 mod recording_page;
-mod token;
 
 use std::sync::Arc;
 
@@ -38,7 +37,6 @@ pub use control::{
     BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
 };
 pub use problem::Problem;
-pub use token::{RecordingTokens, TokenError};
 
 /// Largest request body that any route reads.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;

@@ -39,11 +39,11 @@ pub enum Control {
 #[derive(Debug)]
 pub struct LegChannels {
     /// Facts from the far end.
-    pub facts: mpsc::Receiver<LegFact>,
+    pub(super) facts: mpsc::Receiver<LegFact>,
     /// Orders to it. Full: the leg is stuck and the call ends.
-    pub orders: mpsc::Sender<LegOrder>,
+    pub(super) orders: mpsc::Sender<LegOrder>,
     /// Where the media port goes once the line is open.
-    pub port: Option<oneshot::Sender<LegPort>>,
+    pub(super) port: Option<oneshot::Sender<LegPort>>,
 }
 
 /// What the driver needs of the process.
@@ -70,6 +70,8 @@ pub struct Remains {
     pub meter: Meter,
     /// The journal.
     pub scribe: Scribe,
+    /// The line's rate; that of a telephone where there was no line.
+    pub rate: SampleRate,
 }
 
 /// What a call used.
@@ -113,6 +115,7 @@ pub struct Driver {
     scribe: Scribe,
     broken: Option<String>,
     leg_gone: bool,
+    rate: Option<SampleRate>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -153,6 +156,7 @@ impl Driver {
             scribe,
             broken: None,
             leg_gone: false,
+            rate: None,
         }
     }
 
@@ -177,6 +181,7 @@ impl Driver {
                 self.tell(now, Fact::Broken { what });
             }
             self.move_speech();
+            self.scribe.follow(now, &self.call, self.rate);
             on_change(&self.call);
         }
         self.close().await
@@ -264,8 +269,8 @@ impl Driver {
                         self.broken = Some("synthesis made more than two minutes of waiting speech".to_owned());
                     }
                 }
-                Order::OptOut => self.kit.opt_out(),
-                Order::Finish => {}
+                // Kept in the milestones, from where the result takes it.
+                Order::OptOut | Order::Finish => {}
             }
         }
         self.move_speech();
@@ -278,6 +283,7 @@ impl Driver {
     }
 
     fn open_line(&mut self, now: Moment, rate: SampleRate) {
+        self.rate = Some(rate);
         let mut writer = None;
         if let Some(path) = self.record_to.take() {
             match self.machinery.recorder.open(path, rate) {
@@ -394,6 +400,7 @@ impl Driver {
             outcome,
             meter: self.meter,
             scribe: self.scribe,
+            rate: self.rate.unwrap_or(SampleRate::NARROW),
         }
     }
 }

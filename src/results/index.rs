@@ -2,7 +2,7 @@
 //! are the truth; this is what a page lists without reading them. Pure: whoever shares it puts it behind a lock.
 
 use super::analysis::disposition;
-use super::result::{CallResult, DisconnectedBy};
+use super::result::{CallResult, Direction, DisconnectedBy, Speaker};
 use crate::units::{BotId, CallId, Pii, Stamp};
 
 /// One ended call.
@@ -12,6 +12,14 @@ pub struct CallRow {
     pub call_id: CallId,
     /// The bot that served it.
     pub bot: BotId,
+    /// Hash of the bot's file.
+    pub bot_version: String,
+    /// The customer was rung.
+    pub outgoing: bool,
+    /// Turns of the caller.
+    pub turns: u32,
+    /// There is a recording.
+    pub recorded: bool,
     /// When it was accepted.
     pub started_at: Stamp,
     /// From answer to end, in seconds.
@@ -33,6 +41,11 @@ impl From<&CallResult> for CallRow {
         Self {
             call_id: CallId::new(&result.session_id),
             bot: BotId::new(&result.bot_id),
+            bot_version: result.bot_version.clone(),
+            outgoing: result.direction == Direction::Outbound,
+            turns: u32::try_from(result.transcript.iter().filter(|t| t.speaker == Speaker::Customer).count())
+                .unwrap_or(u32::MAX),
+            recorded: result.recording.as_ref().is_some_and(|r| r.bytes > 0),
             started_at: result.started_at,
             duration_s: result.call_duration_seconds,
             caller: result.caller_id.clone(),

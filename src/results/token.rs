@@ -86,6 +86,12 @@ impl Links {
         format!("{}/r/{}", self.public_url, self.tokens.issue(call))
     }
 
+    /// The token of a call's link.
+    #[must_use]
+    pub fn token(&self, call: &CallId) -> String {
+        self.tokens.issue(call)
+    }
+
     /// The call that a link's token opens.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<CallId> {

@@ -10,9 +10,10 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use tower::ServiceExt as _;
 use voicefleet::api::{
     Access, BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
-    RecordingTokens, router,
+    router,
 };
 use voicefleet::fleet::{Account, FleetView};
+use voicefleet::results::Tokens;
 use voicefleet::telemetry::{Metrics, ProcessSample};
 use voicefleet::units::{BotId, CallId, Pii, Stamp};
 
@@ -22,7 +23,7 @@ pub const HOSTILE: &str = "<script>alert(1)</script>\"><img src=x onerror='alert
 /// The double.
 pub struct Double {
     pub folder: PathBuf,
-    pub tokens: RecordingTokens,
+    pub tokens: Tokens,
     pub ready: Result<(), NotReady>,
     pub bots: Vec<BotRow>,
     pub live: Vec<LiveCall>,
@@ -42,7 +43,7 @@ impl Double {
         std::fs::create_dir_all(&folder).unwrap();
         Self {
             folder,
-            tokens: RecordingTokens::new(&[9; 32]).unwrap(),
+            tokens: Tokens::new(&[9; 32]),
             ready: Ok(()),
             bots: Vec::new(),
             live: Vec::new(),

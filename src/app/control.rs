@@ -1,0 +1,136 @@
+//! The worker as the HTTP routes see it: everything from memory. Never changes anything.
+
+use std::sync::PoisonError;
+
+use super::App;
+use super::directory::LiveEntry;
+use crate::api::{
+    BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
+};
+use crate::fleet::{FleetView, WorkerState};
+use crate::results::{CallRow, NO_ANALYSIS, call_folder};
+use crate::rt;
+use crate::telemetry::ProcessSample;
+use crate::units::CallId;
+
+impl Control for App {
+    fn fleet(&self) -> FleetView {
+        self.capacity.view()
+    }
+
+    fn health(&self) -> Health {
+        let shards = self.machinery.shards.views();
+        Health {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime: rt::now().since(self.started),
+            shards: u32::try_from(shards.len()).unwrap_or(u32::MAX),
+            fifo: !shards.is_empty() && shards.iter().all(|s| s.fifo),
+            models_missing: self.models_missing.clone(),
+            process: ProcessSample::read(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), NotReady> {
+        match self.capacity.state() {
+            WorkerState::Draining => Err(NotReady::Draining),
+            WorkerState::Starting => Err(NotReady::Starting),
+            WorkerState::Ready if self.capacity.view().available == 0 => Err(NotReady::Full),
+            WorkerState::Ready => Ok(()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let view = self.capacity.view();
+        self.metrics.sample(&ProcessSample::read(), self.capacity.held(), view.max);
+        self.metrics.encode()
+    }
+
+    fn bots(&self) -> Vec<BotRow> {
+        let row = |status: crate::bot::BotStatus| BotRow {
+            language: self.bots.get(status.id.as_str()).map_or_else(String::new, |b| b.language.clone()),
+            id: status.id,
+            name: status.name,
+            version: status.version.unwrap_or_default(),
+            faults: status.fault.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        };
+        self.bots.list().into_iter().map(row).collect()
+    }
+
+    fn live_calls(&self) -> Vec<LiveCall> {
+        self.directory.list().into_iter().rev().map(live).collect()
+    }
+
+    fn ended_calls(&self, ask: &PageAsk) -> EndedPage {
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = index.newest().peekable();
+        if let Some(before) = &ask.before {
+            while let Some(row) = rows.next() {
+                if row.call_id == *before {
+                    break;
+                }
+            }
+        }
+        let calls = rows.by_ref().take(ask.limit).map(|row| self.ended(row)).collect();
+        EndedPage { calls, more: rows.next().is_some() }
+    }
+
+    fn call(&self, id: &CallId) -> Option<CallDetail> {
+        if let Some(entry) = self.directory.find(id) {
+            return Some(CallDetail::Live(live(entry)));
+        }
+        let ended = {
+            let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            self.ended(index.find(id)?)
+        };
+        let folder = call_folder(&self.data_dir, id).ok()?;
+        Some(CallDetail::Ended(ended, folder.join("result.json")))
+    }
+
+    fn linked(&self, token: &str) -> Option<Linked> {
+        let id = self.links.verify(token)?;
+        if self.directory.find(&id).is_some() {
+            return Some(Linked::StillRunning);
+        }
+        let folder = call_folder(&self.data_dir, &id).ok()?;
+        let result = folder.join("result.json");
+        if !result.exists() {
+            return None;
+        }
+        let recording = Some(folder.join("recording.wav")).filter(|path| path.exists());
+        Some(Linked::Ended(CallFiles { id, recording, result }))
+    }
+}
+
+impl App {
+    fn ended(&self, row: &CallRow) -> EndedCall {
+        EndedCall {
+            id: row.call_id.clone(),
+            bot: row.bot.clone(),
+            bot_version: row.bot_version.clone(),
+            caller: row.caller.clone(),
+            outgoing: row.outgoing,
+            started_at: row.started_at,
+            duration_ms: (row.duration_s * 1000.0) as u64,
+            disconnected_by: row.disconnected_by.code().to_owned(),
+            end_reason: row.end_reason.clone(),
+            disposition: Some(row.disposition.clone()).filter(|d| d != NO_ANALYSIS),
+            turns: row.turns,
+            token: self.links.token(&row.call_id),
+            recorded: row.recorded,
+        }
+    }
+}
+
+fn live(entry: LiveEntry) -> LiveCall {
+    LiveCall {
+        id: entry.id,
+        bot: entry.bot,
+        caller: entry.caller,
+        outgoing: entry.outgoing,
+        dialect: entry.dialect,
+        started_at: entry.started_at,
+        state: entry.state,
+        turns: entry.turns,
+        last_turn_ms: entry.last_turn_ms,
+    }
+}

@@ -1,0 +1,131 @@
+//! The calls in progress: who they are, what they do, and how to reach their drivers. An entry lives as long as its guard, so
+//! that no ending can forget it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::driver::Control;
+use crate::call::Call;
+use crate::units::{BotId, CallId, Pii, Stamp};
+
+/// What a live call says of itself.
+#[derive(Clone, Debug)]
+pub struct LiveEntry {
+    /// The call.
+    pub id: CallId,
+    /// Its bot.
+    pub bot: BotId,
+    /// The customer's number.
+    pub caller: Pii<String>,
+    /// The customer was rung.
+    pub outgoing: bool,
+    /// The leg's protocol.
+    pub dialect: &'static str,
+    /// When it was accepted.
+    pub started_at: Stamp,
+    /// What it does now.
+    pub state: &'static str,
+    /// Turns of the caller so far.
+    pub turns: u32,
+    /// Latency of the last answered turn.
+    pub last_turn_ms: Option<u32>,
+    control: mpsc::Sender<Control>,
+}
+
+/// All live calls. Its lock is held for the copy of a few words and never on a media thread.
+#[derive(Debug, Default)]
+pub struct Directory {
+    calls: Mutex<BTreeMap<String, LiveEntry>>,
+}
+
+/// Takes a call out of the directory when it is over, however it ended.
+#[derive(Debug)]
+pub struct Listing {
+    directory: Arc<Directory>,
+    id: CallId,
+}
+
+impl Directory {
+    /// Lists a call that has just been accepted.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: &CallId,
+        bot: &BotId,
+        who: (Pii<String>, bool, &'static str),
+        started_at: Stamp,
+        control: mpsc::Sender<Control>,
+    ) -> Listing {
+        let (caller, outgoing, dialect) = who;
+        let entry = LiveEntry {
+            id: id.clone(),
+            bot: bot.clone(),
+            caller,
+            outgoing,
+            dialect,
+            started_at,
+            state: "opening",
+            turns: 0,
+            last_turn_ms: None,
+            control,
+        };
+        self.lock().insert(id.as_str().to_owned(), entry);
+        Listing { directory: Arc::clone(self), id: id.clone() }
+    }
+
+    /// The live calls, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<LiveEntry> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// One live call.
+    #[must_use]
+    pub fn find(&self, id: &CallId) -> Option<LiveEntry> {
+        self.lock().get(id.as_str()).cloned()
+    }
+
+    /// Tells every live call something; returns how many took it.
+    pub fn tell_all(&self, control: Control) -> usize {
+        let all: Vec<mpsc::Sender<Control>> = self.lock().values().map(|e| e.control.clone()).collect();
+        all.iter().filter(|c| c.try_send(control).is_ok()).count()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LiveEntry>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listing {
+    /// Notes what the call does now.
+    pub fn note(&self, call: &Call) {
+        let mut calls = self.directory.lock();
+        if let Some(entry) = calls.get_mut(self.id.as_str()) {
+            let turn = call.turn();
+            entry.state = state(call);
+            entry.turns = u32::try_from(turn.timings().len()).unwrap_or(u32::MAX);
+            entry.last_turn_ms = turn.timings().iter().rfind(|t| t.audible_at.is_some()).map(|t| {
+                u32::try_from(t.stages().iter().map(|s| s.us).sum::<u64>() / 1000).unwrap_or(u32::MAX)
+            });
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.directory.lock().remove(self.id.as_str());
+    }
+}
+
+fn state(call: &Call) -> &'static str {
+    if call.ending().is_some() {
+        "ending"
+    } else if !call.is_live() {
+        "ringing"
+    } else if call.turn().is_audible() {
+        "speaking"
+    } else {
+        "listening"
+    }
+}

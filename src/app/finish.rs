@@ -1,0 +1,176 @@
+//! From a call that is over to its one result: closes recording and journal, gathers what the line, the leg and the turn loop
+//! counted, writes `result.json`. Never changes how the call ended.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::driver::Remains;
+use crate::bot::Bot;
+use crate::call::line::LineStats;
+use crate::call::{self, EndReason, LegMeta, Milestones};
+use crate::journal::Note;
+use crate::record::Recorder;
+use crate::results::{
+    CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker, Stage,
+    TranscriptItem, TurnReport, Warning, WriteError, write_result,
+};
+use crate::transport::ws::LegReport;
+use crate::turn::{self, TranscriptLine, TurnTiming};
+use crate::units::{CallId, FRAME_MS, Moment, SampleRate, Stamp};
+
+/// The recorder has this long for a call's last blocks.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is known of a call besides what its driver left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) id: &'a CallId,
+    pub(super) bot: &'a Bot,
+    pub(super) meta: &'a LegMeta,
+    pub(super) started: Stamp,
+    pub(super) folder: &'a Path,
+    pub(super) links: &'a Links,
+}
+
+/// Closes everything of the call and makes its result; does not write it.
+pub(super) async fn close(
+    remains: Remains,
+    record: Record<'_>,
+    recorder: &Recorder,
+    leg: Option<LegReport>,
+    now: Moment,
+) -> CallResult {
+    let Remains { call, line, recording, outcome, meter, scribe, rate } = remains;
+    let reason = call.ending().map_or(EndReason::Internal, |e| e.reason);
+    let ended_at = call.ending().map_or(now, |e| e.at);
+    let recording = match recording {
+        Some(id) => Some(recorder.close(id, RECORDER_PATIENCE).await),
+        None => None,
+    };
+    let by = disconnected_by(reason);
+    let end = Note::Ended {
+        end_reason: reason.code().to_owned(),
+        disconnected_by: by.code().to_owned(),
+        analysis: outcome.clone(),
+    };
+    let (mut warnings, journal_bytes) = scribe.close(now, end).await;
+    let milestones = call.milestones();
+    warnings.extend(milestones.errors.iter().map(|e| Warning::new("provider_error", e.clone())));
+    let clock = Clock::new(milestones, record.started);
+    let counts = call.turn().counts();
+    let report = recording.map(|r| RecordingReport {
+        duration_ms: r.duration_ms,
+        bytes: r.bytes,
+        lost_ms: r.lost_ms,
+        incomplete: r.incomplete.map(|i| i.code().to_owned()),
+    });
+    CallResult::from(CallSummary {
+        call_id: record.id.clone(),
+        caller_id: record.meta.caller_id.clone(),
+        direction: if record.meta.outgoing { Direction::Outbound } else { Direction::Inbound },
+        bot: record.bot.id.clone(),
+        bot_version: record.bot.version.clone(),
+        started: record.started,
+        answered: milestones.answered_at.map(|at| clock.stamp(at)),
+        ended: clock.stamp(ended_at),
+        duration_ms: milestones.answered_at.map_or(0, |at| ended_at.ms_since(at)),
+        disconnected_by: by,
+        end_reason: reason.code().to_owned(),
+        transcript: call.turn().history().lines().iter().map(|l| clock.item(l)).collect(),
+        recording_url: report.as_ref().filter(|r| r.bytes > 0).map(|_| record.links.recording_url(record.id)),
+        recording: report,
+        outcome,
+        turns: call.turn().timings().iter().filter(|t| t.audible_at.is_some()).map(turn_report).collect(),
+        media: media(line, leg.as_ref(), rate, counts.cuts),
+        resources: Resources {
+            stt_audio_ms: meter.listened_samples / 16,
+            llm_asks: meter.asks,
+            llm_asks_wasted: counts.withdrawn,
+            tts_characters: meter.characters,
+            tts_audio_ms: rate.ms_of(meter.spoken_samples),
+            journal_bytes,
+        },
+        warnings,
+    })
+}
+
+/// Writes the result; blocking work, done on the runtime's blocking threads.
+pub(super) async fn write(folder: &Path, result: CallResult) -> Result<(), String> {
+    let folder = folder.to_owned();
+    let written = tokio::task::spawn_blocking(move || write_result(&folder, &result)).await;
+    match written {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error @ WriteError::AlreadyWritten { .. })) => Err(format!("a call may end only once: {error}")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(format!("writing the result failed: {error}")),
+    }
+}
+
+const fn disconnected_by(reason: EndReason) -> DisconnectedBy {
+    match reason.disconnected_by() {
+        call::DisconnectedBy::Bot => DisconnectedBy::Bot,
+        call::DisconnectedBy::Customer => DisconnectedBy::Customer,
+        call::DisconnectedBy::Voicemail => DisconnectedBy::Voicemail,
+        call::DisconnectedBy::Rnr => DisconnectedBy::Rnr,
+        call::DisconnectedBy::Timeout => DisconnectedBy::Timeout,
+        call::DisconnectedBy::Error => DisconnectedBy::Error,
+    }
+}
+
+/// Turns moments into wall time and into positions of the recording.
+struct Clock {
+    opened: Moment,
+    zero: Moment,
+    started: Stamp,
+}
+
+impl Clock {
+    fn new(milestones: &Milestones, started: Stamp) -> Self {
+        let opened = milestones.opened_at;
+        Self { opened, zero: milestones.line_at.unwrap_or(opened), started }
+    }
+
+    fn stamp(&self, at: Moment) -> Stamp {
+        self.started.plus_ms(i64::try_from(at.ms_since(self.opened)).unwrap_or(0))
+    }
+
+    fn item(&self, line: &TranscriptLine) -> TranscriptItem {
+        TranscriptItem {
+            speaker: match line.speaker {
+                turn::Speaker::Bot => Speaker::Bot,
+                turn::Speaker::Customer => Speaker::Customer,
+            },
+            text: crate::units::Pii::new(line.text.clone()),
+            timestamp: self.stamp(line.began),
+            start_ms: line.began.ms_since(self.zero),
+            end_ms: line.ended.ms_since(self.zero),
+            heard: line.whole,
+            turn: line.turn.0,
+        }
+    }
+}
+
+fn turn_report(timing: &TurnTiming) -> TurnReport {
+    let stages = timing.stages();
+    let ms = |us: u64| us as f64 / 1000.0;
+    TurnReport {
+        turn: timing.turn.0,
+        total_ms: ms(stages.iter().map(|s| s.us).sum()),
+        stages: stages.iter().map(|s| Stage { stage: s.name.to_owned(), ms: ms(s.us) }).collect(),
+        interrupted: false,
+    }
+}
+
+fn media(line: Option<LineStats>, leg: Option<&LegReport>, rate: SampleRate, cuts: u32) -> MediaQuality {
+    let line = line.unwrap_or_default();
+    MediaQuality {
+        frames_in: line.frames_in,
+        frames_out: line.frames_out,
+        dropped_ms: rate.ms_of(line.dropped_samples),
+        concealed_ms: line.gaps * u64::from(FRAME_MS),
+        starved_ms: line.starved * u64::from(FRAME_MS),
+        pacing_p50_us: leg.map_or(0, |l| l.pacing.percentile_us(50.0)),
+        pacing_p99_us: leg.map_or(0, |l| l.pacing.percentile_us(99.0)),
+        barge_ins: cuts,
+    }
+}

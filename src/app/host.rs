@@ -1,0 +1,222 @@
+//! The worker as the WebSocket edge sees it, and the life of one call from its opening to its result. A panic of a driver ends
+//! its call with a result like any other cause. Never refuses after the upgrade.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::driver::{Control, Driver, LegChannels};
+use super::finish::{self, Record};
+use super::scribe::Scribe;
+use super::App;
+use crate::bot::Bot;
+use crate::call::{LegMeta, LegOrder};
+use crate::fleet::{Refused, SlotGuard};
+use crate::journal::Journal;
+use crate::results::{CallResult, CallRow, Remains as JournalRemains, call_folder, rebuild};
+use crate::rt;
+use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
+use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
+use crate::units::{CallId, Moment, Stamp};
+
+/// Words from operators that may wait for a driver. Full: the call is ending already.
+const CONTROLS: usize = 8;
+
+/// A slot with the bot version that the call will have.
+#[derive(Debug)]
+pub struct Held {
+    _slot: SlotGuard,
+    bot: Arc<Bot>,
+}
+
+impl Host for App {
+    type Slot = Held;
+
+    fn admit(&self, request: &UpgradeRequest<'_>) -> Result<Held, Refusal> {
+        let bot = self.bots.get(request.bot.as_str()).ok_or(Refusal::UnknownBot)?;
+        match self.capacity.try_hold() {
+            Ok(slot) => Ok(Held { _slot: slot, bot }),
+            Err(refused) => {
+                self.metrics.refused(refused.code());
+                Err(match refused {
+                    Refused::Full => Refusal::Full { retry_after_s: 5 },
+                    Refused::Draining | Refused::NotReady => Refusal::Draining,
+                })
+            }
+        }
+    }
+
+    fn open(&self, slot: Held, opened: Opened) -> LegLink {
+        let (link, end) = LegLink::pair();
+        let app = self.me();
+        drop(rt::spawn("call", async move { conduct(app, slot, opened, end).await }));
+        link
+    }
+}
+
+/// One accepted call.
+struct Accepted {
+    id: CallId,
+    bot: Arc<Bot>,
+    meta: LegMeta,
+    started: Stamp,
+    folder: std::path::PathBuf,
+}
+
+/// Runs one call and writes its one result.
+async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
+    let _live = app.metrics.live_calls.enter();
+    let started = rt::stamp();
+    let id = CallId::new(&uuid::Uuid::now_v7().to_string());
+    let Ok(folder) = call_folder(&app.data_dir, &id) else {
+        tracing::error!(call = %id, "a call id of our own making is no folder name");
+        return;
+    };
+    let Opened { meta, dialect, .. } = opened;
+    let call = Accepted { id, bot: Arc::clone(&slot.bot), meta, started, folder };
+    app.metrics.call_started(call.meta.outgoing);
+    tracing::info!(call = %call.id, bot = %call.bot.id, dialect, "call accepted");
+    let (control, controls) = mpsc::channel(CONTROLS);
+    let who = (call.meta.caller_id.clone(), call.meta.outgoing, dialect);
+    let listing = app.directory.enter(&call.id, &call.bot.id, who, started, control);
+    let result = run(&app, &call, end, controls, listing).await;
+    app.metrics.call_ended(end_label(&result.end_reason), (result.call_duration_seconds * 1e6) as u64);
+    note_turns(&app, &result);
+    let row = CallRow::from(&result);
+    let reason = result.end_reason.clone();
+    match finish::write(&call.folder, result).await {
+        Ok(()) => {
+            tracing::info!(call = %call.id, reason, "call ended");
+            app.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(row);
+        }
+        Err(error) => tracing::error!(call = %call.id, %error, "the result was not written; the next start makes it from the journal"),
+    }
+    drop(slot);
+}
+
+async fn run(
+    app: &Arc<App>,
+    call: &Accepted,
+    end: LegEnd,
+    controls: mpsc::Receiver<Control>,
+    listing: super::directory::Listing,
+) -> CallResult {
+    let LegEnd { facts, orders, port, report } = end;
+    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
+    let now = rt::now();
+    let mut scribe = Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    scribe.settle().await;
+    let values = values(app, call);
+    for name in unset(&call.bot, &values) {
+        scribe.warn("template_unset", &name);
+    }
+    let kit = match app.speech.kit(&call.bot, values) {
+        Ok(kit) => kit,
+        Err(error) => {
+            tracing::error!(call = %call.id, %error, "the bot's providers are not there");
+            scribe.warn("provider_missing", &error.to_string());
+            return rebuilt(app, call, scribe, "provider_failed", now).await;
+        }
+    };
+    let leg = LegChannels { facts, orders, port: Some(port) };
+    let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
+    let policy = call.bot.turn.clone();
+    let machinery = app.machinery.clone();
+    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, (record_to, scribe));
+    let running = rt::spawn("driver", driver.run(move |state| listing.note(state)));
+    match running.await {
+        Ok(Ok(remains)) => {
+            let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
+            let record = Record {
+                id: &call.id,
+                bot: &call.bot,
+                meta: &call.meta,
+                started: call.started,
+                folder: &call.folder,
+                links: &app.links,
+            };
+            finish::close(remains, record, &app.machinery.recorder, leg, rt::now()).await
+        }
+        Ok(Err(_)) | Err(_) => {
+            // The driver panicked: its journal knows what it knew.
+            let mut scribe = Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+            scribe.warn("internal", "the call's driver failed; this result is made from its journal");
+            rebuilt(app, call, scribe, "internal", now).await
+        }
+    }
+}
+
+/// The result of a call whose driver never ran or failed, from its journal.
+async fn rebuilt(app: &App, call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
+    let end = crate::journal::Note::Ended {
+        end_reason: reason.to_owned(),
+        disconnected_by: "error".to_owned(),
+        analysis: None,
+    };
+    let (warnings, journal_bytes) = scribe.close(now.max(rt::now()), end).await;
+    let path = call.folder.join("journal");
+    let journal = tokio::task::spawn_blocking(move || std::fs::read(path).map(|b| crate::journal::read(&b)))
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .unwrap_or_else(Journal::default);
+    let mut summary = rebuild(JournalRemains {
+        call_id: call.id.clone(),
+        journal: &journal,
+        journal_bytes,
+        recording: None,
+        recording_url: None,
+        last_seen: rt::stamp(),
+    });
+    reason.clone_into(&mut summary.end_reason);
+    summary.warnings.extend(warnings);
+    let _ = app;
+    CallResult::from(summary)
+}
+
+/// What templates may name in this call.
+fn values(app: &App, call: &Accepted) -> Values {
+    let custom: Fields = call.meta.custom.iter().map(|(k, v)| (k.clone(), serde_json::Value::from(v.clone()))).collect();
+    let (to, from) = if call.meta.outgoing {
+        (call.meta.caller_id.reveal().as_str(), call.meta.did.as_str())
+    } else {
+        (call.meta.did.as_str(), call.meta.caller_id.reveal().as_str())
+    };
+    let recording_url = call.bot.recording.then(|| app.links.recording_url(&call.id));
+    let facts = CallFacts {
+        id: call.id.as_str(),
+        caller_id: call.meta.caller_id.reveal(),
+        to,
+        from,
+        direction: if call.meta.outgoing { "outbound" } else { "inbound" },
+        started_at: call.started,
+        recording_url: recording_url.as_deref(),
+    };
+    call_values(&facts, CrmSources { custom_fields: custom, ..CrmSources::default() })
+}
+
+/// Fields that the bot's prompt and opening name and this call lacks.
+fn unset(bot: &Bot, values: &Values) -> Vec<String> {
+    let mut names: Vec<String> = [&bot.system_prompt, &bot.opening_message]
+        .into_iter()
+        .chain(&bot.disclosure)
+        .flat_map(|t| t.render(values).unset)
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Metrics want a closed set of labels.
+fn end_label(reason: &str) -> &'static str {
+    crate::call::EndReason::ALL.iter().map(|r| r.code()).find(|c| *c == reason).unwrap_or("internal")
+}
+
+fn note_turns(app: &App, result: &CallResult) {
+    for turn in &result.turns {
+        app.metrics.turn_latency.observe_us((turn.total_ms * 1000.0) as u64);
+    }
+    for _ in 0..result.media.barge_ins {
+        app.metrics.barge_in("cut");
+    }
+}

@@ -1,0 +1,151 @@
+//! Keeps a call's journal: every fact and order as it happens, and the notes from which a result can be made should the
+//! process not live to write it. Never waits while the call runs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bot::Bot;
+use crate::call::{Call, Fact, LegMeta, Order};
+use crate::journal::{Entry, Note, Said, Who, Writer};
+use crate::record::{Log, Recorder};
+use crate::results::Warning;
+use crate::turn::TranscriptLine;
+use crate::units::{CallId, Moment, SampleRate, Stamp};
+
+/// The journal may take this long to be on its way to the disk before the call is accepted, and to be closed after it.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+/// Warnings kept for the result.
+const MOST_WARNINGS: usize = 50;
+
+/// The journal of one call, and what the operator should know of it.
+#[derive(Debug)]
+pub struct Scribe {
+    writer: Writer,
+    log: Option<Log>,
+    buffer: Vec<u8>,
+    warnings: Vec<Warning>,
+    bytes: u64,
+    said: usize,
+    answered: bool,
+    recording: bool,
+}
+
+impl Scribe {
+    /// Begins the journal of a call in `folder`. Where the disk refuses it, the call goes on with a warning.
+    #[must_use]
+    pub fn begin(
+        recorder: &Recorder,
+        folder: &Path,
+        call: &CallId,
+        bot: &Bot,
+        opened: (Stamp, Moment),
+        meta: &LegMeta,
+    ) -> Self {
+        let mut buffer = Vec::with_capacity(1024);
+        let (started, now) = opened;
+        let writer = Writer::begin(call, &bot.id, &bot.version, started, now, &mut buffer);
+        writer.line(now, Entry::Fact(crate::journal::Fact::Opened(meta.into())), &mut buffer);
+        let mut scribe = Self {
+            writer,
+            log: None,
+            buffer,
+            warnings: Vec::new(),
+            bytes: 0,
+            said: 0,
+            answered: false,
+            recording: false,
+        };
+        match recorder.open_log(folder.join("journal")) {
+            Ok(log) => scribe.log = Some(log),
+            Err(error) => scribe.warn("journal_missing", &error.to_string()),
+        }
+        scribe.flush();
+        scribe
+    }
+
+    /// Waits until the journal's beginning is written, so that a crash from now on still leaves a result.
+    pub async fn settle(&mut self) {
+        if let Some(log) = &mut self.log
+            && !log.settle(DISK_PATIENCE).await
+        {
+            self.warn("journal_late", "the disk did not take the journal within 2 s; a crash may lose this call");
+        }
+    }
+
+    /// Notes a fact.
+    pub(super) fn fact(&mut self, now: Moment, fact: &Fact) {
+        self.writer.fact(now, fact, &mut self.buffer);
+        self.flush();
+    }
+
+    /// Notes an order.
+    pub(super) fn order(&mut self, now: Moment, order: &Order) {
+        self.writer.order(now, order, &mut self.buffer);
+        self.flush();
+    }
+
+    /// Something the operator should know.
+    pub fn warn(&mut self, code: &str, detail: &str) {
+        tracing::warn!(code, detail, "call warning");
+        if self.warnings.len() < MOST_WARNINGS {
+            self.warnings.push(Warning::new(code, detail));
+        }
+    }
+
+    /// Notes what the call has settled since the last time: recording, answer, lines of the transcript.
+    pub(super) fn follow(&mut self, now: Moment, call: &Call, rate: Option<SampleRate>) {
+        let milestones = call.milestones();
+        if let (false, Some(line_at), Some(rate)) = (self.recording, milestones.line_at, rate) {
+            self.recording = true;
+            self.note(line_at, Note::Recording { rate_hz: rate.hz() });
+        }
+        if let (false, Some(at)) = (self.answered, milestones.answered_at) {
+            self.answered = true;
+            self.note(at, Note::Answered);
+        }
+        let zero = milestones.line_at.unwrap_or(milestones.opened_at);
+        let lines = call.turn().history().lines();
+        for line in lines.iter().skip(self.said) {
+            self.note(now, Note::Said(said(line, zero)));
+        }
+        self.said = lines.len();
+    }
+
+    fn note(&mut self, at: Moment, note: Note) {
+        self.writer.line(at, Entry::Note(note), &mut self.buffer);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        self.bytes += self.buffer.len() as u64;
+        if let Some(log) = &mut self.log {
+            log.append(&self.buffer);
+        }
+        self.buffer.clear();
+    }
+
+    /// Notes the end and closes the journal; gives the warnings and the journal's length.
+    pub(super) async fn close(mut self, now: Moment, end: Note) -> (Vec<Warning>, u64) {
+        self.note(now, end);
+        if let Some(log) = self.log.take() {
+            let outcome = log.close(DISK_PATIENCE).await;
+            if outcome.lost_bytes > 0 || !outcome.closed {
+                let lost = outcome.lost_bytes;
+                self.warn("journal_incomplete", &format!("{lost} bytes of the journal were not written"));
+            }
+        }
+        (self.warnings, self.bytes)
+    }
+}
+
+/// A settled line as the journal keeps it; `zero` is where the recording begins.
+fn said(line: &TranscriptLine, zero: Moment) -> Said {
+    Said {
+        speaker: Who::from(line.speaker),
+        text: line.text.clone(),
+        start_ms: line.began.ms_since(zero),
+        end_ms: line.ended.ms_since(zero),
+        heard: line.whole,
+        turn: line.turn.0,
+    }
+}
