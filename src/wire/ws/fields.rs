@@ -229,7 +229,8 @@ mod tests {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let deep = format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
             for key in ["other", "n", "media"] {
-                let got = fields(&format!(r#"{{"event":"a","{key}":{deep}}}"#), &WANTED);
+                let text = format!(r#"{{"event":"a","{key}":{deep}}}"#);
+                let got = fields(&text, &WANTED);
                 assert_eq!(got.map(|v| v[0].clone()).unwrap().as_deref(), Some("a"), "{key} {open}");
             }
             assert!(fields(&open.repeat(200_000), &WANTED).is_err());
