@@ -57,7 +57,8 @@ impl Playback {
         }
     }
 
-    fn push(&mut self, samples: &[i16]) {
+    /// Queues samples behind what is waiting.
+    pub fn push(&mut self, samples: &[i16]) {
         for &sample in samples {
             if self.queue.len() >= self.depth {
                 self.overflowed += 1;
@@ -70,7 +71,8 @@ impl Playback {
         }
     }
 
-    fn stop(&mut self) {
+    /// Forgets what was not played.
+    pub fn stop(&mut self) {
         self.stopped += self.queue.len();
         self.queue.clear();
     }
@@ -142,7 +144,8 @@ impl FakeDialler {
                 assert_eq!(media.chunk, self.next_chunk, "chunk counts on through the call");
                 assert_eq!(media.chunk_durn_ms, 20, "one frame a message");
                 self.next_chunk += 1;
-                let samples: Vec<i16> = media.payload.as_chunks::<2>().0.iter().map(|p| i16::from_le_bytes(*p)).collect();
+                let samples: Vec<i16> =
+                    media.payload.as_chunks::<2>().0.iter().map(|p| i16::from_le_bytes(*p)).collect();
                 self.playback.push(&samples);
             }
             FromBot::Stop => self.playback.stop(),
@@ -158,7 +161,10 @@ impl FakeDialler {
 
     /// Waits until the worker has read everything so far; gives how many messages came meanwhile (they are kept).
     pub async fn settle(&mut self) -> usize {
-        let came = rt::timeout(PATIENCE, self.client.round_trip()).await.expect("a pong in time").expect("a socket that is up");
+        let came = rt::timeout(PATIENCE, self.client.round_trip())
+            .await
+            .expect("a pong in time")
+            .expect("a socket that is up");
         self.kept.extend(came);
         self.kept.len()
     }

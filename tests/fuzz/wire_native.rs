@@ -23,7 +23,8 @@ const SEEDS: [&str; 10] = [
 /// # Panics
 /// Where an invariant of the dialect is broken.
 pub fn run(data: &[u8]) {
-    let mut native = Native::new(NativeOptions { lenient: data.first().is_some_and(|b| b & 1 == 1), stream_id: "g".into() });
+    let mut native =
+        Native::new(NativeOptions { lenient: data.first().is_some_and(|b| b & 1 == 1), stream_id: "g".into() });
     let mut inbox = Inbox::default();
     let (mut connected, mut started, mut answered, mut over) = (0, 0, 0, 0);
     for step in data.chunks(4) {
@@ -59,9 +60,14 @@ pub fn run(data: &[u8]) {
                 Ingress::Digit(_) | Ingress::Mark { .. } | Ingress::Ping => assert_eq!(connected, 1),
             }
         }
-        assert!(connected <= 1 && started <= connected && answered <= started && over <= 1, "each happens once, in order");
+        assert!(
+            connected <= 1 && started <= connected && answered <= started && over <= 1,
+            "each happens once, in order"
+        );
         let mut text = String::new();
-        if started == 1 && native.write(&Egress::Audio { payload: step, at: Default::default() }, &mut text) == Written::Text {
+        if started == 1
+            && native.write(&Egress::Audio { payload: step, at: Default::default() }, &mut text) == Written::Text
+        {
             assert!(Dialler::read(&text).is_ok(), "what we write can be read");
         }
     }

@@ -9,7 +9,7 @@ use voicefleet::transport::ws::WsConfig;
 use voicefleet::wire::ws::native::FromBot;
 
 use crate::fake_dialler::FakeDialler;
-use crate::world::{ANSWER, CONNECTED, Call, START, World};
+use crate::world::{ANSWER, CONNECTED, Call, START, World, frame};
 
 /// The call still works both ways.
 async fn still_talks(dialler: &mut FakeDialler, call: &mut Call) {
@@ -25,7 +25,9 @@ async fn still_talks(dialler: &mut FakeDialler, call: &mut Call) {
 async fn nonsense_is_counted_and_the_call_goes_on() {
     let mut world = World::new(WsConfig::default()).await;
     let (mut dialler, mut call) = world.answered().await;
-    let deep = |open: &str, close: &str| format!("{{\"event\":\"x\",\"a\":{}1{}}}", open.repeat(100_000), close.repeat(100_000));
+    let deep = |open: &str, close: &str| {
+        format!("{{\"event\":\"x\",\"a\":{}1{}}}", open.repeat(100_000), close.repeat(100_000))
+    };
     let long = "A".repeat(100_000);
     for text in [
         deep("[", "]"),
@@ -163,25 +165,25 @@ async fn nobody_ever_hears_another_calls_audio() {
 async fn a_peer_that_stops_reading_is_stuck_and_harms_nobody() {
     let config = WsConfig { write_ms: 200, late_ms: 60_000, ..WsConfig::default() };
     let mut world = World::new(config).await;
-    let (mut stuck, mut stuck_call) = world.answered().await;
+    let (stuck, mut stuck_call) = world.answered().await;
     let (mut other, mut other_call) = world.answered().await;
-    // The peer goes on speaking, so only its reading has stopped.
-    let mut turns = 0;
-    let fact = loop {
-        stuck_call.speak(1280, 1);
-        if turns % 50 == 0 {
-            let _ = stuck.send(Message::Text(r#"{"event":"x"}"#.into())).await;
+    let mut line = stuck_call.line.take().expect("a media line");
+    // The bot speaks as fast as the socket takes it; the dialler never reads.
+    let fill = async {
+        loop {
+            while line.out.push(frame(1, rt::now())).is_ok() {}
+            line.wake.notify_one();
+            tokio::task::yield_now().await;
         }
-        turns += 1;
-        rt::sleep(std::time::Duration::from_millis(1)).await;
-        if let Ok(fact) = stuck_call.end.facts.try_recv() {
-            break fact;
-        }
-        assert!(turns < 20_000, "the worker never noticed");
+    };
+    let fact = tokio::select! {
+        fact = stuck_call.fact() => fact,
+        () = fill => unreachable!("it never ends"),
     };
     assert_eq!(fact, LegFact::Lost(LegLoss::Stuck));
     still_talks(&mut other, &mut other_call).await;
     stuck_call.over().await;
+    drop(stuck);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The native WebSocket leg over real sockets of this machine: scripts, refusals, hostile peers, ends, TLS.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 #[path = "../common/fake_dialler.rs"]
 mod fake_dialler;
 #[path = "../fuzz/wire_native.rs"]
 mod fuzz;
 
 mod ends;
+mod far_end;
 mod hostile;
 mod refusals;
 mod script;

@@ -68,8 +68,9 @@ async fn with_a_token_every_failure_is_the_same_401() {
 async fn a_token_opens_from_each_of_its_three_places() {
     let mut world = World::new(guarded()).await;
     for (path, token) in [("/ws/demo", Some("s3cret")), ("/ws/demo/next", None), ("/ws/demo?a=b&token=s3cret", None)] {
-        let mut dialler =
-            FakeDialler::connect_with(&world.url(path), token, &ClientTls::Public).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+        let mut dialler = FakeDialler::connect_with(&world.url(path), token, &ClientTls::Public)
+            .await
+            .unwrap_or_else(|e| panic!("{path}: {e}"));
         dialler.say(CONNECTED).await;
         assert_eq!(world.call().await.opened.bot.as_str(), "demo");
     }

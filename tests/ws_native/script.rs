@@ -99,7 +99,10 @@ impl Player {
             }
             ("close", _) => {
                 let closed = self.dialler().hear().await;
-                assert!(matches!(closed, Err(ClientError::Closed { code, .. }) if i64::from(code) == number(0)), "{at}: {closed:?}");
+                assert!(
+                    matches!(closed, Err(ClientError::Closed { code, .. }) if i64::from(code) == number(0)),
+                    "{at}: {closed:?}"
+                );
             }
             _ => panic!("an action that scripts know at {at}"),
         }

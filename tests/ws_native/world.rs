@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -18,7 +17,8 @@ use voicefleet::units::{MAX_FRAME_SAMPLES, SampleRate};
 use crate::fake_dialler::{FakeDialler, PATIENCE};
 
 pub const CONNECTED: &str = r#"{"event":"connected","callerId":"+919800000001","did":"+918000000002","callDirection":"incoming","streamId":"st-1"}"#;
-pub const START: &str = r#"{"event":"start","streamId":"st-1","mediaFormat":{"encoding":"LINEAR","sampleRate":8000,"channels":1}}"#;
+pub const START: &str =
+    r#"{"event":"start","streamId":"st-1","mediaFormat":{"encoding":"LINEAR","sampleRate":8000,"channels":1}}"#;
 pub const ANSWER: &str = r#"{"event":"answer"}"#;
 
 pub struct ScriptedHost {
@@ -116,11 +116,13 @@ impl World {
         self.host.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until every socket is gone, then until `free` slots are free.
-    pub async fn quiet(&self, free: usize) {
+    /// Waits until `free` slots are free and every socket is gone.
+    pub async fn quiet(&self, free: u32) {
         let done = async {
-            while self.metrics.live.load(Ordering::Relaxed) != 0 || self.free_slots() != free {
-                rt::sleep(Duration::from_millis(2)).await;
+            let all = self.host.slots.acquire_many(free).await;
+            drop(all.expect("slots"));
+            while self.metrics.live.load(Ordering::Relaxed) != 0 {
+                tokio::task::yield_now().await;
             }
         };
         rt::timeout(PATIENCE, done).await.expect("sockets and slots that are given back");
@@ -131,7 +133,7 @@ impl World {
 pub struct Line {
     pub caller: rtrb::Consumer<i16>,
     pub out: rtrb::Producer<OutItem>,
-    wake: Arc<Notify>,
+    pub wake: Arc<Notify>,
 }
 
 /// A call as its driver sees it.
@@ -145,7 +147,10 @@ pub struct Call {
 
 impl Call {
     pub async fn fact(&mut self) -> LegFact {
-        rt::timeout(PATIENCE, self.end.facts.recv()).await.expect("a fact in time").expect("a session that tells its end")
+        rt::timeout(PATIENCE, self.end.facts.recv())
+            .await
+            .expect("a fact in time")
+            .expect("a session that tells its end")
     }
 
     /// No fact comes after the last one.

@@ -80,7 +80,12 @@ pub struct Client {
 ///
 /// # Errors
 /// [`ClientError`]; a refusal carries status and body.
-pub async fn connect(url: &str, token: Option<&str>, trust: &ClientTls, patience: Duration) -> Result<Client, ClientError> {
+pub async fn connect(
+    url: &str,
+    token: Option<&str>,
+    trust: &ClientTls,
+    patience: Duration,
+) -> Result<Client, ClientError> {
     rt::timeout(patience, open(url, token, trust)).await.ok_or(ClientError::TimedOut(patience))?
 }
 

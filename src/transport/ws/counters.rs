@@ -192,7 +192,10 @@ mod tests {
         }
         pacing.record(4_000);
         pacing.record(777_000);
-        assert_eq!((pacing.percentile_us(50.0), pacing.percentile_us(99.0), pacing.percentile_us(100.0)), (250, 5_000, 777_000));
+        assert_eq!(
+            (pacing.percentile_us(50.0), pacing.percentile_us(99.0), pacing.percentile_us(100.0)),
+            (250, 5_000, 777_000)
+        );
         assert_eq!(pacing.worst_us(), 777_000);
     }
 }

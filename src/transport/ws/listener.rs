@@ -44,7 +44,8 @@ impl Default for HttpLimits {
     }
 }
 
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves `router` until `stop` turns true (or its sender is gone), then lets running requests finish for
 /// [`HttpLimits::goodbye`]. Upgraded sockets are not waited for: their calls are drained by whoever runs them.

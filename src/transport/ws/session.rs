@@ -85,6 +85,9 @@ impl From<Gone> for Ending {
 
 type Step = Result<(), Ending>;
 
+/// A timer that runs on while other things happen.
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 enum Event {
     Order(Option<LegOrder>),
     Port(Option<LegPort>),
@@ -171,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
 
     /// Everything until the leg is over.
     async fn live(&mut self) -> Ending {
-        let mut timer: Option<(Moment, Pin<Box<dyn Future<Output = ()> + Send>>)> = None;
+        let mut timer: Option<(Moment, Wait)> = None;
         loop {
             let due = self.deadline();
             // Deadlines move later with every frame; the timer is only made anew where one comes earlier.
@@ -190,7 +193,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
         }
     }
 
-    async fn event(socket: &mut Socket<S>, leg: Option<&mut Leg>, wait: &mut (dyn Future<Output = ()> + Send + Unpin)) -> Event {
+    async fn event(
+        socket: &mut Socket<S>,
+        leg: Option<&mut Leg>,
+        wait: &mut (dyn Future<Output = ()> + Send + Unpin),
+    ) -> Event {
         let Some(leg) = leg else {
             return tokio::select! {
                 biased;
@@ -232,7 +239,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
                     leg.orders_open = false;
                 }
                 // After our hang-up the driver need not stay.
-                if self.stage == Stage::Leaving { Ok(()) } else { Err(Ending::lost(LegLoss::Internal, 1011, "the call ended")) }
+                if self.stage == Stage::Leaving {
+                    Ok(())
+                } else {
+                    Err(Ending::lost(LegLoss::Internal, 1011, "the call ended"))
+                }
             }
             Event::Port(port) => {
                 if let Some(leg) = &mut self.leg {

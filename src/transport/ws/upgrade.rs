@@ -120,8 +120,12 @@ const UNAUTHORISED: Problem = Problem::new(
     "expected a known token as Authorization: Bearer, as /ws/{bot_id}/{token} or as ?token=, and a bot that exists",
 );
 const UNKNOWN_BOT: Problem = Problem::new(404, "Not Found", "unknown_bot", "expected the id of a configured bot");
-const FULL: Problem =
-    Problem::new(503, "Service Unavailable", "no_capacity", "every call slot is taken; try again or ask another worker");
+const FULL: Problem = Problem::new(
+    503,
+    "Service Unavailable",
+    "no_capacity",
+    "every call slot is taken; try again or ask another worker",
+);
 const DRAINING: Problem =
     Problem::new(503, "Service Unavailable", "draining", "this worker takes no new calls; ask another worker");
 const OUTSIDE_HOURS: Problem =
@@ -147,7 +151,12 @@ impl<H: Host> Edge<H> {
         }
     }
 
-    fn admit(&self, bot: &str, path_token: Option<&str>, request: &Request) -> Result<(BotId, H::Slot, String), Problem> {
+    fn admit(
+        &self,
+        bot: &str,
+        path_token: Option<&str>,
+        request: &Request,
+    ) -> Result<(BotId, H::Slot, String), Problem> {
         let accept = accept_key(request.headers()).ok_or(NOT_WEBSOCKET)?;
         let guarded = !self.config.tokens.is_empty();
         if guarded {

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn null_objects_and_arrays_count_as_absent_and_the_last_value_wins() {
-        let got = fields(r#"{"event":null,"n":[1,[2]],"media":{"payload":{}},"x":{"event":"inner"}}"#, &WANTED).unwrap();
+        let got =
+            fields(r#"{"event":null,"n":[1,[2]],"media":{"payload":{}},"x":{"event":"inner"}}"#, &WANTED).unwrap();
         assert!(got.iter().all(Option::is_none));
         let got = fields(r#"{"event":"a","event":null,"event":"b"}"#, &WANTED).unwrap();
         assert_eq!(got[0].as_deref(), Some("b"));
@@ -219,7 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_not_one_object_is_refused() {
-        for text in ["", "[]", "7", "\"event\"", "{", "{}{}", "{\"event\"}", "{\"event\":\"\u{1}\"}", "nul", "{\"event\":01}"] {
+        for text in
+            ["", "[]", "7", "\"event\"", "{", "{}{}", "{\"event\"}", "{\"event\":\"\u{1}\"}", "nul", "{\"event\":01}"]
+        {
             assert_eq!(fields(text, &WANTED), Err(BadJson), "{text}");
         }
     }

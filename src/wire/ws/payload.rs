@@ -39,7 +39,14 @@ pub struct Intake {
 
 impl Intake {
     /// Appends base64 audio to `audio`, at most `limit` bytes; `true` where whole samples came.
-    pub fn text(&mut self, encoding: Encoding, text: &str, limit: usize, audio: &mut Vec<u8>, tally: &mut Tally) -> bool {
+    pub fn text(
+        &mut self,
+        encoding: Encoding,
+        text: &str,
+        limit: usize,
+        audio: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> bool {
         if text.len() / 4 * 3 > limit + WAV_HEADER_BYTES {
             tally.oversize += 1;
             return false;
@@ -53,7 +60,14 @@ impl Intake {
     }
 
     /// Appends bare audio to `audio`, at most `limit` bytes; `true` where whole samples came.
-    pub fn bytes(&mut self, encoding: Encoding, bytes: &[u8], limit: usize, audio: &mut Vec<u8>, tally: &mut Tally) -> bool {
+    pub fn bytes(
+        &mut self,
+        encoding: Encoding,
+        bytes: &[u8],
+        limit: usize,
+        audio: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> bool {
         if bytes.len() > limit + WAV_HEADER_BYTES {
             tally.oversize += 1;
             return false;
@@ -63,7 +77,14 @@ impl Intake {
         self.settle(encoding, from, limit, audio, tally)
     }
 
-    fn settle(&mut self, encoding: Encoding, from: usize, limit: usize, audio: &mut Vec<u8>, tally: &mut Tally) -> bool {
+    fn settle(
+        &mut self,
+        encoding: Encoding,
+        from: usize,
+        limit: usize,
+        audio: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> bool {
         if let Some(header) = wav_header(audio.get(from..).unwrap_or_default()) {
             audio.drain(from..from + header);
             tally.wav_header += 1;
@@ -135,7 +156,13 @@ mod tests {
         assert!(Intake::default().bytes(Encoding::Linear, &wav, 16_000, &mut audio, &mut tally));
         assert_eq!((audio.as_slice(), tally.wav_header), ([1, 2, 3, 4].as_slice(), 1));
         audio.clear();
-        assert!(!Intake::default().bytes(Encoding::Linear, b"RIFF\xff\xff\xff\xffWAVEjunk\xff\xff\xff\xff", 99, &mut audio, &mut tally));
+        assert!(!Intake::default().bytes(
+            Encoding::Linear,
+            b"RIFF\xff\xff\xff\xffWAVEjunk\xff\xff\xff\xff",
+            99,
+            &mut audio,
+            &mut tally
+        ));
         assert!(audio.is_empty());
     }
 

@@ -218,8 +218,10 @@ impl Dialler {
         match event.as_deref() {
             Some("reverse-media") => {
                 let mut bytes = Vec::new();
-                decode_base64(payload.as_deref().ok_or(NotOurs::BadMedia)?, &mut bytes).map_err(|_| NotOurs::BadMedia)?;
-                let number = |value: Option<Cow<'_, str>>| value.and_then(|text| text.parse().ok()).ok_or(NotOurs::BadMedia);
+                decode_base64(payload.as_deref().ok_or(NotOurs::BadMedia)?, &mut bytes)
+                    .map_err(|_| NotOurs::BadMedia)?;
+                let number =
+                    |value: Option<Cow<'_, str>>| value.and_then(|text| text.parse().ok()).ok_or(NotOurs::BadMedia);
                 Ok(FromBot::Media(ReverseMedia {
                     chunk: number(chunk)?,
                     did: owned(did),

@@ -30,7 +30,8 @@ impl Output {
         escape_into(opening.caller_id.reveal(), &mut self.caller_id);
         self.did.clear();
         escape_into(&opening.did, &mut self.did);
-        let spoken = direction.filter(|word| word.eq_ignore_ascii_case("outgoing") || word.eq_ignore_ascii_case("incoming"));
+        let spoken =
+            direction.filter(|word| word.eq_ignore_ascii_case("outgoing") || word.eq_ignore_ascii_case("incoming"));
         spoken.unwrap_or("incoming").clone_into(&mut self.direction);
     }
 

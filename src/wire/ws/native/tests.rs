@@ -6,8 +6,7 @@ use super::*;
 use crate::units::{Pii, Stamp};
 use crate::wire::ws::Opening;
 
-const CONNECTED: &str =
-    r#"{"event":"connected","callerId":"+919800000001","did":"+918000000002","callDirection":"incoming","streamId":"st-1"}"#;
+const CONNECTED: &str = r#"{"event":"connected","callerId":"+919800000001","did":"+918000000002","callDirection":"incoming","streamId":"st-1"}"#;
 const START: &str =
     r#"{"event":"start","streamId":"st-1","mediaFormat":{"encoding":"LINEAR","sampleRate":8000,"channels":1}}"#;
 const ANSWER: &str = r#"{"event":"answer"}"#;
@@ -69,12 +68,23 @@ fn each_order_of_the_handshake_opens_the_call_once() {
         &[CONNECTED, ANSWER, MEDIA],
         &[CONNECTED, START, MEDIA],
         &[CONNECTED, MEDIA],
-        &[r#"{"event":"connected","callerId":"+919876543210","streamId":"st-1","customer_name":"Rahul Sharma"}"#, MEDIA],
+        &[
+            r#"{"event":"connected","callerId":"+919876543210","streamId":"st-1","customer_name":"Rahul Sharma"}"#,
+            MEDIA,
+        ],
         &[r#"{"event":"connected"}"#, MEDIA],
         &[CONNECTED, START, CONNECTED, START, ANSWER, ANSWER, START, MEDIA],
         &[CONNECTED, START, r#"{"event":"later-than-us","x":[1]}"#, ANSWER, MEDIA],
-        &[r#"{"event":"connected","callDirection":null,"caps":null,"x":null}"#, r#"{"event":"start","mediaFormat":null}"#, MEDIA],
-        &[CONNECTED, r#"{"event":"start","mediaFormat":{"encoding":"linear","sampleRate":"8000","channels":"1"}}"#, MEDIA],
+        &[
+            r#"{"event":"connected","callDirection":null,"caps":null,"x":null}"#,
+            r#"{"event":"start","mediaFormat":null}"#,
+            MEDIA,
+        ],
+        &[
+            CONNECTED,
+            r#"{"event":"start","mediaFormat":{"encoding":"linear","sampleRate":"8000","channels":"1"}}"#,
+            MEDIA,
+        ],
     ] {
         assert_eq!(hear_all(&mut native(), order), open, "{order:?}");
     }
@@ -172,7 +182,11 @@ fn formats_beyond_the_plain_one_need_caps() {
         ("[]", r#"{"encoding":"MULAW"}"#, "refused 1003 expected LINEAR 8000 from a dialler without caps"),
         ("[]", r#"{"sampleRate":16000}"#, "refused 1003 expected LINEAR 8000 from a dialler without caps"),
         (r#"["mark"]"#, r#"{"binary":true}"#, "refused 1003 expected caps with binary for binary audio"),
-        (r#"["mark"]"#, r#"{"encoding":"OPUS"}"#, "refused 1003 expected encoding LINEAR, LINEAR16, MULAW or ALAW, got OPUS"),
+        (
+            r#"["mark"]"#,
+            r#"{"encoding":"OPUS"}"#,
+            "refused 1003 expected encoding LINEAR, LINEAR16, MULAW or ALAW, got OPUS",
+        ),
         (r#"["mark"]"#, r#"{"sampleRate":44100}"#, "refused 1003 expected sampleRate 8000, 16000 or 24000, got 44100"),
         (r#"["mark"]"#, r#"{"channels":2}"#, "refused 1003 expected channels 1, got 2"),
     ] {
@@ -209,7 +223,10 @@ fn another_calls_messages_are_dropped_and_counted() {
     let others = [foreign, r#"{"event":"hangup-call","streamId":"st-9"}"#, r#"{"event":"answer","stream_id":"st-9"}"#];
     assert_eq!(hear_all(&mut session, &others), Vec::<String>::new());
     assert_eq!(session.tally().foreign, 3);
-    assert_eq!(hear(&mut session, r#"{"event":"media","streamId":"st-1","payload":"AACoCV4S"}"#), ["answered", "audio 6"]);
+    assert_eq!(
+        hear(&mut session, r#"{"event":"media","streamId":"st-1","payload":"AACoCV4S"}"#),
+        ["answered", "audio 6"]
+    );
 
     let mut unnamed = native();
     hear_all(&mut unnamed, &[r#"{"event":"connected"}"#, r#"{"event":"media","streamId":"st-7","payload":""}"#]);
@@ -313,7 +330,11 @@ fn what_we_send_is_literally_the_reference() {
 #[test]
 fn a_plain_dialler_never_sees_an_event_it_did_not_ask_for() {
     let asked = [
-        (Egress::Ready { call_id: "c-1" }, "ready", r#"{"event":"ready","streamId":"st-1","callId":"c-1","protocol":"1"}"#),
+        (
+            Egress::Ready { call_id: "c-1" },
+            "ready",
+            r#"{"event":"ready","streamId":"st-1","callId":"c-1","protocol":"1"}"#,
+        ),
         (Egress::Mark { name: "g3.u1" }, "mark", r#"{"event":"reverse-mark","streamId":"st-1","name":"g3.u1"}"#),
         (
             Egress::Error { code: "no_capacity", message: "full", retry_after_ms: Some(1000) },
