@@ -59,15 +59,16 @@ async fn nonsense_is_counted_and_the_call_goes_on() {
 #[tokio::test]
 async fn a_message_that_is_too_long_closes_with_1009() {
     let mut world = World::new(WsConfig::default()).await;
+    for length in [256 * 1024 + 1, 1_000_000] {
+        let (mut dialler, mut call) = world.answered().await;
+        dialler.send(Message::Text("x".repeat(length).into())).await.unwrap();
+        assert_eq!(dialler.closed().await.0, 1009, "{length}");
+        assert_eq!(call.fact().await, LegFact::Lost(LegLoss::Protocol));
+        call.over().await;
+    }
     let (mut dialler, mut call) = world.answered().await;
-    let _ = dialler.send(Message::Text("x".repeat(1_000_000).into())).await;
-    assert_eq!(call.fact().await, LegFact::Lost(LegLoss::Protocol));
-    call.over().await;
-    let (mut dialler, mut call) = world.answered().await;
-    // A little beyond the limit, so that the close frame is not lost to a reset.
-    let _ = dialler.send(Message::Text("x".repeat(256 * 1024 + 1).into())).await;
-    assert_eq!(call.fact().await, LegFact::Lost(LegLoss::Protocol));
-    call.over().await;
+    dialler.say("x".repeat(256 * 1024)).await;
+    still_talks(&mut dialler, &mut call).await;
     let mut bystander = world.answered().await;
     still_talks(&mut bystander.0, &mut bystander.1).await;
 }
@@ -103,6 +104,7 @@ async fn a_flood_is_thinned_and_a_lasting_one_closes_with_1008() {
     assert_eq!(call.fact().await, LegFact::Lost(LegLoss::Protocol));
     let report = call.over().await;
     assert!(report.counters.flooded >= 999, "{}", report.counters.flooded);
+    assert_eq!(dialler.closed().await.0, 1008);
     still_talks(&mut other.0, &mut other.1).await;
 }
 

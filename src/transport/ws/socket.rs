@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use futures_util::{Sink as _, Stream as _};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -47,6 +47,8 @@ pub(super) struct Socket<S> {
     ws: WebSocketStream<S>,
     /// Since when something waits to leave.
     pub(super) waiting_since: Option<Moment>,
+    /// A frame was refused before its end.
+    refused: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -58,7 +60,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_write_buffer_size(MAX_WRITE_BYTES)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
-        Self { ws: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await, waiting_since: None }
+        let ws = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        Self { ws, waiting_since: None, refused: false }
     }
 
     /// Queues one frame.
@@ -78,7 +81,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
             Pin::new(&mut self.ws).poll_next(cx).map(|came| match came {
                 Some(Ok(frame)) => Io::Frame(frame),
-                Some(Err(error)) => Io::Gone(gone(&error)),
+                Some(Err(error)) => {
+                    let gone = gone(&error);
+                    self.refused = matches!(gone, Gone::Broken(_));
+                    Io::Gone(gone)
+                }
                 None => Io::Gone(Gone::Closed),
             })
         })
@@ -92,6 +99,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return;
         }
         self.drain().await;
+        // A frame that was refused half-way still comes in; closing over it would reset the connection, and the close frame with it.
+        let stream = self.ws.get_mut();
+        let mut rest = [0; 4096];
+        if self.refused && stream.shutdown().await.is_ok() {
+            while stream.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {}
+        }
     }
 
     /// Lets what is queued leave (the answer to the peer's close frame) and reads to the end; the caller bounds it.
