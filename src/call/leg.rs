@@ -58,6 +58,8 @@ pub enum LegLoss {
     Silent,
     /// The peer did not read for 5 s.
     Stuck,
+    /// No `start` or audio within 10 s, or no `answer` within 60 s of the opening.
+    Unanswered,
     /// The peer broke the protocol so badly that the leg was closed.
     Protocol,
     /// The leg's own task failed.

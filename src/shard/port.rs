@@ -40,6 +40,12 @@ pub struct LegPort {
 }
 
 impl LegPort {
+    /// A port over these rings; whoever puts something into `out` wakes it with [`Notify::notify_one`].
+    #[must_use]
+    pub fn new(caller: rtrb::Producer<i16>, out: rtrb::Consumer<OutItem>, wake: Arc<Notify>) -> Self {
+        Self { caller, out, wake }
+    }
+
     /// Gives the caller's audio at the leg's rate; returns how many samples found room (the rest is lost, count it).
     pub fn caller_audio(&mut self, samples: &[i16]) -> usize {
         self.caller.push_partial_slice(samples).0.len()
