@@ -1,1 +1,3 @@
 //! The tools module.
+
+pub mod models;
