@@ -2,7 +2,7 @@
 //! goes where the manifest says, whatever its archive calls it.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -144,6 +144,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::provider::models::manifest::Group;
+    use std::io::Write as _;
 
     /// A folder of its own under the system's temporary folder, removed when dropped.
     pub(crate) struct Scratch(pub PathBuf);

