@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn links_and_marks_never_reach_the_lexicon() {
         assert_eq!(cleaned("Say [hello](/ˈɛvɪl/) now"), "Say hello now");
-        assert_eq!(cleaned("[a]([b](/x/)) c"), "a ) c".replace(" )", " )"));
+        assert_eq!(cleaned("[a]([b](/x/)) c"), "a) c");
         assert_eq!(cleaned("[unclosed](/x"), "unclosed");
         assert_eq!(cleaned("**Pay** 5% & more ₹ #1"), "Pay 5 percent and more 1");
         for text in ["[a](/b/)", "[[a](x)](/b/)", "[a](b](/c/)", "][(](/x/)"] {

@@ -202,12 +202,11 @@ fn digit(digit: char) -> Option<String> {
     DIGITS.get(place as usize).map(|&said| said.to_owned())
 }
 
-/// Letter by letter where that is how people read it: short capitals, and what has no vowel letter.
+/// Letter by letter where that is how people read it: what has no vowel letter and is short.
 fn spelling(letters: &str) -> Option<String> {
     let plain = letters.chars().all(|c| c.is_ascii_alphabetic());
-    let capitals = letters.len() <= 5 && letters.chars().all(|c| c.is_ascii_uppercase());
     let mute = !letters.chars().any(|c| "aeiouyAEIOUY".contains(c));
-    (plain && (capitals && mute || mute && letters.len() <= 5)).then(|| spell(letters))
+    (plain && mute && letters.len() <= 5).then(|| spell(letters))
 }
 
 fn spell(letters: &str) -> String {

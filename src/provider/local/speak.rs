@@ -73,10 +73,9 @@ pub(super) fn speak(
             LocalVoice::Joe => (bench.joe()?.wave(phonemes, speed)?, joe::RATE_HZ),
         };
         let from = SampleRate::new(hz).unwrap_or(SampleRate::STUDIO);
-        let samples = convert(&wave, from, rate, GAIN);
         let inner = at + 1 < runs.len() || place.more;
         let tail_ms = if inner && place.ends_sentence && at + 1 == runs.len() { BREATH_MS } else { TAIL_MS };
-        audio.extend_from_slice(trimmed(&samples, rate, LEAD_MS, tail_ms));
+        audio.extend(convert(trimmed(&wave, from, LEAD_MS, tail_ms), from, rate, GAIN));
     }
     Ok(audio)
 }

@@ -89,6 +89,11 @@ impl Listening {
         }
     }
 
+    /// Is a partial of this call queued or running?
+    pub(super) fn partial_running(&self) -> bool {
+        self.shared.partial_running.load(Ordering::Acquire)
+    }
+
     fn keep(&mut self, audio: &[i16]) {
         let most = samples(RING_MS);
         let audio = audio.get(audio.len().saturating_sub(most)..).unwrap_or_default();
@@ -118,7 +123,7 @@ impl Listening {
         let new = self.tail.len().saturating_sub(self.partial_at);
         self.partial_every > 0
             && new >= self.partial_every + self.tail.len() / 10
-            && !self.shared.partial_running.load(Ordering::Acquire)
+            && !self.partial_running()
             && dbfs(self.tail.get(self.partial_at..).unwrap_or_default()) > QUIET_DBFS
     }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::*;
+use crate::provider::SttSession as _;
 use crate::provider::models::default_cache;
 use crate::turn::Heard;
 use crate::units::{TurnNo, UtteranceId};
@@ -176,15 +177,17 @@ async fn the_same_text_is_the_same_audio_and_a_kept_line_is_shared() {
     let place = speak::Place { more: false, ends_sentence: true };
     let again = speak::speak(&mut bench, LocalVoice::Heart, 1.0, SampleRate::NARROW, line, place).unwrap();
     assert_eq!(fresh, again, "rendered by another thread's networks");
-    let jobs = speech().stats().jobs;
     let (facts, mut heard) = channel(4);
     let mut session = speech().tts().open(&voice("heart"), SampleRate::NARROW, facts).unwrap();
     session.say(UtteranceId(9), 3, line);
     // Other tests use the pool at the same time, so the kept line shows by being there before any thread could have run.
-    let Ok(Heard::Spoken { utterance: UtteranceId(9), segment: 3, samples, last: true }) = heard.try_recv() else {
-        panic!("a kept line is answered at once (after {jobs} jobs)");
-    };
-    assert_eq!(&samples[..], &fresh[..]);
+    let mut kept = Vec::new();
+    while let Ok(fact) = heard.try_recv() {
+        let Heard::Spoken { utterance: UtteranceId(9), segment: 3, samples, last } = fact else { panic!("{fact:?}") };
+        kept.extend_from_slice(&samples);
+        assert_eq!(last, kept.len() == fresh.len());
+    }
+    assert_eq!(kept, fresh);
 }
 
 #[tokio::test]
@@ -194,10 +197,11 @@ async fn pace_and_rate_are_obeyed_and_silence_is_trimmed() {
     let (slow, _) = said_by(&Voice { speed: 0.7, ..voice("heart") }, SampleRate::NARROW, text).await;
     let (wide, _) = said_by(&voice("heart"), SampleRate::WIDE, text).await;
     assert!(slow.len() as f32 > normal.len() as f32 * 1.2, "{} {}", slow.len(), normal.len());
-    assert!((wide.len() as i64 - 2 * normal.len() as i64).abs() < 400);
+    assert!((wide.len() as i64 - 2 * normal.len() as i64).abs() <= 2, "{} {}", wide.len(), normal.len());
     let sounds = |chunk: &[i16]| crate::units::dbfs(chunk) > -50.0;
-    let first = normal.chunks(40).position(sounds).unwrap() * 5;
-    let last = normal.len() / 8 - (normal.chunks(40).rposition(sounds).unwrap() + 1) * 5;
+    let (full, _) = said_by(&voice("heart"), SampleRate::STUDIO, text).await;
+    let first = full.chunks(120).position(sounds).unwrap() * 5;
+    let last = full.len() / 24 - (full.chunks(120).rposition(sounds).unwrap() + 1) * 5;
     assert!(first <= 70 && last <= 160, "{first} ms before, {last} ms after");
     let peak = normal.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
     assert!((6_000..32_000).contains(&peak), "peak {peak}");
@@ -257,19 +261,24 @@ async fn a_cancelled_answer_falls_silent_and_the_next_one_is_whole() {
 async fn partials_come_before_the_take_and_never_after_it() {
     let audio = over_the_line(&said("I would like to move my appointment to next Thursday afternoon, please.").await);
     let (facts, mut heard) = channel(256);
-    let mut session = speech().stt().open(facts).unwrap();
+    let mut session = stt::Listening::new(speech().lanes().clone(), facts, 450);
     session.audio(&audio[..8_000]);
     session.begin(TurnNo(4), 0);
-    let third = (audio.len() - 8_000) / 3;
-    for part in audio[8_000..].chunks(third) {
-        for frame in part.chunks(320) {
-            session.audio(frame);
+    let mut partials = Vec::new();
+    for frame in audio[8_000..].chunks(320) {
+        session.audio(frame);
+        while session.partial_running() {
+            // In a call the next frame comes later than the partial; here it waits for it.
+            tokio::task::yield_now().await;
         }
-        if part.len() == third {
-            let fact = next(&mut heard).await;
-            assert!(matches!(fact, Heard::Partial { turn: TurnNo(4), .. }), "{fact:?}");
+        while let Ok(fact) = heard.try_recv() {
+            let Heard::Partial { turn: TurnNo(4), text } = fact else { panic!("{fact:?}") };
+            partials.push(text);
         }
     }
+    println!("{partials:#?}");
+    assert!(partials.len() >= 3, "{partials:?}");
+    assert!(partials.windows(2).all(|pair| pair[0] != pair[1]), "{partials:?}");
     for take in 1..=3 {
         session.take(TurnNo(4), take);
     }

@@ -219,15 +219,12 @@ impl Chunk {
             deliver(&shared.facts, failure(segment.id, &error));
             return None;
         }
+        if !more {
+            shared.booth.lines.keep(segment.key.clone(), segment.rendered.as_slice().into());
+        }
         let silent = more && samples.is_empty();
-        if !silent && !deliver(&shared.facts, spoken(&segment, samples.into(), !more)) {
-            return None;
-        }
-        if more {
-            return Some(segment);
-        }
-        shared.booth.lines.keep(segment.key, segment.rendered.into());
-        None
+        let taken = silent || deliver(&shared.facts, spoken(&segment, samples.into(), !more));
+        (taken && more).then_some(segment)
     }
 }
 
