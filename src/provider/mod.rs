@@ -7,6 +7,7 @@
 //! state and never decides whose turn it is.
 
 pub mod local;
+pub mod models;
 pub mod normalise;
 pub mod score;
 pub mod script;

@@ -1,3 +1,5 @@
-//! The commands that are not the server itself. Only files in here and `main` may print.
+//! What the commands do: checking the configuration, fetching models, calling a bot. The only modules besides `main` that
+//! print.
 
 pub mod check;
+pub mod models;

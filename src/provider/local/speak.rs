@@ -1,0 +1,81 @@
+//! One chunk of text to audio at the call's rate, by one thread's networks. Knows nothing of calls.
+
+use super::bench::Bench;
+use super::downsample::convert;
+use super::edges::trimmed;
+use super::joe;
+use super::synth;
+use crate::provider::{ProviderError, Voice};
+use crate::units::SampleRate;
+
+/// Room below full scale: µ-law and what a line adds must not clip.
+const GAIN: f32 = 0.794;
+/// Silence kept before the first sound of a chunk.
+const LEAD_MS: u64 = 60;
+/// Silence kept after the end of the last sentence, so that a turn is not held for nothing.
+const TAIL_MS: u64 = 120;
+/// Silence kept between two sentences of one segment: a breath.
+const BREATH_MS: u64 = 260;
+
+/// The voices of the local set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LocalVoice {
+    /// The bot's.
+    Heart,
+    /// The test caller's.
+    Joe,
+}
+
+impl LocalVoice {
+    /// The voice that `voice` asks for; an empty name is the bot's voice.
+    pub(super) fn of(voice: &Voice) -> Result<Self, ProviderError> {
+        let english = voice.language.split(['-', '_']).next().is_some_and(|tag| tag.eq_ignore_ascii_case("en"));
+        if !english && !voice.language.is_empty() {
+            return Err(ProviderError::Unavailable(format!(
+                "the local voices speak English only and the bot's language is {}; use a remote synthesis provider",
+                voice.language
+            )));
+        }
+        match voice.name.as_str() {
+            "heart" | "" => Ok(Self::Heart),
+            "joe" => Ok(Self::Joe),
+            other => Err(ProviderError::Unavailable(format!(
+                "the local set has no voice `{other}`; it has `heart`, and `joe` for test callers"
+            ))),
+        }
+    }
+}
+
+/// Where a chunk stands in its segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// Something follows in the same segment.
+    pub more: bool,
+    /// A sentence ends with it.
+    pub ends_sentence: bool,
+}
+
+/// The audio of `text` (cleaned, one of [`super::g2p::chunks`]); empty where nothing in it can be said.
+pub(super) fn speak(
+    bench: &mut Bench,
+    voice: LocalVoice,
+    speed: f32,
+    rate: SampleRate,
+    text: &str,
+    place: Place,
+) -> Result<Vec<i16>, ProviderError> {
+    let common = bench.common.clone();
+    let runs = common.pronunciation.of(text)?;
+    let mut audio = Vec::new();
+    for (at, phonemes) in runs.iter().enumerate() {
+        let (wave, hz) = match voice {
+            LocalVoice::Heart => (bench.hibari().wave(&common.phonemes, phonemes, speed)?, synth::RATE_HZ),
+            LocalVoice::Joe => (bench.joe()?.wave(phonemes, speed)?, joe::RATE_HZ),
+        };
+        let from = SampleRate::new(hz).unwrap_or(SampleRate::STUDIO);
+        let inner = at + 1 < runs.len() || place.more;
+        let tail_ms = if inner && place.ends_sentence && at + 1 == runs.len() { BREATH_MS } else { TAIL_MS };
+        audio.extend(convert(trimmed(&wave, from, LEAD_MS, tail_ms), from, rate, GAIN));
+    }
+    Ok(audio)
+}
