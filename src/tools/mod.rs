@@ -1,5 +1,7 @@
-//! What the commands do: checking the configuration, fetching models, calling a bot. The only modules besides `main` that
-//! print.
+//! What the commands do: checking the configuration, fetching models, calling a bot, the demonstration. The only modules
+//! besides `main` that print.
 
+pub mod caller;
 pub mod check;
+pub mod demo;
 pub mod models;

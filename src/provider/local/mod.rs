@@ -5,7 +5,6 @@
 
 mod bench;
 mod deliver;
-mod downsample;
 mod edges;
 mod g2p;
 mod hibari;

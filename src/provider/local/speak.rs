@@ -1,10 +1,10 @@
 //! One chunk of text to audio at the call's rate, by one thread's networks. Knows nothing of calls.
 
 use super::bench::Bench;
-use super::downsample::convert;
 use super::edges::trimmed;
 use super::joe;
 use super::synth;
+use crate::media::convert;
 use crate::provider::{ProviderError, Voice};
 use crate::units::SampleRate;
 
@@ -75,7 +75,15 @@ pub(super) fn speak(
         let from = SampleRate::new(hz).unwrap_or(SampleRate::STUDIO);
         let inner = at + 1 < runs.len() || place.more;
         let tail_ms = if inner && place.ends_sentence && at + 1 == runs.len() { BREATH_MS } else { TAIL_MS };
-        audio.extend(convert(trimmed(&wave, from, LEAD_MS, tail_ms), from, rate, GAIN));
+        let chunk: Vec<i16> = trimmed(&wave, from, LEAD_MS, tail_ms).iter().map(|s| pcm(s * GAIN)).collect();
+        let chunk = convert(&chunk, from, rate)
+            .map_err(|error| ProviderError::Failed { what: "synthesis", detail: error.to_string() })?;
+        audio.extend(chunk);
     }
     Ok(audio)
+}
+
+/// A float sample limited to full scale.
+fn pcm(sample: f32) -> i16 {
+    (sample * 32_767.0).clamp(-32_768.0, 32_767.0) as i16
 }

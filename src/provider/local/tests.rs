@@ -59,16 +59,11 @@ async fn said(text: &str) -> Vec<i16> {
 
 /// 8 kHz audio through µ-law and up to the recogniser's rate, with silence around it.
 fn over_the_line(audio: &[i16]) -> Vec<i16> {
-    let coded: Vec<f32> = audio
-        .iter()
-        .map(|&sample| {
-            let level = f32::from(sample) / 32_768.0;
-            let squeezed = (1.0 + 255.0 * level.abs()).ln() / 256f32.ln();
-            let coded = (squeezed * 127.0).round() / 127.0;
-            (256f32.powf(coded) - 1.0) / 255.0 * level.signum()
-        })
-        .collect();
-    let wide = downsample::convert(&coded, SampleRate::NARROW, SampleRate::WIDE, 1.0);
+    let mut coded = vec![0u8; audio.len()];
+    crate::media::ulaw_encode(audio, &mut coded);
+    let mut heard = vec![0i16; audio.len()];
+    crate::media::ulaw_decode(&coded, &mut heard);
+    let wide = crate::media::convert(&heard, SampleRate::NARROW, SampleRate::WIDE).unwrap();
     [vec![0; 8_000], wide, vec![0; 3_200]].concat()
 }
 
