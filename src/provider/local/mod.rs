@@ -44,7 +44,7 @@ use crate::units::SampleRate;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LocalConfig {
-    /// Threads for all models together; each has its own copy of the networks (about 130 MB). 0 = one less than the
+    /// Threads for all models together; each has its own networks (100 MB at the start, 200 MB in use). 0 = one less than the
     /// machine's cores, at least one.
     pub threads: usize,
     /// Jobs that may wait in each lane (urgent, soon, partial transcripts) before more are refused.
@@ -114,6 +114,14 @@ impl LocalSpeech {
         let booth = self.booth.clone();
         let ahead = Ahead { booth, voice: voice.clone(), local, rate, left: lines.into() };
         self.lanes().offer(Lane::Soon, ahead)
+    }
+
+    /// Can the local set speak as `voice` asks? Needs no model, so a lint can ask it.
+    ///
+    /// # Errors
+    /// Where it has no such voice or does not speak the language.
+    pub fn can_speak(voice: &Voice) -> Result<(), ProviderError> {
+        LocalVoice::of(voice).map(|_| ())
     }
 
     /// How busy the pool is.

@@ -147,6 +147,30 @@ async fn what_the_voice_says_the_recogniser_understands_over_a_telephone_line() 
 }
 
 #[tokio::test]
+async fn recorded_people_are_understood_over_a_telephone_line() {
+    let numbers = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+    for (file, wanted) in [
+        ("hello_world.wav", "Hello world.".to_owned()),
+        ("quick_brown_fox.wav", "The quick brown fox jumps over the lazy dog.".to_owned()),
+        ("counting.wav", "one two three four five six seven eight nine ten".to_owned()),
+    ] {
+        let path = default_cache().join("test").join(file);
+        let mut reader = hound::WavReader::open(&path).unwrap_or_else(|error| {
+            panic!("this test needs the recordings ({}: {error}); run `voicefleet models fetch`", path.display())
+        });
+        assert_eq!(reader.spec().sample_rate, 16_000);
+        let wave: Vec<f32> = reader.samples::<f32>().map(Result::unwrap).collect();
+        let narrow = downsample::convert(&wave, SampleRate::WIDE, SampleRate::NARROW, 0.8);
+        let mut text = heard_in(&over_the_line(&narrow)).await.replace([',', '-', '.'], " ");
+        for (digits, word) in numbers.iter().zip(words("one two three four five six seven eight nine ten")).rev() {
+            text = text.replace(digits, &word);
+        }
+        let (wrong, total) = errors(&wanted, &text);
+        assert!(wrong * 100 <= total * 15, "{file}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_no_lexicon_has_are_audible() {
     let common = Common::open(&default_cache()).unwrap();
     for (with, without) in [
