@@ -82,7 +82,8 @@ async fn command(cli: Cli) -> ExitCode {
             return fail(&lines.join("\n"));
         }
     };
-    let cache = if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
+    let cache =
+        if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
     match cli.command {
         Command::Serve => serve(&config, None).await,
         Command::Demo => {
@@ -120,7 +121,8 @@ async fn serve(config: &Config, demo: Option<Option<PathBuf>>) -> ExitCode {
     say(&format!("voicefleet serves on {}", config.server.public_url(running.address)));
     let Ok(mut signals) = Signals::new() else { return fail("no signal handler can be installed") };
     if demo.is_some() {
-        let demonstration = tools::demo::call(running.address, &config.server.public_url(running.address));
+        let url = config.server.public_url(running.address);
+        let demonstration = tools::demo::call(running.address, &url);
         tokio::select! {
             shown = demonstration => match shown {
                 Ok(text) => say(&text),

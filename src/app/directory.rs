@@ -105,9 +105,11 @@ impl Listing {
             let turn = call.turn();
             entry.state = state(call);
             entry.turns = u32::try_from(turn.timings().len()).unwrap_or(u32::MAX);
-            entry.last_turn_ms = turn.timings().iter().rfind(|t| t.audible_at.is_some()).map(|t| {
-                u32::try_from(t.stages().iter().map(|s| s.us).sum::<u64>() / 1000).unwrap_or(u32::MAX)
-            });
+            entry.last_turn_ms = turn
+                .timings()
+                .iter()
+                .rfind(|t| t.audible_at.is_some())
+                .map(|t| u32::try_from(t.stages().iter().map(|s| s.us).sum::<u64>() / 1000).unwrap_or(u32::MAX));
         }
     }
 }

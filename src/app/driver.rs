@@ -190,9 +190,10 @@ impl Driver {
     /// Waits for a fact, a wake of the line, or the deadline.
     async fn next_fact(&mut self) -> Option<Fact> {
         let deadline = self.call.deadline().unwrap_or_else(|| rt::now().plus_ms(1_000));
+        let wake = self.line.as_ref().map(|line| Arc::clone(&line.wake));
         let woken = async {
-            match &self.line {
-                Some(line) => line.wake.notified().await,
+            match &wake {
+                Some(wake) => wake.notified().await,
                 None => std::future::pending().await,
             }
         };

@@ -11,8 +11,8 @@ use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
 use crate::record::Recorder;
 use crate::results::{
-    CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker, Stage,
-    TranscriptItem, TurnReport, Warning, WriteError, write_result,
+    CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
+    Stage, TranscriptItem, TurnReport, Warning, WriteError, write_result,
 };
 use crate::transport::ws::LegReport;
 use crate::turn::{self, TranscriptLine, TurnTiming};

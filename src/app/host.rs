@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::App;
 use super::driver::{Control, Driver, LegChannels};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
-use super::App;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
@@ -39,7 +39,7 @@ impl Host for App {
             Err(refused) => {
                 self.metrics.refused(refused.code());
                 Err(match refused {
-                    Refused::Full => Refusal::Full { retry_after_s: 5 },
+                    Refused::Full { .. } => Refusal::Full { retry_after_s: 5 },
                     Refused::Draining | Refused::NotReady => Refusal::Draining,
                 })
             }
@@ -89,7 +89,9 @@ async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
             tracing::info!(call = %call.id, reason, "call ended");
             app.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(row);
         }
-        Err(error) => tracing::error!(call = %call.id, %error, "the result was not written; the next start makes it from the journal"),
+        Err(error) => {
+            tracing::error!(call = %call.id, %error, "the result was not written; the next start makes it from the journal")
+        }
     }
     drop(slot);
 }
@@ -104,7 +106,8 @@ async fn run(
     let LegEnd { facts, orders, port, report } = end;
     let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let now = rt::now();
-    let mut scribe = Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    let mut scribe =
+        Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
@@ -139,7 +142,14 @@ async fn run(
         }
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
-            let mut scribe = Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+            let mut scribe = Scribe::begin(
+                &app.machinery.recorder,
+                &call.folder,
+                &call.id,
+                &call.bot,
+                (call.started, now),
+                &call.meta,
+            );
             scribe.warn("internal", "the call's driver failed; this result is made from its journal");
             rebuilt(app, call, scribe, "internal", now).await
         }
@@ -176,7 +186,8 @@ async fn rebuilt(app: &App, call: &Accepted, scribe: Scribe, reason: &str, now: 
 
 /// What templates may name in this call.
 fn values(app: &App, call: &Accepted) -> Values {
-    let custom: Fields = call.meta.custom.iter().map(|(k, v)| (k.clone(), serde_json::Value::from(v.clone()))).collect();
+    let custom: Fields =
+        call.meta.custom.iter().map(|(k, v)| (k.clone(), serde_json::Value::from(v.clone()))).collect();
     let (to, from) = if call.meta.outgoing {
         (call.meta.caller_id.reveal().as_str(), call.meta.did.as_str())
     } else {

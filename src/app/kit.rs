@@ -83,7 +83,14 @@ impl Speech {
             LlmChoice::Standin => Arc::new(StandinLlm::new(standin())),
         };
         let system = bot.system_prompt.render(&values).text;
-        Ok(Kit { stt, judge, llm, tts, voice: voice(bot), dialogue: DialogueContext { system, values: Arc::new(values) } })
+        Ok(Kit {
+            stt,
+            judge,
+            llm,
+            tts,
+            voice: voice(bot),
+            dialogue: DialogueContext { system, values: Arc::new(values) },
+        })
     }
 
     fn script(&self, bot: &Bot) -> Result<Arc<ScriptLlm>, ProviderError> {
@@ -100,7 +107,7 @@ impl Speech {
         };
         let opening = (!bot.opening_message.is_blank()).then(|| bot.opening_message.source().to_owned());
         let disclosure = bot.disclosure.as_ref().map(|d| d.source().to_owned());
-        let engine = Arc::new(ScriptLlm::new(Arc::new(script.clone()), opening, disclosure));
+        let engine = Arc::new(ScriptLlm::new(script, opening.as_deref(), disclosure.as_deref()));
         if scripts.len() >= MOST_SCRIPTS {
             scripts.remove(0);
         }

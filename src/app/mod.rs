@@ -116,16 +116,17 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
         None => None,
     };
     let app = build(config, address, standin)?;
-    let ws_config = WsConfig {
-        tokens: config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect(),
-        ..WsConfig::default()
-    };
+    let ws_config =
+        WsConfig { tokens: config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect(), ..WsConfig::default() };
     if ws_config.tokens.is_empty() && !address.ip().is_loopback() {
         tracing::warn!("media sockets are open to anybody who reaches {address}: set auth.ws_token");
     }
     let access = Access::for_listener(address, None);
-    let router = api::router(Arc::clone(&app) as Arc<dyn api::Control>, access)
-        .merge(ws::routes(Arc::clone(&app), ws_config, Arc::clone(&app.ws_metrics)));
+    let router = api::router(Arc::clone(&app) as Arc<dyn api::Control>, access).merge(ws::routes(
+        Arc::clone(&app),
+        ws_config,
+        Arc::clone(&app.ws_metrics),
+    ));
     let limits = HttpLimits { connections: config.server.max_connections as usize, ..HttpLimits::default() };
     let (stop, stopped) = watch::channel(false);
     let server = rt::spawn("http", ws::serve(listener, tls, router, limits, stopped));
@@ -191,7 +192,8 @@ fn load_local(config: &Config, bots: &BotFolder) -> Result<Option<Arc<LocalSpeec
             || b.providers.tts == TtsChoice::Local
             || b.providers.judge == JudgeChoice::Local
     });
-    let cache = if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
+    let cache =
+        if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
     let local = LocalConfig { threads: usize::from(config.models.threads), ..LocalConfig::default() };
     match LocalSpeech::load(&cache, &local) {
         Ok(speech) => Ok(Some(speech)),

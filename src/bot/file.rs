@@ -226,7 +226,7 @@ impl Bot {
         let script: Option<Script> =
             source::section(file, text, "script").map_err(|found| faults.extend(found)).ok().flatten();
         if let Some(script) = &script {
-            faults.extend(script.lint(file));
+            faults.extend(super::script::lint(file, script));
         }
         faults.extend(lint::faults(file, &read, faults));
         Some(read.into_bot(stem, version_of(bytes), script))

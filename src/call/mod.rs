@@ -238,7 +238,7 @@ impl Call {
                 }
                 self.gone(now, EndReason::CustomerHungUp);
             }
-            LegFact::Lost(loss) => self.gone(now, loss_reason(loss)),
+            LegFact::Lost(loss) => self.gone(now, self.loss_reason(loss)),
         }
     }
 
@@ -248,6 +248,18 @@ impl Call {
             Phase::Settling { .. } | Phase::Over => {}
             Phase::Leaving { .. } => self.settle(now),
             Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => self.end(now, reason, false),
+        }
+    }
+
+    const fn loss_reason(&self, loss: LegLoss) -> EndReason {
+        match loss {
+            LegLoss::Closed => EndReason::LegClosed,
+            LegLoss::Silent => EndReason::LegSilent,
+            LegLoss::Stuck => EndReason::LegStuck,
+            LegLoss::Protocol => EndReason::ProtocolError,
+            LegLoss::Internal => EndReason::Internal,
+            LegLoss::Unanswered if self.outgoing && matches!(self.phase, Phase::Ringing { .. }) => EndReason::NoAnswer,
+            LegLoss::Unanswered => EndReason::HandshakeTimeout,
         }
     }
 
@@ -434,16 +446,6 @@ impl Call {
         self.orders.push_back(Order::Leg(LegOrder::Close { code, reason }));
         self.orders.push_back(Order::Line(LineOrder::Close));
         self.orders.push_back(Order::Finish);
-    }
-}
-
-const fn loss_reason(loss: LegLoss) -> EndReason {
-    match loss {
-        LegLoss::Closed => EndReason::LegClosed,
-        LegLoss::Silent => EndReason::LegSilent,
-        LegLoss::Stuck => EndReason::LegStuck,
-        LegLoss::Protocol => EndReason::ProtocolError,
-        LegLoss::Internal => EndReason::Internal,
     }
 }
 

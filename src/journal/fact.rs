@@ -127,6 +127,8 @@ pub enum LegLoss {
     Stuck,
     /// The peer broke the protocol.
     Protocol,
+    /// The handshake or the ringing took too long.
+    Unanswered,
     /// The leg's own task failed.
     Internal,
 }
@@ -143,6 +145,7 @@ impl From<&call::LegFact> for LegFact {
                 call::LegLoss::Closed => LegLoss::Closed,
                 call::LegLoss::Silent => LegLoss::Silent,
                 call::LegLoss::Stuck => LegLoss::Stuck,
+                call::LegLoss::Unanswered => LegLoss::Unanswered,
                 call::LegLoss::Protocol => LegLoss::Protocol,
                 call::LegLoss::Internal => LegLoss::Internal,
             }),
@@ -164,6 +167,7 @@ impl TryFrom<LegFact> for call::LegFact {
                 LegLoss::Closed => call::LegLoss::Closed,
                 LegLoss::Silent => call::LegLoss::Silent,
                 LegLoss::Stuck => call::LegLoss::Stuck,
+                LegLoss::Unanswered => call::LegLoss::Unanswered,
                 LegLoss::Protocol => call::LegLoss::Protocol,
                 LegLoss::Internal => call::LegLoss::Internal,
             }),

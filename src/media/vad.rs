@@ -191,7 +191,8 @@ impl VoiceDetector {
         }
         self.warm_up();
         let heard = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
-        let probability = if self.steady(level) { 0.0 } else { heard };
+        // The network keeps saying "voice" for some 120 ms after the last sound; a hop at the level of the line's noise is not.
+        let probability = if self.steady(level) || quiet { 0.0 } else { heard };
         self.quiet_hops = if quiet && probability < UNVOICED { self.quiet_hops + 1 } else { 0 };
         self.follow(level, probability);
         probability

@@ -111,6 +111,10 @@ mod tests {
 
     fn row(id: u8, started: i64) -> CallRow {
         CallRow {
+            bot_version: String::new(),
+            outgoing: false,
+            turns: 0,
+            recorded: false,
             call_id: CallId::new(&format!("c{id}")),
             bot: BotId::new("b"),
             started_at: Stamp::from_unix_ms(started),

@@ -68,6 +68,12 @@ pub struct LocalSpeech {
     _pool: Pool,
 }
 
+impl std::fmt::Debug for LocalSpeech {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalSpeech").finish_non_exhaustive()
+    }
+}
+
 impl LocalSpeech {
     /// Checks the model files in `cache`, loads them and starts the threads: about a second of work, so not for an async
     /// thread.

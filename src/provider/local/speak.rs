@@ -11,7 +11,7 @@ use crate::units::SampleRate;
 /// Room below full scale: µ-law and what a line adds must not clip.
 const GAIN: f32 = 0.794;
 /// Silence kept before the first sound of a chunk.
-const LEAD_MS: u64 = 60;
+const LEAD_MS: u64 = 20;
 /// Silence kept after the end of the last sentence, so that a turn is not held for nothing.
 const TAIL_MS: u64 = 120;
 /// Silence kept between two sentences of one segment: a breath.

@@ -26,7 +26,7 @@ const PIECE_MS: u64 = 10_000;
 /// Pieces whose words are not known yet that a turn may hold; the oldest goes first.
 const MOST_PIECES: usize = 12;
 /// Words of audio with less speech than this are the recogniser's imagination.
-const LEAST_SPEECH_MS: u32 = 200;
+const LEAST_SPEECH_MS: u32 = 100;
 /// New audio below this level is not worth a partial.
 const QUIET_DBFS: f32 = -55.0;
 

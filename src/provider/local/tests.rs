@@ -160,7 +160,8 @@ async fn recorded_people_are_understood_over_a_telephone_line() {
         });
         assert_eq!(reader.spec().sample_rate, 16_000);
         let wave: Vec<f32> = reader.samples::<f32>().map(Result::unwrap).collect();
-        let narrow = downsample::convert(&wave, SampleRate::WIDE, SampleRate::NARROW, 0.8);
+        let wide: Vec<i16> = wave.iter().map(|s| (s * 26_000.0) as i16).collect();
+        let narrow = crate::media::convert(&wide, SampleRate::WIDE, SampleRate::NARROW).unwrap();
         let mut text = heard_in(&over_the_line(&narrow)).await.replace([',', '-', '.'], " ");
         for (digits, word) in numbers.iter().zip(words("one two three four five six seven eight nine ten")).rev() {
             text = text.replace(digits, &word);
