@@ -1,1 +1,3 @@
-//! The wire module.
+//! Bytes to typed messages and back, one file or folder per format. Pure: no clock, no socket, no lock.
+
+pub mod ws;
