@@ -1,1 +1,3 @@
-//! The tools module.
+//! Tools that are run by hand or by tests. Never part of a serving worker.
+
+pub mod caller;
