@@ -1,76 +1,28 @@
-//! Media stand-in until merge.
-use crate::units::SampleRate;
-#[derive(Debug)]
-pub struct EchoGuard;
-impl EchoGuard {
-    pub fn new(_: SampleRate) -> Self {
-        Self
-    }
-    pub fn played(&mut self, _: &[i16]) {}
-    pub fn heard(&mut self, _: &[i16]) {}
-    pub fn is_echo(&self) -> bool {
-        false
-    }
-}
-#[derive(Debug)]
-pub struct VoiceDetector;
-impl VoiceDetector {
-    pub fn new() -> Self {
-        Self
-    }
-    pub fn push(&mut self, f: &[i16]) -> VoiceFrame {
-        let v = f.iter().any(|s| s.abs() > 300);
-        VoiceFrame { probability: 0.0, voiced: v }
-    }
-}
-#[derive(Debug, Clone, Copy)]
-pub struct VoiceFrame {
-    pub probability: f32,
-    pub voiced: bool,
-}
-#[derive(Debug, Default)]
-pub struct EdgeConfig;
-#[derive(Debug)]
-pub struct VoiceEdges {
-    on: bool,
-    n: u32,
-}
-#[derive(Debug)]
-pub enum Edge {
-    Began { ago_ms: u32 },
-    Ceased { ago_ms: u32 },
-}
-impl VoiceEdges {
-    pub fn new(_: EdgeConfig) -> Self {
-        Self { on: false, n: 0 }
-    }
-    pub fn push(&mut self, v: VoiceFrame) -> Option<Edge> {
-        if v.voiced != self.on {
-            self.n += 1
-        } else {
-            self.n = 0
-        };
-        if self.n >= if self.on { 5 } else { 3 } {
-            self.on = !self.on;
-            let n = self.n;
-            self.n = 0;
-            Some(if self.on { Edge::Began { ago_ms: n * 20 } } else { Edge::Ceased { ago_ms: n * 20 } })
-        } else {
-            None
-        }
-    }
-}
-#[derive(Debug)]
-pub struct Resampler;
-impl Resampler {
-    pub fn new(_: SampleRate, _: SampleRate) -> Result<Self, ()> {
-        Ok(Self)
-    }
-    pub fn process(&mut self, i: &[i16], o: &mut [i16]) -> usize {
-        for (k, s) in i.iter().enumerate() {
-            o[2 * k] = *s;
-            o[2 * k + 1] = *s
-        }
-        i.len() * 2
-    }
-}
+//! Frames of audio and what is done to them: codecs, resampling, voice detection, echo, concealment, tones. Layer 1:
+//! pure, no clock, no socket, no lock. Everything a tick calls works on slices and allocates nothing after construction;
+//! what does allocate says so ([`convert`], [`AnyResampler`]) and stays off the audio path.
+
+pub mod echo;
+pub mod g711;
+pub mod level;
+pub mod loss;
+pub mod pcm;
+pub mod resample;
+pub mod resample_any;
+pub mod tone;
+pub mod vad;
+pub mod vad_edges;
+
+#[cfg(test)]
+mod clips;
+mod fir;
+
+pub use echo::EchoGuard;
+pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+pub use loss::Concealer;
+pub use pcm::PcmReader;
+pub use resample::{MAX_RESAMPLE_INPUT, ResampleError, Resampler};
+pub use resample_any::{AnyResampler, convert};
+pub use tone::{Noise, Tone};
+pub use vad::{VoiceDetector, VoiceFrame};
+pub use vad_edges::{Edge, EdgeConfig, VoiceEdges};

@@ -8,6 +8,7 @@
 
 pub mod local;
 pub mod normalise;
+pub mod score;
 pub mod script;
 pub mod standin;
 

@@ -77,6 +77,7 @@ enum Order {
     Close { id: u32, reply: oneshot::Sender<Recording> },
     OpenLog { id: u32, path: PathBuf },
     Append { id: u32, bytes: Vec<u8> },
+    Settle { reply: oneshot::Sender<()> },
     CloseLog { id: u32, reply: oneshot::Sender<u64> },
     Stop,
 }
@@ -222,6 +223,10 @@ impl Desk {
                     log.append(&bytes, &mut self.space);
                     self.counts.journal_lost_bytes.fetch_add(log.lost_bytes - lost, Ordering::Relaxed);
                 }
+            }
+            Order::Settle { reply } => {
+                // Orders are obeyed in their order, so what was asked before is done.
+                let _ = reply.send(());
             }
             Order::CloseLog { id, reply } => {
                 if let Some(log) = self.logs.remove(&id) {

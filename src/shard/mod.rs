@@ -17,6 +17,7 @@ pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
 
 use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
+use crate::media::ResampleError;
 use crate::record::BlockWriter;
 use crate::units::SampleRate;
 use thread::{Seat, Shared};
@@ -46,8 +47,11 @@ impl Default for Config {
 }
 
 /// A line could not be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
+    /// No line runs at this rate.
+    #[error("a line runs at 8000, 16000 or 24000 samples per second: {0}")]
+    Rate(#[from] ResampleError),
     /// Every shard has as many new lines waiting as it may; the call is to be refused.
     #[error(
         "{INBOX} lines wait to be taken in by each media thread; expected room for one more: the machine is overloaded"
@@ -125,12 +129,13 @@ impl Shards {
             return Err(OpenError::Stopped);
         }
         let (rings, caller, ends) = Rings::new(rate);
+        let line = Line::new(rate, rings)?;
         let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
         let (leg_wake, driver_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (done_tx, done) = oneshot::channel();
         let entry = Entry { leg: Arc::clone(&leg_wake), driver: Arc::clone(&driver_wake), done: Some(done_tx) };
         let key = shard.pump.register(entry);
-        let seat = Seat::new(key, Line::new(rate, rings), out, recording);
+        let seat = Seat::new(key, line, out, recording);
         if shard.shared.inbox.push(Box::new(seat)).is_err() {
             shard.pump.forget(key);
             return Err(OpenError::Full);

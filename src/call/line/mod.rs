@@ -7,14 +7,16 @@ mod caller;
 mod fact;
 mod playout;
 mod rings;
+mod widen;
 
 pub use fact::{LineFact, LineOrder};
 pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed};
 
 use caller::CallerQueue;
 use playout::{Playing, Playout};
+use widen::Widen;
 
-use crate::media::{EchoGuard, Edge, EdgeConfig, Resampler, VoiceDetector, VoiceEdges};
+use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges};
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 
 /// Samples of one frame at 16 kHz.
@@ -77,7 +79,7 @@ pub struct Line {
     rings: Rings,
     caller: CallerQueue,
     playout: Playout,
-    upsampler: Option<Resampler>,
+    widen: Widen,
     vad: VoiceDetector,
     edges: VoiceEdges,
     echo: EchoGuard,
@@ -96,15 +98,17 @@ const LISTEN_WAKE_SAMPLES: usize = 1_600;
 const ECHO_TAIL_TICKS: u32 = 25;
 
 impl Line {
-    /// A line for a leg of `rate`, which must be 8, 16 or 24 kHz.
-    #[must_use]
-    pub fn new(rate: SampleRate, rings: Rings) -> Self {
-        Self {
+    /// A line for a leg of `rate`.
+    ///
+    /// # Errors
+    /// Where the rate is none of 8, 16 and 24 kHz.
+    pub fn new(rate: SampleRate, rings: Rings) -> Result<Self, ResampleError> {
+        Ok(Self {
             rate,
             rings,
             caller: CallerQueue::new(rate),
             playout: Playout::new(rate),
-            upsampler: Resampler::new(rate, SampleRate::WIDE).ok(),
+            widen: Widen::new(rate)?,
             vad: VoiceDetector::new(),
             edges: VoiceEdges::new(EdgeConfig::default()),
             echo: EchoGuard::new(rate),
@@ -115,7 +119,7 @@ impl Line {
             closed: false,
             overrun: false,
             stats: LineStats::default(),
-        }
+        })
     }
 
     /// The leg's rate.
@@ -221,10 +225,7 @@ impl Line {
     /// Feeds the listeners and tells when the caller's voice begins and ceases.
     fn listen(&mut self, due: Moment, heard: &[i16], spoken: &[i16], wakes: &mut Wakes) {
         let mut wide = [0i16; WIDE_FRAME + 8];
-        let n = match &mut self.upsampler {
-            Some(up) => up.process(heard, &mut wide).min(WIDE_FRAME + 8),
-            None => 0,
-        };
+        let n = self.widen.frame(heard, &mut wide);
         let wide = &wide[..n];
         let pushed = rings::push_samples(&mut self.rings.listen, wide);
         self.stats.unheard_samples += (n - pushed) as u64;

@@ -218,6 +218,21 @@ impl Log {
         self.flush();
     }
 
+    /// Waits until everything given so far was written, so that it survives the process; `false` where that took longer than
+    /// `within`. A call is accepted after this: then a crash at any later moment still owes it a result.
+    pub async fn settle(&mut self, within: Duration) -> bool {
+        let deadline = rt::now() + within;
+        let rest = std::mem::take(&mut self.pending);
+        let left = rest.len() as u64;
+        if !rest.is_empty() && !self.recorder.insist(Order::Append { id: self.id, bytes: rest }, deadline).await {
+            self.lost_bytes += left;
+            return false;
+        }
+        let (reply, settled) = oneshot::channel();
+        self.recorder.insist(Order::Settle { reply }, deadline).await
+            && matches!(rt::timeout(deadline.since(rt::now()), settled).await, Some(Ok(())))
+    }
+
     /// Bytes dropped so far for want of room in the queue.
     #[must_use]
     pub const fn lost_bytes(&self) -> u64 {

@@ -40,6 +40,18 @@ async fn a_call_is_recorded_on_its_own_channels() {
 }
 
 #[tokio::test]
+async fn a_settled_journal_is_in_its_file() {
+    let dir = Scratch::new("recorder-settle");
+    let (recorder, thread) = start(&dir, 0);
+    let mut log = recorder.open_log(dir.path().join("a/journal")).unwrap();
+    log.append(b"one\n");
+    assert!(log.settle(LONG).await);
+    assert_eq!(std::fs::read(dir.path().join("a/journal")).unwrap(), b"one\n");
+    assert!(thread.stop());
+    assert!(!log.settle(LONG).await, "nobody writes any more");
+}
+
+#[tokio::test]
 async fn a_full_quota_stops_the_recording_and_not_the_journal() {
     let dir = Scratch::new("recorder-quota");
     let (recorder, thread) = start(&dir, 20_000);

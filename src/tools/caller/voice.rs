@@ -12,7 +12,8 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use super::machine::RATE;
-use super::signal::{Clip, convert};
+use super::signal::Clip;
+use crate::media::convert;
 use crate::provider::{ProviderError, Tts, Voice};
 use crate::rt;
 use crate::turn::Heard;
@@ -274,7 +275,7 @@ pub(super) fn read_wav(path: &Path) -> Result<Vec<i16>, VoiceError> {
         .chunks_exact(channels)
         .map(|frame| (frame.iter().sum::<f32>() / channels as f32 * 32_767.0).clamp(-32_768.0, 32_767.0) as i16)
         .collect();
-    Ok(convert(&mono, rate, RATE))
+    convert(&mono, rate, RATE).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,147 @@
+//! What the audio functions cost, each beside something to compare it with. Costs are shown here and never asserted; what
+//! delay and alias rejection they buy is asserted in the tests of `media`.
+//!
+//! | 20 ms at 8 kHz | delay | 4.6 kHz alias | 5 kHz alias |
+//! |---|---|---|---|
+//! | `Resampler` (FIR, 32 taps a phase) | 2.0 ms | 71 dB | 77 dB |
+//! | rubato `Fft`, block of 20 ms | 10.0 ms, and 20 ms to fill the block unless frames are whole | 140 dB | 140 dB |
+
+use std::hint::black_box;
+
+use audioadapter_buffers::direct::InterleavedSlice;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rubato::{Fft, FixedSync, Resampler as _};
+use voicefleet::media::g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+use voicefleet::media::pcm::{Endian, PcmReader, from_float, to_float, write_pcm};
+use voicefleet::media::{Concealer, EchoGuard, Noise, Resampler, VoiceDetector, convert};
+use voicefleet::units::SampleRate;
+
+fn noise(samples: usize, level: f32) -> Vec<i16> {
+    let mut out = vec![0; samples];
+    Noise::new(1, level).fill(&mut out);
+    out
+}
+
+fn speech() -> Vec<i16> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/audio/caller_f3.wav");
+    let read = || hound::WavReader::open(path)?.samples::<i16>().collect::<Result<Vec<_>, _>>();
+    read().unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// µ-law by comparing segments: what the float trick is measured against.
+fn ulaw_by_search(sample: i16) -> u8 {
+    let magnitude = i32::from(sample).abs().min(32_635) + 132;
+    let mut segment = 0;
+    while magnitude >= 256 << segment {
+        segment += 1;
+    }
+    let sign = if sample < 0 { 0x80 } else { 0 };
+    !((sign | segment << 4 | (magnitude >> (segment + 3)) & 15) as u8)
+}
+
+fn g711(c: &mut Criterion) {
+    let mut group = c.benchmark_group("g711, 160 samples");
+    group.throughput(Throughput::Elements(160));
+    let (samples, codes) = (noise(160, -20.0), (0..160).collect::<Vec<u8>>());
+    let (mut out, mut linear) = ([0_u8; 160], [0_i16; 160]);
+    group.bench_function("ulaw decode", |b| b.iter(|| ulaw_decode(black_box(&codes), &mut linear)));
+    group.bench_function("alaw decode", |b| b.iter(|| alaw_decode(black_box(&codes), &mut linear)));
+    group.bench_function("ulaw encode", |b| b.iter(|| ulaw_encode(black_box(&samples), &mut out)));
+    group.bench_function("alaw encode", |b| b.iter(|| alaw_encode(black_box(&samples), &mut out)));
+    group.bench_function("ulaw encode by search", |b| {
+        b.iter(|| out.iter_mut().zip(black_box(&samples)).for_each(|(o, &s)| *o = ulaw_by_search(s)));
+    });
+    group.finish();
+}
+
+fn resample(c: &mut Criterion) {
+    let mut group = c.benchmark_group("resample, 20 ms");
+    for (from, to) in [(8_000, 16_000), (16_000, 8_000), (24_000, 8_000), (8_000, 24_000), (48_000, 8_000)] {
+        let pair = format!("{from} to {to}");
+        let (Some(a), Some(b)) = (SampleRate::new(from), SampleRate::new(to)) else { continue };
+        let input = noise(a.frame_samples(), -12.0);
+        let mut out = vec![0; b.frame_samples()];
+        if let Ok(mut fir) = Resampler::new(a, b) {
+            group.bench_function(BenchmarkId::new("fir", &pair), |bench| {
+                bench.iter(|| fir.process(black_box(&input), &mut out));
+            });
+        }
+        if let Ok(mut fft) = Fft::<f32>::new(from as usize, to as usize, input.len(), 1, FixedSync::Both) {
+            let (mut float_in, mut float_out) = (vec![0.0; input.len()], vec![0.0; out.len()]);
+            // The conversions belong to it: the media path is i16 on both sides.
+            group.bench_function(BenchmarkId::new("rubato fft", &pair), |bench| {
+                bench.iter(|| {
+                    to_float(black_box(&input), &mut float_in);
+                    let (frames_in, frames_out) = (float_in.len(), float_out.len());
+                    let view_in = InterleavedSlice::new(&float_in, 1, frames_in);
+                    let view_out = InterleavedSlice::new_mut(&mut float_out, 1, frames_out);
+                    if let (Ok(view_in), Ok(mut view_out)) = (view_in, view_out) {
+                        let _ = black_box(fft.process_into_buffer(&view_in, &mut view_out, None));
+                    }
+                    from_float(&float_out, &mut out)
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn vad(c: &mut Criterion) {
+    let mut group = c.benchmark_group("voice detector, 20 ms");
+    let speech = convert(&speech(), SampleRate::NARROW, SampleRate::WIDE).unwrap_or_default();
+    for (name, sound) in [("speech", speech), ("hiss", noise(64_000, -45.0)), ("silence", vec![0; 64_000])] {
+        let mut detector = VoiceDetector::new();
+        let mut frames = sound.chunks_exact(320).cycle();
+        group.bench_function(name, |b| b.iter(|| frames.next().map(|frame| detector.push(frame))));
+    }
+    group.finish();
+    c.bench_function("voice detector, made", |b| b.iter(VoiceDetector::new));
+}
+
+fn echo(c: &mut Criterion) {
+    let speech = speech();
+    let mut guard = EchoGuard::new(SampleRate::NARROW);
+    let mut frames = speech.chunks_exact(160).cycle();
+    c.bench_function("echo guard, played and heard, 20 ms", |b| {
+        b.iter(|| {
+            let frame = frames.next().unwrap_or_default();
+            guard.played(frame);
+            guard.heard(frame);
+        });
+    });
+    c.bench_function("echo guard, similarity", |b| b.iter(|| black_box(&guard).similarity()));
+}
+
+fn wire(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pcm and base64, 20 ms at 16 kHz");
+    let samples = noise(320, -20.0);
+    let (mut bytes, mut text, mut back) = ([0_u8; 640], [0_u8; 856], [0_i16; 320]);
+    group.bench_function("out", |b| {
+        b.iter(|| {
+            write_pcm(Endian::Little, black_box(&samples), &mut bytes);
+            base64_simd::STANDARD.encode(&bytes, base64_simd::Out::from_slice(&mut text)).len()
+        });
+    });
+    let mut reader = PcmReader::new(Endian::Little);
+    group.bench_function("in", |b| {
+        b.iter(|| {
+            let decoded = base64_simd::STANDARD.decode(black_box(&text), base64_simd::Out::from_slice(&mut bytes));
+            decoded.map_or(0, |bytes| reader.read(bytes, &mut back))
+        });
+    });
+    group.finish();
+}
+
+fn conceal(c: &mut Criterion) {
+    let mut concealer = Concealer::new(SampleRate::NARROW);
+    let mut frame = noise(160, -20.0);
+    c.bench_function("concealment, one frame kept and one made up", |b| {
+        b.iter(|| {
+            concealer.arrived(&mut frame);
+            concealer.conceal(black_box(&mut frame));
+        });
+    });
+}
+
+criterion_group!(benches, g711, resample, vad, echo, wire, conceal);
+criterion_main!(benches);

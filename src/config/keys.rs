@@ -1,0 +1,66 @@
+//! The keys of the configuration file as data, with kinds and ranges. A test holds them to the sections' fields.
+
+use std::net::SocketAddr;
+
+use crate::bot::schema::{Key, Kind};
+
+/// Longest path of a file or folder (`PATH_MAX`).
+const PATH: Kind = Kind::Text { blank: true, max_bytes: 4_096 };
+const NEEDED_PATH: Kind = Kind::Text { blank: false, max_bytes: 4_096 };
+
+/// The keys of the configuration file.
+pub(super) const CONFIG: &[Key] = &[
+    Key::new("server", Kind::Table(SERVER)),
+    Key::new("media", Kind::Table(MEDIA)),
+    Key::new("data", Kind::Table(DATA)),
+    Key::new("models", Kind::Table(MODELS)),
+    Key::new("auth", Kind::Table(AUTH)),
+    Key::new("bots", Kind::Table(&[Key::new("dir", NEEDED_PATH)])),
+    Key::new("log", Kind::Table(LOG)),
+];
+
+const SERVER: &[Key] = &[
+    Key::new("listen", Kind::Checked { expected: "an address and a port, such as 127.0.0.1:8080", holds: is_address }),
+    Key::new("public_url", Kind::Checked { expected: URL, holds: is_public_url }),
+    Key::new("tls_cert", PATH),
+    Key::new("tls_key", PATH),
+    Key::new("max_connections", Kind::Whole { min: 1, max: 1_000_000, unit: "connections" }),
+];
+
+const URL: &str = "nothing, or http:// or https:// with a host and perhaps a path, without query, user or spaces";
+
+const MEDIA: &[Key] = &[
+    Key::new("shards", Kind::Whole { min: 0, max: 1_024, unit: "threads" }),
+    Key::new("fifo", Kind::Switch),
+    Key::new("max_calls", Kind::Whole { min: 1, max: 100_000, unit: "calls" }),
+];
+
+const DATA: &[Key] = &[
+    Key::new("dir", NEEDED_PATH),
+    // 16 MiB holds one call of the longest duration.
+    Key::new("max_bytes", Kind::Whole { min: 16 * 1024 * 1024, max: i64::MAX as u64, unit: "bytes" }),
+];
+
+const MODELS: &[Key] =
+    &[Key::new("dir", PATH), Key::new("threads", Kind::Whole { min: 0, max: 1_024, unit: "threads" })];
+
+const AUTH: &[Key] =
+    &[Key::new("ws_token", Kind::Secret { instead: "auth.ws_token_file" }), Key::new("ws_token_file", PATH)];
+
+const LOG: &[Key] =
+    &[Key::new("level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"])), Key::new("json", Kind::Switch)];
+
+fn is_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok()
+}
+
+/// Empty, or an absolute address that a path can be put after.
+fn is_public_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return text.is_empty();
+    };
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let clean =
+        rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'@' | b'\\' | b'"' | b'<' | b'>'));
+    text.len() <= 2_000 && clean && (!host.is_empty() || rest.starts_with('['))
+}

@@ -1,0 +1,364 @@
+//! Mirrors of what a call can be told. A mirror keeps the words of the file format still while the machines' own types
+//! move; audio is kept as its length only, because the recording has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::line::{LineFact, Worker};
+use crate::units::{Moment, Pii, SampleRate, TurnNo, UtteranceId};
+use crate::{call, turn};
+
+/// A line of an older or damaged file that the machines of today cannot take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("journal: expected {expected}, found {actual}; the line cannot be replayed")]
+pub struct MirrorError {
+    /// What the machine takes.
+    pub expected: &'static str,
+    /// What stands in the file.
+    pub actual: String,
+}
+
+/// What the call was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// The leg opened with these words.
+    Opened(LegMeta),
+    /// From the leg, after the opening.
+    Leg(LegFact),
+    /// From a provider.
+    Heard(Heard),
+    /// From the call's line on its media shard.
+    Line(LineFact),
+    /// From the worker: drain asked, hang-up asked by an operator.
+    Worker(Worker),
+}
+
+impl Fact {
+    /// The mirror of `fact`, with moments counted from `origin`.
+    #[must_use]
+    pub fn of(fact: &call::Fact, origin: Moment) -> Self {
+        match fact {
+            call::Fact::Leg(leg) => Self::Leg(leg.into()),
+            call::Fact::Line(line) => Self::Line(LineFact::of(line, origin)),
+            call::Fact::Heard(heard) => Self::Heard(heard.into()),
+            call::Fact::ProviderMissing { error } => Self::Worker(Worker::ProviderMissing { error: error.clone() }),
+            call::Fact::HangUpAsked => Self::Worker(Worker::HangUpAsked),
+            call::Fact::DrainOver => Self::Worker(Worker::DrainOver),
+            call::Fact::Broken { what } => Self::Worker(Worker::Broken { what: what.clone() }),
+        }
+    }
+}
+
+/// Mirror of [`call::LegMeta`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegMeta {
+    /// The customer's number.
+    pub caller_id: String,
+    /// The number that was dialled.
+    pub did: String,
+    /// The dialler rang the customer.
+    pub outgoing: bool,
+    /// Custom fields of the opening message.
+    #[serde(default)]
+    pub custom: BTreeMap<String, String>,
+}
+
+impl From<&call::LegMeta> for LegMeta {
+    fn from(meta: &call::LegMeta) -> Self {
+        Self {
+            caller_id: meta.caller_id.reveal().clone(),
+            did: meta.did.clone(),
+            outgoing: meta.outgoing,
+            custom: meta.custom.clone(),
+        }
+    }
+}
+
+impl From<LegMeta> for call::LegMeta {
+    fn from(meta: LegMeta) -> Self {
+        Self { caller_id: Pii::new(meta.caller_id), did: meta.did, outgoing: meta.outgoing, custom: meta.custom }
+    }
+}
+
+/// Mirror of [`call::LegFact`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegFact {
+    /// Audio may flow.
+    Started {
+        /// Samples per second.
+        rate_hz: u32,
+    },
+    /// The customer is on the line.
+    Answered,
+    /// One key was pressed.
+    Digit {
+        /// Which.
+        digit: char,
+    },
+    /// The far end is past this mark.
+    Mark {
+        /// The mark's name.
+        name: String,
+        /// Played, otherwise cleared.
+        played: bool,
+    },
+    /// The far end hung up.
+    HungUp {
+        /// Its own word for who ended the call.
+        by: Option<String>,
+    },
+    /// The leg is gone without a word.
+    Lost(LegLoss),
+}
+
+/// Mirror of [`call::LegLoss`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegLoss {
+    /// The peer closed the connection.
+    Closed,
+    /// Neither a frame nor a pong.
+    Silent,
+    /// The peer did not read.
+    Stuck,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The leg's own task failed.
+    Internal,
+}
+
+impl From<&call::LegFact> for LegFact {
+    fn from(fact: &call::LegFact) -> Self {
+        match fact {
+            call::LegFact::Started { rate } => Self::Started { rate_hz: rate.hz() },
+            call::LegFact::Answered => Self::Answered,
+            call::LegFact::Digit { digit } => Self::Digit { digit: *digit },
+            call::LegFact::Mark { name, played } => Self::Mark { name: name.clone(), played: *played },
+            call::LegFact::HungUp { by } => Self::HungUp { by: by.clone() },
+            call::LegFact::Lost(loss) => Self::Lost(match loss {
+                call::LegLoss::Closed => LegLoss::Closed,
+                call::LegLoss::Silent => LegLoss::Silent,
+                call::LegLoss::Stuck => LegLoss::Stuck,
+                call::LegLoss::Protocol => LegLoss::Protocol,
+                call::LegLoss::Internal => LegLoss::Internal,
+            }),
+        }
+    }
+}
+
+impl TryFrom<LegFact> for call::LegFact {
+    type Error = MirrorError;
+
+    fn try_from(fact: LegFact) -> Result<Self, MirrorError> {
+        Ok(match fact {
+            LegFact::Started { rate_hz } => Self::Started { rate: sample_rate(rate_hz)? },
+            LegFact::Answered => Self::Answered,
+            LegFact::Digit { digit } => Self::Digit { digit },
+            LegFact::Mark { name, played } => Self::Mark { name, played },
+            LegFact::HungUp { by } => Self::HungUp { by },
+            LegFact::Lost(loss) => Self::Lost(match loss {
+                LegLoss::Closed => call::LegLoss::Closed,
+                LegLoss::Silent => call::LegLoss::Silent,
+                LegLoss::Stuck => call::LegLoss::Stuck,
+                LegLoss::Protocol => call::LegLoss::Protocol,
+                LegLoss::Internal => call::LegLoss::Internal,
+            }),
+        })
+    }
+}
+
+/// A rate in a file is a number; a machine's is checked.
+fn sample_rate(hz: u32) -> Result<SampleRate, MirrorError> {
+    SampleRate::new(hz)
+        .ok_or_else(|| MirrorError { expected: "a sample rate of 1 to 384000 Hz", actual: hz.to_string() })
+}
+
+/// Mirror of [`turn::Heard`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heard {
+    /// Recognised so far.
+    Partial {
+        /// The caller's turn.
+        turn: u32,
+        /// The words.
+        text: String,
+    },
+    /// The turn up to a take.
+    Transcribed {
+        /// The caller's turn.
+        turn: u32,
+        /// Which take.
+        take: u32,
+        /// The words.
+        text: String,
+    },
+    /// The end-of-turn model's opinion.
+    Judged {
+        /// The caller's turn.
+        turn: u32,
+        /// Which take.
+        take: u32,
+        /// Probability that the caller has finished; 0 where the model gave no number.
+        complete: f32,
+    },
+    /// More text of an answer.
+    Drafted {
+        /// The answer.
+        utterance: u32,
+        /// The piece.
+        text: String,
+        /// It must be heard to its end.
+        protected: bool,
+    },
+    /// The answer wants a tool.
+    ToolCalled {
+        /// The answer.
+        utterance: u32,
+        /// Which.
+        tool: ToolCall,
+    },
+    /// The answer is complete.
+    DraftEnded {
+        /// The answer.
+        utterance: u32,
+    },
+    /// The engine failed.
+    DraftFailed {
+        /// The answer.
+        utterance: u32,
+        /// Why.
+        error: String,
+    },
+    /// Audio of an answer, as its length.
+    Spoken {
+        /// The answer.
+        utterance: u32,
+        /// Which segment.
+        segment: u16,
+        /// How many samples came.
+        samples: u64,
+        /// No more for this segment.
+        last: bool,
+    },
+    /// A segment could not be synthesised.
+    SpeechFailed {
+        /// The answer.
+        utterance: u32,
+        /// Which segment.
+        segment: u16,
+        /// Why.
+        error: String,
+    },
+    /// Recognition of this call is broken.
+    ListenFailed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// Mirror of [`turn::ToolCall`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolCall {
+    /// Hang up.
+    EndCall {
+        /// Why.
+        reason: String,
+    },
+    /// Hand the caller over.
+    Transfer {
+        /// To whom.
+        to: String,
+    },
+    /// The number goes onto the opt-out list.
+    OptOut,
+}
+
+impl From<&turn::ToolCall> for ToolCall {
+    fn from(tool: &turn::ToolCall) -> Self {
+        match tool {
+            turn::ToolCall::EndCall { reason } => Self::EndCall { reason: reason.clone() },
+            turn::ToolCall::Transfer { to } => Self::Transfer { to: to.clone() },
+            turn::ToolCall::OptOut => Self::OptOut,
+        }
+    }
+}
+
+impl From<ToolCall> for turn::ToolCall {
+    fn from(tool: ToolCall) -> Self {
+        match tool {
+            ToolCall::EndCall { reason } => Self::EndCall { reason },
+            ToolCall::Transfer { to } => Self::Transfer { to },
+            ToolCall::OptOut => Self::OptOut,
+        }
+    }
+}
+
+impl From<&turn::Heard> for Heard {
+    fn from(heard: &turn::Heard) -> Self {
+        use turn::Heard as H;
+        match heard {
+            H::Partial { turn, text } => Self::Partial { turn: turn.0, text: text.clone() },
+            H::Transcribed { turn, take, text } => Self::Transcribed { turn: turn.0, take: *take, text: text.clone() },
+            H::Judged { turn, take, complete } => {
+                // JSON has no word for what is not a number.
+                let complete = if complete.is_finite() { *complete } else { 0.0 };
+                Self::Judged { turn: turn.0, take: *take, complete }
+            }
+            H::Drafted { utterance, text, protected } => {
+                Self::Drafted { utterance: utterance.0, text: text.clone(), protected: *protected }
+            }
+            H::ToolCalled { utterance, tool } => Self::ToolCalled { utterance: utterance.0, tool: tool.into() },
+            H::DraftEnded { utterance } => Self::DraftEnded { utterance: utterance.0 },
+            H::DraftFailed { utterance, error } => Self::DraftFailed { utterance: utterance.0, error: error.clone() },
+            H::Spoken { utterance, segment, samples, last } => {
+                Self::Spoken { utterance: utterance.0, segment: *segment, samples: samples.len() as u64, last: *last }
+            }
+            H::SpeechFailed { utterance, segment, error } => {
+                Self::SpeechFailed { utterance: utterance.0, segment: *segment, error: error.clone() }
+            }
+            H::ListenFailed { error } => Self::ListenFailed { error: error.clone() },
+        }
+    }
+}
+
+/// The most audio that one chunk of speech is believed to hold: an hour at 24 kHz.
+const MAX_CHUNK_SAMPLES: u64 = 3_600 * 24_000;
+
+impl TryFrom<Heard> for turn::Heard {
+    type Error = MirrorError;
+
+    /// Speech comes back as silence of its length.
+    fn try_from(heard: Heard) -> Result<Self, MirrorError> {
+        Ok(match heard {
+            Heard::Partial { turn, text } => Self::Partial { turn: TurnNo(turn), text },
+            Heard::Transcribed { turn, take, text } => Self::Transcribed { turn: TurnNo(turn), take, text },
+            Heard::Judged { turn, take, complete } => Self::Judged { turn: TurnNo(turn), take, complete },
+            Heard::Drafted { utterance, text, protected } => {
+                Self::Drafted { utterance: UtteranceId(utterance), text, protected }
+            }
+            Heard::ToolCalled { utterance, tool } => {
+                Self::ToolCalled { utterance: UtteranceId(utterance), tool: tool.into() }
+            }
+            Heard::DraftEnded { utterance } => Self::DraftEnded { utterance: UtteranceId(utterance) },
+            Heard::DraftFailed { utterance, error } => Self::DraftFailed { utterance: UtteranceId(utterance), error },
+            Heard::Spoken { utterance, segment, samples, last } => {
+                let samples = usize::try_from(samples)
+                    .ok()
+                    .filter(|&n| n as u64 <= MAX_CHUNK_SAMPLES)
+                    .ok_or_else(|| MirrorError { expected: "at most an hour of audio", actual: samples.to_string() })?;
+                let samples: Arc<[i16]> = std::iter::repeat_n(0, samples).collect();
+                Self::Spoken { utterance: UtteranceId(utterance), segment, samples, last }
+            }
+            Heard::SpeechFailed { utterance, segment, error } => {
+                Self::SpeechFailed { utterance: UtteranceId(utterance), segment, error }
+            }
+            Heard::ListenFailed { error } => Self::ListenFailed { error },
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! What the journal of a crashed call still knows, as the summary that its result is made of. Never guesses: a line whose
+//! hearing nobody confirmed says `heard: false`, and every shortcoming becomes a warning.
+
+use std::collections::BTreeMap;
+
+use super::result::{
+    Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, TranscriptItem, Warning,
+};
+use super::summary::CallSummary;
+use crate::journal::{Entry, Fact, Heard, Journal, LegFact, LegMeta, Note, Said, Who};
+use crate::units::{BotId, CallId, Pii, Stamp};
+
+/// What a crashed call left on the disk.
+#[derive(Clone, Debug)]
+pub struct Remains<'a> {
+    /// The call, by its folder's name.
+    pub call_id: CallId,
+    /// What its journal says.
+    pub journal: &'a Journal,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// The mended recording.
+    pub recording: Option<RecordingReport>,
+    /// The link to it.
+    pub recording_url: Option<String>,
+    /// When the newest of its files was written last.
+    pub last_seen: Stamp,
+}
+
+/// The summary of a call that did not live to give one.
+#[must_use]
+pub fn rebuild(remains: Remains<'_>) -> CallSummary {
+    let journal = remains.journal;
+    let known = Known::of(journal);
+    let played_us = remains.recording.as_ref().map_or(0, |recording| recording.duration_ms * 1000);
+    let last_line_us = journal.lines.iter().map(|line| line.at_us).max().unwrap_or(0);
+    let recorded_us = known.recording_us.unwrap_or(0).saturating_add(played_us);
+    let end_us = known.ended.as_ref().map_or(last_line_us.max(recorded_us), |ended| ended.at_us);
+    let started = journal.header.as_ref().map_or_else(
+        // Without a header the files' own time is all there is.
+        || after(remains.last_seen, -(i64::try_from(end_us / 1000).unwrap_or(0))),
+        |header| header.started,
+    );
+    let wall = |us: u64| after(started, i64::try_from(us / 1000).unwrap_or(0));
+    let duration_ms = known.answered_us.map_or(0, |answered| end_us.saturating_sub(answered) / 1000);
+    let (bot, bot_version) =
+        journal.header.as_ref().map_or(("unknown", ""), |h| (h.bot.as_str(), h.bot_version.as_str()));
+    let meta = known.meta;
+    let (end_reason, disconnected_by, outcome) = match &known.ended {
+        Some(ended) => (ended.end_reason.to_owned(), ended.disconnected_by, ended.analysis.cloned()),
+        None => ("worker_crashed".to_owned(), DisconnectedBy::Error, None),
+    };
+    CallSummary {
+        caller_id: Pii::new(meta.map_or_else(String::new, |meta| meta.caller_id.clone())),
+        direction: if meta.is_some_and(|meta| meta.outgoing) { Direction::Outbound } else { Direction::Inbound },
+        bot: BotId::new(bot),
+        bot_version: bot_version.to_owned(),
+        started,
+        answered: known.answered_us.map(wall),
+        ended: wall(end_us),
+        duration_ms,
+        disconnected_by,
+        end_reason,
+        transcript: transcript(journal, known.recording_us.unwrap_or(0), known.rate_hz, end_us, started),
+        outcome,
+        turns: Vec::new(),
+        media: MediaQuality::default(),
+        resources: Resources { journal_bytes: remains.journal_bytes, ..Resources::default() },
+        warnings: warnings(journal),
+        recording: remains.recording,
+        recording_url: remains.recording_url,
+        call_id: remains.call_id,
+    }
+}
+
+/// The few facts that stand once in a journal.
+#[derive(Default)]
+struct Known<'a> {
+    meta: Option<&'a LegMeta>,
+    answered_us: Option<u64>,
+    recording_us: Option<u64>,
+    rate_hz: u32,
+    ended: Option<Ended<'a>>,
+}
+
+struct Ended<'a> {
+    at_us: u64,
+    end_reason: &'a str,
+    disconnected_by: DisconnectedBy,
+    analysis: Option<&'a serde_json::Value>,
+}
+
+impl<'a> Known<'a> {
+    fn of(journal: &'a Journal) -> Self {
+        let mut known = Self { rate_hz: 8_000, ..Self::default() };
+        let mut media_us = None;
+        for line in &journal.lines {
+            match &line.entry {
+                Entry::Fact(Fact::Opened(meta)) => known.meta = known.meta.or(Some(meta)),
+                Entry::Fact(Fact::Leg(LegFact::Answered)) | Entry::Note(Note::Answered) => {
+                    known.answered_us.get_or_insert(line.at_us);
+                }
+                Entry::Fact(Fact::Leg(LegFact::Started { rate_hz })) => {
+                    media_us.get_or_insert(line.at_us);
+                    known.rate_hz = (*rate_hz).max(1);
+                }
+                Entry::Note(Note::Recording { rate_hz }) => {
+                    known.recording_us.get_or_insert(line.at_us);
+                    known.rate_hz = (*rate_hz).max(1);
+                }
+                Entry::Note(Note::Ended { end_reason, disconnected_by, analysis }) => {
+                    // The first reason wins, as in the call itself.
+                    known.ended.get_or_insert(Ended {
+                        at_us: line.at_us,
+                        end_reason,
+                        disconnected_by: DisconnectedBy::from_code(disconnected_by).unwrap_or(DisconnectedBy::Error),
+                        analysis: analysis.as_ref(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        known.recording_us = known.recording_us.or(media_us);
+        known
+    }
+}
+
+/// The settled lines, and what the facts after the last settled one of each speaker still tell.
+fn transcript(journal: &Journal, origin_us: u64, rate_hz: u32, end_us: u64, started: Stamp) -> Vec<TranscriptItem> {
+    let origin_ms = origin_us / 1000;
+    let mut settled = Vec::new();
+    let mut open = Open::default();
+    for line in &journal.lines {
+        let at_ms = (line.at_us / 1000).saturating_sub(origin_ms);
+        match &line.entry {
+            Entry::Note(Note::Said(said)) => {
+                open.settle(said.speaker);
+                settled.push(said.clone());
+            }
+            Entry::Fact(Fact::Heard(heard)) => open.hear(heard, at_ms, rate_hz),
+            _ => {}
+        }
+    }
+    settled.extend(open.lines((end_us / 1000).saturating_sub(origin_ms)));
+    let begin = after(started, i64::try_from(origin_ms).unwrap_or(0));
+    settled
+        .into_iter()
+        .map(|said| TranscriptItem {
+            speaker: match said.speaker {
+                Who::Bot => Speaker::Bot,
+                Who::Customer => Speaker::Customer,
+            },
+            text: Pii::new(said.text),
+            timestamp: after(begin, i64::try_from(said.start_ms).unwrap_or(0)),
+            start_ms: said.start_ms,
+            end_ms: said.end_ms,
+            heard: said.heard,
+            turn: said.turn,
+        })
+        .collect()
+}
+
+/// What was heard or drafted and not settled yet.
+#[derive(Default)]
+struct Open {
+    caller: BTreeMap<u32, Piece>,
+    bot: BTreeMap<u32, Piece>,
+}
+
+#[derive(Default)]
+struct Piece {
+    text: String,
+    start_ms: Option<u64>,
+    end_ms: u64,
+}
+
+impl Open {
+    /// Everything of this speaker so far is in the settled lines.
+    fn settle(&mut self, who: Who) {
+        match who {
+            Who::Bot => self.bot.clear(),
+            Who::Customer => self.caller.clear(),
+        }
+    }
+
+    fn hear(&mut self, heard: &Heard, at_ms: u64, rate_hz: u32) {
+        match heard {
+            // A take replaces the one before; an empty one (nothing understood) does not.
+            Heard::Transcribed { turn, text, .. } if !text.trim().is_empty() => {
+                let piece = self.caller.entry(*turn).or_default();
+                piece.text.clone_from(text);
+                piece.start_ms.get_or_insert(at_ms);
+                piece.end_ms = at_ms;
+            }
+            Heard::Partial { turn, .. } => {
+                self.caller.entry(*turn).or_default().start_ms.get_or_insert(at_ms);
+            }
+            Heard::Drafted { utterance, text, .. } => {
+                self.bot.entry(*utterance).or_default().text.push_str(text);
+            }
+            Heard::Spoken { utterance, samples, .. } if *samples > 0 => {
+                let piece = self.bot.entry(*utterance).or_default();
+                let start = *piece.start_ms.get_or_insert(at_ms);
+                let ms = samples.saturating_mul(1000) / u64::from(rate_hz);
+                piece.end_ms = piece.end_ms.max(start).saturating_add(ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// The open pieces as lines: the caller's as recognised, the bot's where a voice was made for them.
+    fn lines(self, end_ms: u64) -> impl Iterator<Item = Said> {
+        let line = move |speaker, turn, piece: Piece| {
+            let start_ms = piece.start_ms?.min(end_ms);
+            let end_ms = piece.end_ms.clamp(start_ms, end_ms);
+            let text = piece.text.trim().to_owned();
+            let heard = speaker == Who::Customer;
+            (!text.is_empty()).then_some(Said { speaker, text, start_ms, end_ms, heard, turn })
+        };
+        let caller = self.caller.into_iter().filter_map(move |(turn, piece)| line(Who::Customer, turn, piece));
+        let bot = self.bot.into_iter().filter_map(move |(turn, piece)| line(Who::Bot, turn, piece));
+        caller.chain(bot)
+    }
+}
+
+fn warnings(journal: &Journal) -> Vec<Warning> {
+    let mut detail =
+        format!("the worker ended before this call did; rebuilt from {} journal lines", journal.lines.len());
+    if journal.header.is_none() {
+        detail.push_str(", without the journal's header");
+    }
+    if journal.torn {
+        detail.push_str(", the last one torn");
+    }
+    let mut out = vec![Warning::new("recovered", detail)];
+    if let Some(first) = journal.unread.first() {
+        let n = journal.unread.len();
+        out.push(Warning::new(
+            "journal_unread",
+            format!("{n} lines were passed over; line {}: {}", first.line, first.why),
+        ));
+    }
+    out
+}
+
+/// `stamp` moved by `ms`, without running over.
+fn after(stamp: Stamp, ms: i64) -> Stamp {
+    Stamp::from_unix_ms(stamp.unix_ms().saturating_add(ms))
+}

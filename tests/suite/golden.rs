@@ -1,0 +1,51 @@
+//! Golden call scripts: `fixtures/calls/*.call` in, `*.log` out. `UPDATE_GOLDEN=1` writes the logs anew; the difference is then
+//! for a reader.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::sim::{Script, run};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/calls")
+}
+
+#[test]
+fn every_script_goes_as_it_went() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut faults = Vec::new();
+    let mut count = 0;
+    let mut scripts: Vec<PathBuf> = fs::read_dir(folder())
+        .expect("fixtures/calls")
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "call"))
+        .collect();
+    scripts.sort();
+    for path in scripts {
+        count += 1;
+        let script = Script::parse(&fs::read_to_string(&path).expect("a script"));
+        let result = run(&script);
+        assert_eq!(result.finishes, 1, "{}: every call ends exactly once", path.display());
+        let log = result.log.join("\n") + "\n";
+        let golden = path.with_extension("log");
+        if update {
+            fs::write(&golden, &log).expect("the golden log");
+        } else {
+            let expected = fs::read_to_string(&golden).unwrap_or_default();
+            if expected != log {
+                let line = expected.lines().zip(log.lines()).position(|(a, b)| a != b);
+                let line = line.unwrap_or_else(|| expected.lines().count().min(log.lines().count()));
+                faults.push(format!(
+                    "{}: line {}: expected `{}`, came `{}`",
+                    path.file_name().unwrap_or_default().to_string_lossy(),
+                    line + 1,
+                    expected.lines().nth(line).unwrap_or("nothing"),
+                    log.lines().nth(line).unwrap_or("nothing"),
+                ));
+            }
+        }
+    }
+    assert!(count >= 60, "at least 60 scripts, one per state and end reason; found {count}");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
