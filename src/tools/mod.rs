@@ -1,5 +1,4 @@
-//! The commands of `voicefleet` beside serving: the simulated caller, the speech models. Prints its progress and its findings, as
-//! commands do; never part of a serving worker.
+//! The commands that are not the server itself. Only files in here and `main` may print.
 
 pub mod caller;
-pub mod models;
+pub mod check;

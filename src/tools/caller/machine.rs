@@ -350,3 +350,7 @@ impl Caller {
         self.shown.push(Shown::Caller(text.to_owned()));
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

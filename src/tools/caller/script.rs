@@ -211,6 +211,7 @@ impl Step {
     fn checked(self, number: usize, faults: &mut Vec<String>) -> Option<Move> {
         let before = faults.len();
         let mut fault = |text: String| faults.push(format!("step {number}: {text}"));
+        let named = self.say.is_some() || self.wav.is_some() || self.cough;
         let source = match (self.say, self.wav, self.cough) {
             (Some(text), None, false) if !text.trim().is_empty() => Some(Source::Text(text)),
             (None, Some(wav), false) => Some(Source::Wav(wav)),
@@ -225,7 +226,7 @@ impl Step {
         if let Some(key) = dtmf.chars().find(|key| !"0123456789*#ABCD".contains(*key)) {
             fault(format!("dtmf: expected keys out of 0-9 * # A-D, found {key:?}"));
         }
-        if source.is_none() && dtmf.is_empty() && !self.hangup && self.wait_ms == 0 {
+        if !named && dtmf.is_empty() && !self.hangup && self.wait_ms == 0 {
             fault("expected something to do: say, wav, cough, dtmf, wait_ms or hangup".to_owned());
         }
         if self.barge_in_ms.is_some() && self.after.is_some() {

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn null_objects_and_arrays_count_as_absent_and_the_last_value_wins() {
-        let got = fields(r#"{"event":null,"n":[1,[2]],"media":{"payload":{}},"x":{"event":"inner"}}"#, &WANTED).unwrap();
+        let got =
+            fields(r#"{"event":null,"n":[1,[2]],"media":{"payload":{}},"x":{"event":"inner"}}"#, &WANTED).unwrap();
         assert!(got.iter().all(Option::is_none));
         let got = fields(r#"{"event":"a","event":null,"event":"b"}"#, &WANTED).unwrap();
         assert_eq!(got[0].as_deref(), Some("b"));
@@ -219,7 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_not_one_object_is_refused() {
-        for text in ["", "[]", "7", "\"event\"", "{", "{}{}", "{\"event\"}", "{\"event\":\"\u{1}\"}", "nul", "{\"event\":01}"] {
+        for text in
+            ["", "[]", "7", "\"event\"", "{", "{}{}", "{\"event\"}", "{\"event\":\"\u{1}\"}", "nul", "{\"event\":01}"]
+        {
             assert_eq!(fields(text, &WANTED), Err(BadJson), "{text}");
         }
     }
@@ -229,7 +232,8 @@ mod tests {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let deep = format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
             for key in ["other", "n", "media"] {
-                let got = fields(&format!(r#"{{"event":"a","{key}":{deep}}}"#), &WANTED);
+                let text = format!(r#"{{"event":"a","{key}":{deep}}}"#);
+                let got = fields(&text, &WANTED);
                 assert_eq!(got.map(|v| v[0].clone()).unwrap().as_deref(), Some("a"), "{key} {open}");
             }
             assert!(fields(&open.repeat(200_000), &WANTED).is_err());
