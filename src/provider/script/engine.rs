@@ -233,8 +233,10 @@ impl Engine {
                 return;
             }
         }
-        self.speak(&plan.farewell, false, out);
-        out.push(Piece::Tool(self.closing_tool(plan, end)));
+        let tool = self.closing_tool(plan, end);
+        let transfers = matches!(tool, ToolCall::Transfer { .. });
+        self.speak(if transfers { &plan.ends[end].say } else { &plan.farewell }, false, out);
+        out.push(Piece::Tool(tool));
     }
 
     fn go_lost(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
@@ -292,23 +294,29 @@ impl Engine {
         if way == Way::Onward && self.state.slots.contains_key(&slot.name) {
             return Some(slot.then);
         }
-        let (words, used) = self.state.carry.as_ref()?;
-        let figures =
-            |kind: SlotKind| matches!(kind, SlotKind::Number | SlotKind::Money | SlotKind::Id | SlotKind::Phone);
-        let taken = used.iter().any(|&kind| kind == slot.kind || (figures(kind) && figures(slot.kind)));
-        let value = (!taken)
-            .then(|| read(slot.kind, words, &self.calendar, &self.plan.polarity, Manner::InPassing))
-            .flatten()?;
-        let kind = slot.kind;
-        if let Some((_, used)) = &mut self.state.carry {
-            used.push(kind);
-        }
+        let value = self.mentioned(slot.kind)?;
         if slot.confirms {
             self.pend(&slot.name, value);
             return None;
         }
         self.fill(&slot.name, value);
         Some(slot.then)
+    }
+
+    /// A value of `kind` that the caller gave before it was asked for: in the last utterance, or in the one that chose the
+    /// way ("book me in for Friday at ten"). Each utterance gives each kind once.
+    fn mentioned(&mut self, kind: SlotKind) -> Option<SlotValue> {
+        let figures =
+            |kind: SlotKind| matches!(kind, SlotKind::Number | SlotKind::Money | SlotKind::Id | SlotKind::Phone);
+        let (calendar, plan) = (self.calendar, Arc::clone(&self.plan));
+        [&mut self.state.carry, &mut self.state.earlier].into_iter().flatten().find_map(|(words, used)| {
+            if used.iter().any(|&taken| taken == kind || (figures(taken) && figures(kind))) {
+                return None;
+            }
+            let value = read(kind, words, &calendar, &plan.polarity, Manner::InPassing)?;
+            used.push(kind);
+            Some(value)
+        })
     }
 
     /// Keeps a value that is read back; lines may name it already.
@@ -390,7 +398,11 @@ impl Engine {
 
     fn follow(&mut self, plan: &Plan, fit: Fit, place: Option<Place>, words: &Words, out: &mut Vec<Piece>) {
         if let Some(place) = place {
-            self.state.carry = Some((words.clone(), Vec::new()));
+            // A short answer ("the day") chooses and gives nothing for later.
+            if words.len() > 3 {
+                self.state.earlier = Some((words.clone(), Vec::new()));
+            }
+            self.state.carry = None;
             self.go(plan, place, Way::Chosen, out);
             return;
         }

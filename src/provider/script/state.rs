@@ -40,6 +40,8 @@ pub(super) struct State {
     pub slots: BTreeMap<String, SlotValue>,
     /// The last utterance, for values given before they were asked for, and the kinds already taken from it.
     pub carry: Option<(Words, Vec<SlotKind>)>,
+    /// The utterance that chose the way, kept for the steps on it.
+    pub earlier: Option<(Words, Vec<SlotKind>)>,
     /// Which line of the question was said last.
     pub last_line: usize,
     /// The call ended because nobody spoke.
@@ -57,6 +59,7 @@ impl State {
             spoken: false,
             slots: BTreeMap::new(),
             carry: None,
+            earlier: None,
             last_line: 0,
             fell_silent: false,
             said: BTreeMap::new(),

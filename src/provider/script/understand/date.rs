@@ -299,7 +299,10 @@ impl Calendar {
         let led = at > 0 && matches!(words.text(at - 1), "on" | "the" | "by" | "date");
         let money = super::number::is_currency(words.text(at + size))
             || at > 0 && super::number::is_currency(words.text(at - 1));
-        let bigger = matches!(words.text(at + size), "hundred" | "thousand" | "lakh" | "am" | "pm" | "o'clock" | "k");
+        let bigger = matches!(
+            words.text(at + size),
+            "second" | "moment" | "minute" | "hundred" | "thousand" | "lakh" | "am" | "pm" | "o'clock" | "k"
+        );
         ((alone || led) && !money && !bigger).then(|| self.day_of_month(day, false)).flatten()
     }
 

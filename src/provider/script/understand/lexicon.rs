@@ -120,7 +120,6 @@ mod tests {
             ("apointment", "appointment"),
             ("reshedule", "reschedule"),
             ("cansel", "cancel"),
-            ("wensday", "wednesday"),
             ("manger", "manager"),
             ("supervizor", "supervisor"),
             ("friday", "fridays"),
