@@ -1,0 +1,581 @@
+//! The dialogue itself: a request in, lines and tools out, at once and always the same for the same script, values and
+//! words. Goes back where an answer was abandoned unheard, never says a sentence more than twice in a call, and ends
+//! whatever the caller says. Reads no clock, waits for nothing.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::plan::{Lines, Place, Plan, StepPlan};
+use super::state::{At, MOST_OFTEN, Past, State};
+use super::understand::{Calendar, Fit, Manner, SlotValue, Words, rank, read};
+use crate::bot::script::SlotKind;
+use crate::template::{Namespace, Template, Values};
+use crate::turn::{Ask, AskCause, ToolCall};
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// Say this.
+    Say {
+        /// One or more whole sentences.
+        text: String,
+        /// It must be heard to its end.
+        protected: bool,
+    },
+    /// Do this after what was said before it.
+    Tool(ToolCall),
+}
+
+/// The dialogue of one call.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) plan: Arc<Plan>,
+    base: Arc<Values>,
+    /// `base` and the slots filled so far.
+    pub(super) values: Values,
+    pub(super) state: State,
+    past: Past,
+    /// Requests so far, also those that were taken back.
+    asks: u16,
+    calendar: Calendar,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// A value for the step's slot.
+    Value(SlotValue),
+    /// An intent, and where it leads; a line answers it where it leads nowhere.
+    Wish(Fit, Option<Place>),
+    /// Yes or no.
+    Opinion(bool),
+    /// Nothing that this step knows.
+    Nothing,
+}
+
+/// How a place is come to.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// The caller chose it.
+    Chosen,
+    /// The step before it is done.
+    Onward,
+}
+
+impl Engine {
+    /// The dialogue of a call that has not begun; `calendar` says what today is to the caller.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, values: Arc<Values>, calendar: Calendar) -> Self {
+        let state = State::new();
+        let past = Past::new(state.clone());
+        Self { plan, values: (*values).clone(), base: values, state, past, asks: 0, calendar }
+    }
+
+    /// Answers one request.
+    pub fn answer(&mut self, ask: &Ask) -> Vec<Piece> {
+        if let Some(state) = self.past.back_to(ask.after) {
+            self.take_back(state);
+        }
+        self.asks = self.asks.saturating_add(1);
+        let plan = Arc::clone(&self.plan);
+        let mut out = Vec::new();
+        match (&ask.cause, self.state.at) {
+            (AskCause::TimeWarning, _) => {
+                self.speak(&plan.warning, false, &mut out);
+            }
+            (AskCause::IdleGoodbye, _) => self.give_up_on_silence(&plan, &mut out),
+            (cause, At::End(end)) => self.after_the_end(&plan, end, cause, &mut out),
+            (_, _) if self.asks > plan.max_turns => self.go_lost(&plan, &mut out),
+            (AskCause::Caller(text), at) => self.heard(&plan, at, &Words::of(text), &mut out),
+            (_, At::Start) => self.begin(&plan, &mut out),
+            (AskCause::Opening, At::Step(_)) => self.ask_again(&plan, false, &mut out),
+            (AskCause::Digits(digits), At::Step(step)) => self.typed(&plan, step, digits, &mut out),
+            (AskCause::Idle(_), At::Step(_)) => self.remind(&plan, &mut out),
+            (AskCause::Unclear, At::Step(step)) => self.unclear(&plan, step, &mut out),
+        }
+        self.past.keep(ask.utterance, &self.state);
+        out
+    }
+
+    fn take_back(&mut self, state: State) {
+        self.state = state;
+        self.values = (*self.base).clone();
+        for (name, value) in &self.state.slots {
+            self.values.set(Namespace::Result, name, value.json());
+        }
+    }
+
+    // --- what is said -------------------------------------------------------------------------------------------------
+
+    /// Says the freshest of `lines`; `false` where each was said twice.
+    fn speak(&mut self, lines: &Lines, protected: bool, out: &mut Vec<Piece>) -> bool {
+        let order: Vec<usize> = (0..lines.len()).collect();
+        self.speak_in_order(lines, &order, protected, out).is_some()
+    }
+
+    fn speak_in_order(
+        &mut self,
+        lines: &Lines,
+        order: &[usize],
+        protected: bool,
+        out: &mut Vec<Piece>,
+    ) -> Option<usize> {
+        let rendered: Vec<(usize, String)> = order.iter().map(|&n| (n, self.render(&lines[n]))).collect();
+        let fresh = |worn: u8| rendered.iter().find(|(_, text)| !text.is_empty() && self.state.worn(text) == worn);
+        let (n, text) = (0..MOST_OFTEN).find_map(fresh)?.clone();
+        self.say(text, protected, out);
+        Some(n)
+    }
+
+    fn say(&mut self, text: String, protected: bool, out: &mut Vec<Piece>) {
+        self.state.note_said(&text);
+        out.push(Piece::Say { text, protected });
+    }
+
+    fn render(&self, line: &Template) -> String {
+        line.render(&self.values).text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The question of the step, or the read-back that waits for its yes.
+    fn speak_question(&mut self, plan: &Plan, same: bool, out: &mut Vec<Piece>) -> bool {
+        let At::Step(at) = self.state.at else { return false };
+        let step = &plan.steps[at];
+        let lines = match (&self.state.pending, &step.slot) {
+            (Some(_), Some(slot)) => &slot.confirm_say,
+            _ => &step.say,
+        };
+        let mut order: Vec<usize> = (0..lines.len()).collect();
+        if same && self.state.last_line < lines.len() {
+            let last = self.state.last_line;
+            let once_more = self.state.worn(&self.render(&lines[last])) < MOST_OFTEN;
+            if once_more {
+                order = vec![last];
+            }
+        }
+        match self.speak_in_order(lines, &order, step.protected, out) {
+            Some(n) => {
+                self.state.last_line = n;
+                true
+            }
+            None => false,
+        }
+    }
+
+    // --- the beginning and the end ------------------------------------------------------------------------------------
+
+    fn begin(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
+        if let Some(line) = &plan.disclosure {
+            let text = self.render(line);
+            self.say(text, true, out);
+        }
+        let opening = plan.opening.as_ref().map(|line| self.render(line)).filter(|text| !text.is_empty());
+        // An opening that asks something stands for the first question.
+        let asks = opening.as_ref().is_some_and(|text| text.ends_with('?'));
+        if let Some(text) = opening {
+            self.say(text, false, out);
+        }
+        if asks && !plan.steps.is_empty() {
+            self.state.at = At::Step(0);
+        } else if plan.steps.is_empty() {
+            self.go_lost(plan, out);
+        } else {
+            self.go(plan, Place::Step(0), Way::Chosen, out);
+        }
+    }
+
+    fn finish(&mut self, plan: &Plan, end: usize, out: &mut Vec<Piece>) {
+        self.state.at = At::End(end);
+        self.state.pending = None;
+        let ending = &plan.ends[end];
+        if ending.opt_out {
+            out.push(Piece::Tool(ToolCall::OptOut));
+        }
+        self.speak(&ending.say, false, out);
+        out.push(Piece::Tool(self.closing_tool(plan, end)));
+    }
+
+    fn closing_tool(&self, plan: &Plan, end: usize) -> ToolCall {
+        let ending = &plan.ends[end];
+        let to = ending.transfer.as_ref().map(|to| self.render(to)).unwrap_or_default();
+        if !to.is_empty() {
+            return ToolCall::Transfer { to };
+        }
+        let reason = match (ending.opt_out, self.state.fell_silent) {
+            (true, _) => "opted_out",
+            (_, true) => "no_response",
+            _ => "completed",
+        };
+        ToolCall::EndCall { reason: reason.to_owned() }
+    }
+
+    /// Nobody answered the reminders.
+    fn give_up_on_silence(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
+        if let At::End(end) = self.state.at {
+            out.push(Piece::Tool(self.closing_tool(plan, end)));
+            return;
+        }
+        self.speak(&plan.idle_goodbye, false, out);
+        self.state.fell_silent = true;
+        out.push(Piece::Tool(ToolCall::EndCall { reason: "no_response".to_owned() }));
+    }
+
+    /// The caller speaks after the goodbye: only a stronger wish changes the end.
+    fn after_the_end(&mut self, plan: &Plan, end: usize, cause: &AskCause, out: &mut Vec<Piece>) {
+        if let AskCause::Caller(text) = cause {
+            let words = Words::of(text);
+            let wish = rank(&plan.intents, &words).into_iter().find_map(|fit| {
+                let strong = matches!(plan.intents[fit.intent].name.as_str(), "opt_out" | "human");
+                plan.globals[fit.intent].filter(|place| strong && *place != Place::End(end))
+            });
+            if let Some(place) = wish {
+                self.go(plan, place, Way::Chosen, out);
+                return;
+            }
+        }
+        let tool = self.closing_tool(plan, end);
+        let transfers = matches!(tool, ToolCall::Transfer { .. });
+        self.speak(if transfers { &plan.ends[end].say } else { &plan.farewell }, false, out);
+        out.push(Piece::Tool(tool));
+    }
+
+    fn go_lost(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
+        match plan.lost {
+            // A step that is lost itself cannot help again.
+            Place::Step(step) if self.state.at != At::Step(step) && self.asks <= plan.max_turns => {
+                self.go(plan, plan.lost, Way::Onward, out);
+            }
+            Place::End(end) => self.finish(plan, end, out),
+            Place::Step(_) => self.finish(plan, plan.last_resort, out),
+        }
+    }
+
+    // --- from place to place ------------------------------------------------------------------------------------------
+
+    /// Comes to a place: steps that ask nothing are said and passed, slots that are known already are passed over.
+    fn go(&mut self, plan: &Plan, to: Place, way: Way, out: &mut Vec<Piece>) {
+        let (mut place, mut way) = (to, way);
+        // Each round leaves a step for another; a script has no longer way than through all of them.
+        for _ in 0..plan.steps.len() + 2 {
+            let Place::Step(at) = place else { break };
+            let step = &plan.steps[at];
+            (self.state.at, self.state.pending, self.state.attempts, self.state.last_line) = (At::Step(at), None, 0, 0);
+            if let Some(then) = self.known_already(step, way) {
+                (place, way) = (then, Way::Onward);
+                continue;
+            }
+            if self.state.pending.is_some() {
+                if !self.speak_question(plan, false, out) {
+                    (place, way) = (step.on_fail, Way::Onward);
+                    continue;
+                }
+                return;
+            }
+            let spoke = self.speak_question(plan, false, out);
+            match step.next {
+                Some(next) => (place, way) = (next, Way::Onward),
+                None if spoke => {
+                    self.state.carry = None;
+                    return;
+                }
+                None => (place, way) = (step.on_fail, Way::Onward),
+            }
+        }
+        match place {
+            Place::End(end) => self.finish(plan, end, out),
+            Place::Step(_) => self.go_lost(plan, out),
+        }
+    }
+
+    /// Where the step's slot is filled already, or by what the caller has just said: where the dialogue goes on. A value
+    /// that has to be confirmed becomes pending instead.
+    fn known_already(&mut self, step: &StepPlan, way: Way) -> Option<Place> {
+        let slot = step.slot.as_ref()?;
+        if way == Way::Onward && self.state.slots.contains_key(&slot.name) {
+            return Some(slot.then);
+        }
+        let value = self.mentioned(slot.kind)?;
+        if slot.confirms {
+            self.pend(&slot.name, value);
+            return None;
+        }
+        self.fill(&slot.name, value);
+        Some(slot.then)
+    }
+
+    /// A value of `kind` that the caller gave before it was asked for: in the last utterance, or in the one that chose the
+    /// way ("book me in for Friday at ten"). Each utterance gives each kind once.
+    fn mentioned(&mut self, kind: SlotKind) -> Option<SlotValue> {
+        let figures =
+            |kind: SlotKind| matches!(kind, SlotKind::Number | SlotKind::Money | SlotKind::Id | SlotKind::Phone);
+        let (calendar, plan) = (self.calendar, Arc::clone(&self.plan));
+        [&mut self.state.carry, &mut self.state.earlier].into_iter().flatten().find_map(|(words, used)| {
+            if used.iter().any(|&taken| taken == kind || (figures(taken) && figures(kind))) {
+                return None;
+            }
+            let value = read(kind, words, &calendar, &plan.polarity, Manner::InPassing)?;
+            used.push(kind);
+            Some(value)
+        })
+    }
+
+    /// Keeps a value that is read back; lines may name it already.
+    fn pend(&mut self, name: &str, value: SlotValue) {
+        self.values.set(Namespace::Result, name, value.json());
+        self.state.pending = Some(value);
+    }
+
+    fn fill(&mut self, name: &str, value: SlotValue) {
+        self.values.set(Namespace::Result, name, value.json());
+        self.state.slots.insert(name.to_owned(), value);
+        self.state.pending = None;
+    }
+
+    // --- what the caller says -----------------------------------------------------------------------------------------
+
+    fn heard(&mut self, plan: &Plan, at: At, words: &Words, out: &mut Vec<Piece>) {
+        self.state.spoken |= !words.is_empty();
+        match at {
+            At::Step(step) if words.is_empty() => self.unclear(plan, step, out),
+            At::Step(step) if self.state.pending.is_some() => self.on_read_back(plan, step, words, out),
+            At::Step(step) => self.on_answer(plan, step, words, out),
+            At::Start | At::End(_) => {
+                let strong = rank(&plan.intents, words).into_iter().find(|fit| fit.words >= 2);
+                match strong.and_then(|fit| plan.globals[fit.intent]) {
+                    Some(place) => self.go(plan, place, Way::Chosen, out),
+                    None => self.begin(plan, out),
+                }
+            }
+        }
+    }
+
+    /// The best intent that means something at this step, and where it leads; `None` as place where a line answers it.
+    fn wish(plan: &Plan, step: &StepPlan, words: &Words) -> Option<(Fit, Option<Place>)> {
+        let known = rank(&plan.intents, words).into_iter().filter_map(|fit| {
+            let expected = step.expect.iter().find(|(intent, _)| *intent == fit.intent).map(|(_, place)| *place);
+            let place = expected.or(plan.globals[fit.intent]);
+            // What the step waits for comes first where two fit alike.
+            let score = fit.score + if expected.is_some() { 0.15 } else { 0.0 };
+            let answered = plan.answers[fit.intent].is_some();
+            (place.is_some() || answered).then_some((Fit { score, ..fit }, place))
+        });
+        known.max_by(|a, b| a.0.score.total_cmp(&b.0.score).then(b.0.intent.cmp(&a.0.intent)))
+    }
+
+    /// What the words mean at a step that waits for its first answer.
+    pub(super) fn judge(&self, plan: &Plan, step: &StepPlan, words: &Words) -> Verdict {
+        let wish = Self::wish(plan, step, words);
+        let value = step.slot.as_ref().and_then(|slot| {
+            let value = read(slot.kind, words, &self.calendar, &plan.polarity, Manner::Asked)?;
+            wish.is_none_or(|(fit, place)| value_wins(slot.kind, words, fit, place.is_some())).then_some(value)
+        });
+        match (value, wish) {
+            (Some(value), _) => Verdict::Value(value),
+            (None, Some((fit, place))) => Verdict::Wish(fit, place),
+            (None, None) => plan.polarity.of(words).map_or(Verdict::Nothing, |opinion| Verdict::Opinion(opinion.yes)),
+        }
+    }
+
+    fn on_answer(&mut self, plan: &Plan, at: usize, words: &Words, out: &mut Vec<Piece>) {
+        let step = &plan.steps[at];
+        match self.judge(plan, step, words) {
+            Verdict::Value(value) => {
+                self.state.carry = step.slot.as_ref().map(|slot| (words.clone(), vec![slot.kind]));
+                self.take(plan, at, value, out);
+            }
+            Verdict::Wish(fit, place) => self.follow(plan, fit, place, words, out),
+            Verdict::Opinion(yes) => match if yes { step.yes } else { step.no } {
+                Some(place) => {
+                    self.state.carry = Some((words.clone(), Vec::new()));
+                    self.go(plan, place, Way::Chosen, out);
+                }
+                // A bare yes to "which day?" was understood: ask in other words, without an excuse.
+                None => self.miss(plan, at, false, out),
+            },
+            Verdict::Nothing => self.unclear(plan, at, out),
+        }
+    }
+
+    fn follow(&mut self, plan: &Plan, fit: Fit, place: Option<Place>, words: &Words, out: &mut Vec<Piece>) {
+        if let Some(place) = place {
+            // A short answer ("the day") chooses and gives nothing for later.
+            if words.len() > 3 {
+                self.state.earlier = Some((words.clone(), Vec::new()));
+            }
+            self.state.carry = None;
+            self.go(plan, place, Way::Chosen, out);
+            return;
+        }
+        let name = plan.intents[fit.intent].name.as_str();
+        let lines = plan.answers[fit.intent].as_ref();
+        let spoke = lines.is_some_and(|lines| self.speak(lines, false, out));
+        match (spoke, name, self.state.at) {
+            // "Hold on" wants silence, not the question again.
+            (true, "wait", _) => {}
+            (true, _, _) => self.ask_again(plan, name == "repeat", out),
+            (false, "repeat", _) => self.ask_again(plan, true, out),
+            (false, _, At::Step(at)) => self.unclear(plan, at, out),
+            (false, _, _) => {}
+        }
+    }
+
+    /// A value for the slot of step `at`: read back first where the slot says so.
+    fn take(&mut self, plan: &Plan, at: usize, value: SlotValue, out: &mut Vec<Piece>) {
+        let step = &plan.steps[at];
+        let Some(slot) = &step.slot else { return };
+        if !slot.confirms {
+            self.fill(&slot.name, value);
+            self.go(plan, slot.then, Way::Onward, out);
+            return;
+        }
+        self.pend(&slot.name, value);
+        self.state.last_line = 0;
+        if !self.speak_question(plan, false, out) {
+            self.fail(plan, at, out);
+        }
+    }
+
+    /// The answer to a value that was read back.
+    fn on_read_back(&mut self, plan: &Plan, at: usize, words: &Words, out: &mut Vec<Piece>) {
+        let step = &plan.steps[at];
+        let (Some(slot), Some(pending)) = (&step.slot, self.state.pending.clone()) else { return };
+        let value = read(slot.kind, words, &self.calendar, &plan.polarity, Manner::ReadBack);
+        let says = plan.polarity.of(words).map(|opinion| opinion.yes);
+        let wish = Self::wish(plan, step, words).filter(|(fit, place)| {
+            // "Wrong number" after a number was read back is about that number.
+            let about_value = plan.intents[fit.intent].name == "wrong_number" && slot.kind != SlotKind::Name;
+            let weak = fit.words < 2 && !fit.whole;
+            !(about_value || (weak && says.is_some()) || (says == Some(true) && place.is_none()))
+        });
+        if let Some((fit, place)) = wish.filter(|_| value.is_none()) {
+            self.drop_pending(&slot.name, place.is_some());
+            self.follow(plan, fit, place, words, out);
+            return;
+        }
+        match (value, says) {
+            // Saying the same again is a yes; saying it after a no means that it was misheard.
+            (Some(value), says) if value == pending && says != Some(false) => self.accept(plan, at, value, words, out),
+            (Some(value), _) if value != pending => {
+                self.state.attempts += 1;
+                if self.state.attempts > step.retries {
+                    self.fail(plan, at, out);
+                } else {
+                    self.take(plan, at, value, out);
+                }
+            }
+            (None, Some(true)) => self.accept(plan, at, pending, words, out),
+            (_, Some(false)) => {
+                self.drop_pending(&slot.name, true);
+                self.miss(plan, at, false, out);
+            }
+            _ => self.unclear(plan, at, out),
+        }
+    }
+
+    fn accept(&mut self, plan: &Plan, at: usize, value: SlotValue, words: &Words, out: &mut Vec<Piece>) {
+        let Some(slot) = &plan.steps[at].slot else { return };
+        self.fill(&slot.name, value);
+        if words.len() > 2 {
+            self.state.carry = Some((words.clone(), vec![slot.kind]));
+        }
+        self.go(plan, slot.then, Way::Onward, out);
+    }
+
+    /// The value read back does not stand.
+    fn drop_pending(&mut self, name: &str, leaves: bool) {
+        if leaves {
+            self.state.pending = None;
+            let before = self.state.slots.get(name).map_or(Value::Null, SlotValue::json);
+            self.values.set(Namespace::Result, name, before);
+        }
+    }
+
+    fn typed(&mut self, plan: &Plan, at: usize, digits: &str, out: &mut Vec<Piece>) {
+        self.state.spoken = true;
+        let digits: String = digits.chars().filter(char::is_ascii_digit).take(32).collect();
+        let step = &plan.steps[at];
+        let kind = step.slot.as_ref().map(|slot| slot.kind);
+        let value = match kind {
+            Some(SlotKind::Number | SlotKind::Money) if digits.len() <= 12 => {
+                digits.parse().ok().map(SlotValue::Number)
+            }
+            Some(SlotKind::Id | SlotKind::Phone) if digits.len() >= 3 => Some(SlotValue::Text(digits.clone())),
+            _ => None,
+        };
+        let word = match (digits.as_str(), &self.state.pending) {
+            ("1", _) if self.state.pending.is_some() || value.is_none() => "yes",
+            ("2", _) if self.state.pending.is_some() || value.is_none() => "no",
+            ("0", None) if value.is_none() => "human",
+            _ => "",
+        };
+        match value {
+            _ if !word.is_empty() => self.heard(plan, At::Step(at), &Words::of(word), out),
+            Some(value) => self.take(plan, at, value, out),
+            None => self.unclear(plan, at, out),
+        }
+    }
+
+    // --- what goes wrong ----------------------------------------------------------------------------------------------
+
+    fn unclear(&mut self, plan: &Plan, at: usize, out: &mut Vec<Piece>) {
+        self.state.unclear = self.state.unclear.saturating_add(1);
+        if self.state.unclear > plan.max_unclear {
+            self.go_lost(plan, out);
+        } else {
+            self.miss(plan, at, true, out);
+        }
+    }
+
+    /// The step did not get its answer: ask in other words while there are retries.
+    fn miss(&mut self, plan: &Plan, at: usize, excuse: bool, out: &mut Vec<Piece>) {
+        self.state.attempts = self.state.attempts.saturating_add(1);
+        if self.state.attempts > plan.steps[at].retries {
+            self.fail(plan, at, out);
+            return;
+        }
+        if excuse {
+            self.speak(&plan.unclear, false, out);
+        }
+        self.ask_again(plan, false, out);
+    }
+
+    fn ask_again(&mut self, plan: &Plan, same: bool, out: &mut Vec<Piece>) {
+        if !self.speak_question(plan, same, out)
+            && let At::Step(at) = self.state.at
+        {
+            self.fail(plan, at, out);
+        }
+    }
+
+    fn fail(&mut self, plan: &Plan, at: usize, out: &mut Vec<Piece>) {
+        if let Some(slot) = &plan.steps[at].slot {
+            self.drop_pending(&slot.name, true);
+        }
+        self.state.carry = None;
+        self.go(plan, plan.steps[at].on_fail, Way::Chosen, out);
+    }
+
+    fn remind(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
+        let nudged = self.speak(&plan.idle, false, out);
+        let asked = self.speak_question(plan, false, out);
+        if !(nudged || asked) {
+            self.state.fell_silent = true;
+            self.finish(plan, plan.no_response, out);
+        }
+    }
+}
+
+/// Does a value for the slot count for more than the wish in the same words?
+fn value_wins(kind: SlotKind, words: &Words, fit: Fit, leads: bool) -> bool {
+    let until = words.all().iter().any(|word| matches!(word.text.as_str(), "until" | "till" | "before" | "after"));
+    match kind {
+        // Anything can be a name or a text, so a wish that was understood comes first.
+        SlotKind::Name | SlotKind::YesNo => false,
+        SlotKind::Text => fit.words < 3 && !fit.whole,
+        _ => !leads || (fit.words < 2 && !fit.whole) || until,
+    }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;
