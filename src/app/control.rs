@@ -64,11 +64,8 @@ impl Control for App {
         let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows = index.newest().peekable();
         if let Some(before) = &ask.before {
-            while let Some(row) = rows.next() {
-                if row.call_id == *before {
-                    break;
-                }
-            }
+            // Passes everything up to that call.
+            let _ = rows.by_ref().find(|row| row.call_id == *before);
         }
         let calls = rows.by_ref().take(ask.limit).map(|row| self.ended(row)).collect();
         EndedPage { calls, more: rows.next().is_some() }

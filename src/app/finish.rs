@@ -28,7 +28,6 @@ pub(super) struct Record<'a> {
     pub(super) bot: &'a Bot,
     pub(super) meta: &'a LegMeta,
     pub(super) started: Stamp,
-    pub(super) folder: &'a Path,
     pub(super) links: &'a Links,
 }
 

@@ -118,7 +118,7 @@ async fn run(
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the bot's providers are not there");
             scribe.warn("provider_missing", &error.to_string());
-            return rebuilt(app, call, scribe, "provider_failed", now).await;
+            return rebuilt(call, scribe, "provider_failed", now).await;
         }
     };
     let leg = LegChannels { facts, orders, port: Some(port) };
@@ -130,14 +130,8 @@ async fn run(
     match running.await {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
-            let record = Record {
-                id: &call.id,
-                bot: &call.bot,
-                meta: &call.meta,
-                started: call.started,
-                folder: &call.folder,
-                links: &app.links,
-            };
+            let record =
+                Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
             finish::close(remains, record, &app.machinery.recorder, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
@@ -151,13 +145,13 @@ async fn run(
                 &call.meta,
             );
             scribe.warn("internal", "the call's driver failed; this result is made from its journal");
-            rebuilt(app, call, scribe, "internal", now).await
+            rebuilt(call, scribe, "internal", now).await
         }
     }
 }
 
 /// The result of a call whose driver never ran or failed, from its journal.
-async fn rebuilt(app: &App, call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
+async fn rebuilt(call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
     let end = crate::journal::Note::Ended {
         end_reason: reason.to_owned(),
         disconnected_by: "error".to_owned(),
@@ -180,7 +174,6 @@ async fn rebuilt(app: &App, call: &Accepted, scribe: Scribe, reason: &str, now: 
     });
     reason.clone_into(&mut summary.end_reason);
     summary.warnings.extend(warnings);
-    let _ = app;
     CallResult::from(summary)
 }
 

@@ -45,12 +45,6 @@ impl Speech {
         Self { local, standin: Arc::new(standin), scripts: Mutex::new(Vec::new()) }
     }
 
-    /// The local set, if it is loaded.
-    #[must_use]
-    pub const fn local(&self) -> Option<&Arc<LocalSpeech>> {
-        self.local.as_ref()
-    }
-
     fn need_local(&self) -> Result<&Arc<LocalSpeech>, ProviderError> {
         self.local.as_ref().ok_or_else(|| {
             ProviderError::Unavailable(
@@ -107,7 +101,7 @@ impl Speech {
         };
         let opening = (!bot.opening_message.is_blank()).then(|| bot.opening_message.source().to_owned());
         let disclosure = bot.disclosure.as_ref().map(|d| d.source().to_owned());
-        let engine = Arc::new(ScriptLlm::new(script, opening.as_deref(), disclosure.as_deref()));
+        let engine = Arc::new(ScriptLlm::new(Arc::new(script.clone()), opening, disclosure));
         if scripts.len() >= MOST_SCRIPTS {
             scripts.remove(0);
         }

@@ -134,10 +134,6 @@ impl Outlet for PortOutlet {
 
 /// The wheel: whose lines tick in which millisecond.
 #[derive(Debug)]
-#[expect(
-    clippy::vec_box,
-    reason = "seats come and go through queues of boxes; unboxing would free on the media thread"
-)]
 struct Wheel {
     slots: [Vec<Box<Seat>>; SLOTS],
     lines: usize,

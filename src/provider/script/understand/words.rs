@@ -244,7 +244,7 @@ fn plain_number(text: &str) -> String {
 /// Cuts a stretch without white space into words and breaks.
 fn cut<'a>(chunk: &'a str, out: &mut Vec<Piece<'a>>) {
     let bare = chunk.trim_matches(|c: char| !c.is_alphanumeric() && !is_sign(c));
-    if chunk.starts_with(|c: char| matches!(c, ',' | '.' | ';' | ':' | '!' | '?' | '-' | '—' | '–' | '"' | '(')) {
+    if chunk.starts_with([',', '.', ';', ':', '!', '?', '-', '—', '–', '"', '(']) {
         out.push(Piece::Break);
     }
     let mut rest = bare;
