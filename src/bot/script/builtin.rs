@@ -47,6 +47,9 @@ const HUMAN: &[&str] = &[
     "want|need a person|human|manager|agent",
     "not a robot|machine|bot",
     "talking to a robot|machine|bot",
+    "actual|live|real person|human|agent",
+    "someone real",
+    "put me on to|with a|the|your manager|supervisor|person|human",
 ];
 
 const REPEAT: &[&str] = &[
@@ -86,12 +89,18 @@ const WRONG_NUMBER: &[&str] = &[
     "no such person",
     "there is no such",
     "not the person you are",
-    "do not know him|her|them|anyone|anybody|who that",
+    "do not know him|her|them|anyone|anybody",
+    "do not know who that|he|she is",
     "do not know this|that person|name|man|woman",
     "never heard of him|her|them|this|that",
     "you have dialled|dialed|called the wrong",
     "this is not his|her|their number|phone",
     "not his|her|their number|phone",
+    "no one called|named",
+    "nobody called|named",
+    "does not live here",
+    "no one called that|by lives here",
+    "wrong house|guy|man|lady|woman",
 ];
 
 const STOP: &[&str] = &[
@@ -145,6 +154,15 @@ const CALL_BACK_LATER: &[&str] = &[
     "speak later",
     "give me a call later|tomorrow",
     "some other time",
+    "ring me back|later|tomorrow|tonight",
+    "ring me in the evening|morning|afternoon",
+    "call|ring me in the evening|morning|afternoon",
+    "in the middle of something",
+    "try me|again later|tomorrow",
+    "tied up right now|at the moment",
+    "catch me later",
+    "not free right now|now",
+    "having lunch|dinner",
 ];
 
 const OPT_OUT: &[&str] = &[
@@ -170,6 +188,13 @@ const OPT_OUT: &[&str] = &[
     "stop contacting me",
     "stop disturbing me",
     "do not disturb me",
+    "quit|cease calling",
+    "quit calling me",
+    "never contact me|us",
+    "lose my|this number",
+    "stop ringing me",
+    "do not want these|any|more calls",
+    "do not want your calls",
 ];
 
 const WAIT: &[&str] = &[
@@ -299,6 +324,10 @@ pub const YES_PHRASES: &[&str] = &[
     "theek hai",
     "thik hai",
     "bilkul",
+    "sahi hai",
+    "sahi",
+    "ha",
+    "ha ji",
     "accha",
     "achha",
     "i would like that",

@@ -43,35 +43,26 @@ pub(super) fn end_ids(script: &Script) -> BTreeSet<String> {
 /// For every step and end that the dialogue can come to: the slots that are filled on every way there. Globals lead
 /// from any step, so their targets can rely on nothing.
 pub(super) fn filled_at(script: &Script) -> BTreeMap<String, BTreeSet<String>> {
-    let by_id: BTreeMap<&str, &Step> = script.step.iter().map(|step| (step.id.as_str(), step)).collect();
     let mut filled: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut open: VecDeque<String> = VecDeque::new();
-    let mut arrive = |open: &mut VecDeque<String>, to: &str, slots: &BTreeSet<String>| {
-        let before = filled.get(to).cloned();
-        let after = before.as_ref().map_or_else(|| slots.clone(), |had| had.intersection(slots).cloned().collect());
-        if before.as_ref() != Some(&after) {
-            filled.insert(to.to_owned(), after);
-            open.push_back(to.to_owned());
-        }
-        filled.clone()
-    };
-    let mut now = BTreeMap::new();
-    let nothing = BTreeSet::new();
     let starts = script.step.first().map(|step| step.id.as_str()).into_iter();
     let globals = super::GLOBAL_INTENTS.iter().filter_map(|intent| script.global_target(intent));
-    for to in starts.chain(globals).chain([script.lost.as_str()]) {
-        now = arrive(&mut open, to, &nothing);
-    }
-    while let Some(id) = open.pop_front() {
-        let Some(step) = by_id.get(id.as_str()) else { continue };
-        let here = now.get(&id).cloned().unwrap_or_default();
-        for edge in edges(script, step) {
-            let mut slots = here.clone();
+    let from_nothing = starts.chain(globals).chain([script.lost.as_str()]);
+    let mut open: VecDeque<(String, BTreeSet<String>)> =
+        from_nothing.map(|id| (id.to_owned(), BTreeSet::new())).collect();
+    // A place is left again only when fewer slots are sure there than before, so this ends.
+    while let Some((id, slots)) = open.pop_front() {
+        let sure = filled.get(&id).map_or_else(|| slots.clone(), |had| had.intersection(&slots).cloned().collect());
+        if filled.get(&id) == Some(&sure) {
+            continue;
+        }
+        filled.insert(id.clone(), sure.clone());
+        for edge in script.step.iter().filter(|step| step.id == id).flat_map(|step| edges(script, step)) {
+            let mut slots = sure.clone();
             slots.extend(edge.fills);
-            now = arrive(&mut open, &edge.to, &slots);
+            open.push_back((edge.to, slots));
         }
     }
-    now
+    filled
 }
 
 /// Steps that are on a cycle of automatic ways: such a dialogue talks to itself.

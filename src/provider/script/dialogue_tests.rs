@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::civil::Date;
 use serde_json::json;
@@ -45,9 +45,15 @@ pub(super) fn values() -> Values {
     values
 }
 
+static PLANS: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
+    ["payment-reminder", "appointment-desk"].map(|name| {
+        let bot = bot(name);
+        Arc::new(Plan::new(&bot.script, Some(&bot.opening_message), bot.disclosure.as_deref()))
+    })
+});
+
 pub(super) fn plan(name: &str) -> Arc<Plan> {
-    let bot = bot(name);
-    Arc::new(Plan::new(&bot.script, Some(&bot.opening_message), bot.disclosure.as_deref()))
+    Arc::clone(&PLANS[usize::from(name == "appointment-desk")])
 }
 
 pub(super) fn engine(plan: &Arc<Plan>) -> Engine {

@@ -72,7 +72,7 @@ fn cause() -> impl Strategy<Value = AskCause> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is said, within the script's bound the call is over and no sentence was said more than twice.
     #[test]

@@ -2,6 +2,7 @@
 //! answers within microseconds, and its outcome is exact. Never calls out and never waits.
 
 mod engine;
+mod hearing;
 mod outcome;
 mod plan;
 mod state;

@@ -3,7 +3,7 @@
 use jiff::civil::date;
 
 use super::dialogue_tests::{ask, engine, plan, root};
-use super::engine::Verdict;
+use super::hearing::Verdict;
 use super::understand::{Calendar, Manner, Polarity, SlotValue, Words, read};
 use super::{Engine, Piece, Plan};
 use crate::bot::script::{NO_PHRASES, Script, SlotKind, YES_PHRASES};

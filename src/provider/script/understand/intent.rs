@@ -30,6 +30,8 @@ pub struct Fit {
 #[derive(Clone, Debug)]
 struct Phrase {
     words: Vec<Vec<String>>,
+    /// Per word but the last: it and the next one as one word, for recognisers that join them.
+    joined: Vec<Vec<String>>,
     whole: bool,
     negated: bool,
 }
@@ -86,7 +88,12 @@ impl Phrase {
             }
         }
         let negated = words.iter().flatten().any(|word| is_negation(word) || word == "no");
-        (!words.is_empty()).then_some(Self { words, whole, negated })
+        let joined = words.windows(2).map(|pair| {
+            let both = pair[0].iter().flat_map(|first| pair[1].iter().map(move |second| format!("{first}{second}")));
+            both.filter(|both| both.len() >= 6).collect()
+        });
+        let joined = joined.collect();
+        (!words.is_empty()).then_some(Self { words, joined, whole, negated })
     }
 
     fn fit(&self, words: &Words) -> Option<Fit> {
@@ -103,8 +110,8 @@ impl Phrase {
             let reach = if n == 0 || self.whole { 0 } else { MAX_GAP };
             let found = (0..=reach).find_map(|gap| self.word_at(words, n, at + gap).map(|hit| (gap, hit)));
             let Some((gap, hit)) = found else {
-                // One lost word of a long phrase is a slip; the first word never is.
-                if n == 0 || self.whole || self.words.len() < 4 || lost > 0 {
+                // One lost word inside a long phrase is a slip; the first and the last say too much.
+                if n == 0 || n + 1 == self.words.len() || self.whole || self.words.len() < 4 || lost > 0 {
                     return None;
                 }
                 lost += 1;
@@ -148,20 +155,17 @@ impl Phrase {
         if alike > 0.0 {
             return Some(Hit { likeness: alike, heard: 1, meant: 1 });
         }
-        if let Some(next) = words.all().get(at + 1).filter(|next| !next.after_break) {
-            let joined = format!("{}{}", heard.text, next.text);
+        if let Some(joined) = words.joined(at) {
             let alike = choices
                 .iter()
                 .filter(|meant| meant.len() >= 5)
-                .map(|meant| likeness(&joined, meant))
+                .map(|meant| likeness(joined, meant))
                 .fold(0.0, f32::max);
             if alike > 0.0 {
                 return Some(Hit { likeness: alike * 0.95, heard: 2, meant: 1 });
             }
         }
-        let after = self.words.get(n + 1)?;
-        let pairs = choices.iter().flat_map(|a| after.iter().map(move |b| format!("{a}{b}")));
-        let alike = pairs.filter(|pair| pair.len() >= 6).map(|pair| likeness(&heard.text, &pair)).fold(0.0, f32::max);
+        let alike = self.joined.get(n)?.iter().map(|both| likeness(&heard.text, both)).fold(0.0, f32::max);
         (alike > 0.0).then_some(Hit { likeness: alike * 0.95, heard: 1, meant: 2 })
     }
 }

@@ -18,7 +18,6 @@ const SLIPS: &[(&str, &str)] = &[
     ("two", "to"),
     ("four", "for"),
     ("yer", "your"),
-    ("ur", "your"),
     ("knot", "not"),
     ("bye", "buy"),
     ("by", "buy"),
@@ -35,20 +34,32 @@ pub fn likeness(heard: &str, meant: &str) -> f32 {
     if heard == meant {
         return 1.0;
     }
-    // Nothing that carries a digit is alike.
-    if heard.bytes().chain(meant.bytes()).any(|b| b.is_ascii_digit()) {
+    // A first letter that differs is another word (Sunday, Monday; night, right), unless both letters have one sound. This
+    // comes first because it settles nearly every comparison.
+    let (Some(&first), Some(&meant_first)) = (heard.as_bytes().first(), meant.as_bytes().first()) else { return 0.0 };
+    let same_start = first == meant_first;
+    if !(same_start || start_alike(first, meant_first)) {
         return 0.0;
     }
     if SLIPS.contains(&(heard, meant)) {
         return 0.9;
     }
+    let (short, long) = (heard.len().min(meant.len()), heard.len().max(meant.len()));
+    if short < 4 || long - short > 4 {
+        return 0.0;
+    }
+    // Nothing that carries a digit is alike.
+    if heard.bytes().chain(meant.bytes()).any(|b| b.is_ascii_digit()) {
+        return 0.0;
+    }
     if plural_of(heard, meant) || plural_of(meant, heard) {
         return 0.95;
     }
-    let (short, long) = (heard.len().min(meant.len()), heard.len().max(meant.len()));
-    // A first letter that differs is another word (Sunday, Monday; night, right), not a slip.
-    if short < 5 || heard.chars().next() != meant.chars().next() {
-        return if short >= 5 && key(heard) == key(meant) { 0.85 } else { 0.0 };
+    if short < 5 {
+        return 0.0;
+    }
+    if !same_start {
+        return if key(heard) == key(meant) { 0.85 } else { 0.0 };
     }
     let edits = strsim::osa_distance(heard, meant);
     if edits == 1 || (edits == 2 && short >= 8) {
@@ -60,6 +71,25 @@ pub fn likeness(heard: &str, meant: &str) -> f32 {
 
 fn plural_of(one: &str, many: &str) -> bool {
     one.len() >= 4 && many.strip_suffix('s') == Some(one)
+}
+
+/// May two words that start with different letters sound alike from the start (`write`, `right`)?
+const fn start_alike(one: u8, other: u8) -> bool {
+    let pair = if one < other { (one, other) } else { (other, one) };
+    matches!(
+        pair,
+        (b'r', b'w')
+            | (b'k', b'n')
+            | (b'g', b'n')
+            | (b'f', b'p')
+            | (b'c', b'k')
+            | (b'k', b'q')
+            | (b'c', b's')
+            | (b'p', b's')
+            | (b's', b'z')
+            | (b's', b'x')
+            | (b'g', b'j')
+    )
 }
 
 /// How a word sounds, roughly: consonants by class, vowels only at the start, no silent letters, no final r.

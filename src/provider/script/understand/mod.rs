@@ -9,6 +9,7 @@ pub mod number;
 pub mod polarity;
 pub mod slot;
 pub mod spell;
+pub mod time;
 pub mod words;
 
 pub use date::Calendar;

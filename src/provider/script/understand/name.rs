@@ -9,6 +9,9 @@ const LEADS: &[&[&str]] = &[
     &["my", "full", "name", "is"],
     &["name", "is"],
     &["i", "am", "called"],
+    &["it", "is", "under"],
+    &["put", "it", "under"],
+    &["they", "call", "me"],
     &["you", "can", "call", "me"],
     &["call", "me"],
     &["this", "is"],
@@ -178,6 +181,9 @@ fn taken(words: &Words, start: usize, led: bool) -> Option<String> {
             break;
         }
         parts.push(capitals(word));
+        at += 1;
+    }
+    if matches!(words.text(at), "speaking" | "here") {
         at += 1;
     }
     let rest = words.len() - at;

@@ -1,6 +1,7 @@
 //! Numbers and amounts, in digits and in words, Western and Indian scales: `15,000`, `fifteen hundred`, `2.5 lakh`, `one
 //! fifty`. Words are taken exactly: a slip makes another amount. Never decides whether an amount is accepted.
 
+use super::lexicon::likeness;
 use super::words::Words;
 
 /// A number at a place of an utterance.
@@ -80,6 +81,9 @@ fn scale(word: &str) -> Option<f64> {
         "lakh" | "lakhs" | "lac" | "lacs" | "lack" | "lak" => 100_000.0,
         "million" => 1_000_000.0,
         "crore" | "crores" | "cr" => 10_000_000.0,
+        // A scale that is nearly right must not shrink the amount to its head; it is read back anyway.
+        _ if likeness(word, "thousand") >= 0.9 => 1_000.0,
+        _ if likeness(word, "hundred") >= 0.9 => 100.0,
         _ => return None,
     })
 }
@@ -276,11 +280,11 @@ impl Parse {
                 return false;
             }
             self.current = self.run.parse().unwrap_or(0.0);
-        } else if tail == 0.0 && value < 100.0 {
+        } else if (tail == 0.0 && value < 100.0)
+            || (tail >= 20.0 && tail % 10.0 == 0.0 && single && small(word).is_some())
+        {
             self.current += value;
-        } else if tail >= 20.0 && tail % 10.0 == 0.0 && single && small(word).is_some() {
-            self.current += value;
-        } else if value >= 10.0 && value < 100.0 && self.current < 100.0 {
+        } else if (10.0..100.0).contains(&value) && self.current < 100.0 {
             // "one fifty", "fifteen fifty", "twenty five fifty"
             self.current = self.current * 100.0 + value;
             self.run.clear();

@@ -3,10 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::date::{Calendar, time};
+use super::date::Calendar;
 use super::number::money;
 use super::polarity::Polarity;
 use super::spell::{Alphabet, spelled};
+use super::time::time;
 use super::words::Words;
 use crate::bot::script::SlotKind;
 

@@ -127,6 +127,10 @@ fn atom(words: &Words, at: usize, alphabet: Alphabet, before: &str) -> Option<(S
         if word == "double" && words.text(at + 1) == "u" && alphabet == Alphabet::Mixed {
             return Some(("W".to_owned(), 2));
         }
+        // "double double" is a stammer; following it would recurse through the whole utterance.
+        if matches!(words.text(at + 1), "" | "double" | "triple" | "treble") {
+            return None;
+        }
         let (part, size) = atom(words, at + 1, alphabet, before)?;
         let once = part.chars().count() == 1 && size <= 2;
         return once.then(|| (part.repeat(times), size + 1));
@@ -173,6 +177,9 @@ fn letter(words: &Words, at: usize, before: &str) -> Option<(String, usize)> {
     let word = words.text(at);
     let next = words.text(at + 1);
     let single = single_letter(word);
+    if word == "x" && next == "ray" {
+        return Some(("X".to_owned(), 2));
+    }
     if let Some(letter) = single {
         // "L for London", "N as in Nancy": the example only has to start alike.
         let (example, size) = match (next, words.text(at + 2)) {
@@ -195,7 +202,8 @@ fn letter(words: &Words, at: usize, before: &str) -> Option<(String, usize)> {
         return (!ordinal).then(|| (word.to_uppercase(), 1));
     }
     let digit_before = before.ends_with(|c: char| c.is_ascii_digit());
-    let digit_after = digits_of(words, at + 1).is_some();
+    let repeats = matches!(next, "double" | "triple" | "treble");
+    let digit_after = digits_of(words, if repeats { at + 2 } else { at + 1 }).is_some();
     if matches!(word, "oh" | "o") && (digit_before || (digit_after && before.is_empty())) {
         return Some(("0".to_owned(), 1));
     }
@@ -214,7 +222,7 @@ fn letter(words: &Words, at: usize, before: &str) -> Option<(String, usize)> {
     }
     // Two or three letters said at once just before digits: "LN 123456".
     let prefix = (2..=4).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphabetic()) && before.is_empty();
-    let written_so = words.all()[at].raw.chars().all(|c| !c.is_lowercase());
+    let written_so = words.all().get(at).is_some_and(|word| word.raw.chars().all(|c| !c.is_lowercase()));
     if prefix && digit_after && (written_so || !has_vowel(word)) {
         return Some((word.to_uppercase(), 1));
     }
@@ -251,6 +259,9 @@ mod tests {
             ("I don't have it", None),
             ("what is that", None),
             ("a moment", None),
+            ("double", None),
+            ("a b double double", None),
+            ("triple", None),
         ] {
             assert_eq!(spelled(&Words::of(text), Alphabet::Mixed, 3).as_deref(), id, "{text}");
         }

@@ -12,9 +12,16 @@ pub struct Word {
     pub after_break: bool,
 }
 
+/// A word that can be one half of a word the recogniser has cut in two is no longer than this.
+const MAX_HALF: usize = 12;
+
 /// The words of one utterance.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Words(Vec<Word>);
+pub struct Words {
+    all: Vec<Word>,
+    /// Per word: it and the next one as one, where no break is between them.
+    joined: Vec<Option<String>>,
+}
 
 /// Longest utterance that is looked at; a minute of fast speech has about 300 words.
 const MAX_WORDS: usize = 400;
@@ -86,7 +93,7 @@ const EXPANSIONS: &[(&str, &[&str])] = &[
     ("gimme", &["give", "me"]),
     ("mhm", &["yes"]),
     ("ok", &["okay"]),
-    ("u", &["u"]),
+    ("ur", &["your"]),
     ("tmrw", &["tomorrow"]),
     ("goodbye", &["bye"]),
     ("a.m", &["am"]),
@@ -105,7 +112,7 @@ impl Words {
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut words = Self::default();
-        let plain = text.replace(['’', '‘', '`'], "'");
+        let plain = hummed(&text.replace(['’', '‘', '`'], "'"));
         let mut broken = false;
         for chunk in plain.split_whitespace().take(MAX_WORDS) {
             let mut pieces = Vec::new();
@@ -118,23 +125,34 @@ impl Words {
             }
         }
         words.join_phrases();
-        words
+        Self::new(words.all)
+    }
+
+    fn new(all: Vec<Word>) -> Self {
+        let join = |pair: &[Word]| {
+            let fits = !pair[1].after_break && pair.iter().all(|word| word.text.len() <= MAX_HALF);
+            fits.then(|| format!("{}{}", pair[0].text, pair[1].text)).filter(|joined| joined.len() >= 5)
+        };
+        let joined = all.windows(2).map(join).collect();
+        Self { all, joined }
+    }
+
+    /// Word `at` and the next one as one word.
+    #[must_use]
+    pub fn joined(&self, at: usize) -> Option<&str> {
+        self.joined.get(at)?.as_deref()
     }
 
     /// Adds a word; tells whether the next one stands after a break.
     fn add(&mut self, raw: &str, broken: bool) -> bool {
         let text = raw.to_lowercase();
-        if FILLERS.contains(&text.as_str()) && !(text == "huh" && self.ends_with("uh")) {
+        if FILLERS.contains(&text.as_str()) {
             return true;
         }
         for (n, part) in expand(&text).into_iter().enumerate() {
-            self.0.push(Word { text: part, raw: raw.to_owned(), after_break: broken && n == 0 });
+            self.all.push(Word { text: part, raw: raw.to_owned(), after_break: broken && n == 0 });
         }
         false
-    }
-
-    fn ends_with(&self, text: &str) -> bool {
-        self.0.last().is_some_and(|word| word.text == text)
     }
 
     /// Two words that are one: `good bye`, `per cent`.
@@ -143,12 +161,12 @@ impl Words {
             [("good", "bye", "bye"), ("per", "cent", "percent"), ("day", "light", "daylight")]
         {
             while let Some(at) = self
-                .0
+                .all
                 .windows(2)
                 .position(|pair| pair[0].text == first && pair[1].text == second && !pair[1].after_break)
             {
-                joined.clone_into(&mut self.0[at].text);
-                self.0.remove(at + 1);
+                joined.clone_into(&mut self.all[at].text);
+                self.all.remove(at + 1);
             }
         }
     }
@@ -156,43 +174,43 @@ impl Words {
     /// The words in order.
     #[must_use]
     pub fn all(&self) -> &[Word] {
-        &self.0
+        &self.all
     }
 
     /// The text of word `at`; empty past the end.
     #[must_use]
     pub fn text(&self, at: usize) -> &str {
-        self.0.get(at).map_or("", |word| word.text.as_str())
+        self.all.get(at).map_or("", |word| word.text.as_str())
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// None at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// The words without those of `range`; what follows stands after a break.
     #[must_use]
     pub fn without(&self, range: std::ops::Range<usize>) -> Self {
-        let mut rest: Vec<Word> = self.0.get(..range.start).unwrap_or_default().to_vec();
-        let mut tail: Vec<Word> = self.0.get(range.end..).unwrap_or_default().to_vec();
+        let mut rest: Vec<Word> = self.all.get(..range.start).unwrap_or_default().to_vec();
+        let mut tail: Vec<Word> = self.all.get(range.end..).unwrap_or_default().to_vec();
         if let Some(word) = tail.first_mut() {
             word.after_break = true;
         }
         rest.append(&mut tail);
-        Self(rest)
+        Self::new(rest)
     }
 
     /// The words from `from` on.
     #[must_use]
     pub fn from(&self, from: usize) -> Self {
-        Self(self.0.get(from..).unwrap_or_default().to_vec())
+        Self::new(self.all.get(from..).unwrap_or_default().to_vec())
     }
 
     /// Does `phrase` stand at `at`, word for word.
@@ -205,6 +223,16 @@ impl Words {
 enum Piece<'a> {
     Text(&'a str),
     Break,
+}
+
+/// A hummed yes is a yes before its halves are taken for fillers.
+fn hummed(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let hums = ["uh huh", "uh-huh", "mm hmm", "mm-hmm", "mhmm"];
+    if !hums.iter().any(|hum| lower.contains(hum)) {
+        return text.to_owned();
+    }
+    hums.iter().fold(lower, |text, hum| text.replace(hum, "yes"))
 }
 
 /// The words that a word stands for.
