@@ -1,10 +1,13 @@
 //! The simulated caller against a scripted WebSocket server whose clock is the frames it receives: what the caller heard, what it
 //! measured, when it says that a call failed. No model and no speech program, but for the one test that names them.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test")]
 
 mod double;
 
 use double::{Bot, TONE_DATE, TONE_GOODBYE, TONE_HELLO, Words, call, options, serve, wav_tone};
-use voicefleet::tools::caller::{CallError, ConnectError, Ended, LineKind, Opening, ResultFrom, Speaker, run};
+use voicefleet::tools::caller::{
+    CallArgs, CallError, ConnectError, Ended, LineKind, Opening, ResultFrom, Speaker, run,
+};
 
 const TWO_TURNS: &str =
     "expect = ['goodbye']\n[[step]]\nafter = 'hello'\nwav = 'yes.wav'\n[[step]]\nafter = 'date'\nwav = 'friday.wav'\n";
@@ -235,4 +238,51 @@ async fn a_wav_that_is_none_is_named() {
     let asked = double::options_for("ws://127.0.0.1:9/ws/x", &folder, "[[step]]\nwav = 'yes.wav'\n");
     let error = run(asked).await.err().map(|error| error.to_string()).unwrap();
     assert!(error.contains("yes.wav") && error.contains("expected a WAV"), "{error}");
+}
+
+#[test]
+fn the_shipped_scripts_have_no_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers");
+    let dialogues = voicefleet::tools::caller::dialogues::Dialogues::read(&root.join("dialogues.toml")).unwrap();
+    assert!(dialogues.dialogue.len() >= 40, "{}", dialogues.dialogue.len());
+    let distinct = |of: fn(&voicefleet::tools::caller::Script) -> String| {
+        dialogues.dialogue.iter().map(of).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(distinct(|script| script.voice.clone().unwrap()).len() >= 3);
+    assert_eq!(distinct(|script| script.bot.clone()).len(), 2);
+    for name in ["payment-reminder", "appointment-desk", "barge-in"] {
+        let text = std::fs::read_to_string(root.join(format!("{name}.toml"))).unwrap();
+        voicefleet::tools::caller::Script::parse(&text, name).unwrap().check(name).unwrap();
+    }
+}
+
+#[test]
+fn the_command_line_becomes_a_call() {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        call: CallArgs,
+    }
+    let parse =
+        |line: &str| <Command as clap::Parser>::try_parse_from(format!("call {line}").split(' ')).map(|made| made.call);
+    let line = "--ws ws://h/ws/b --say yes no --voice rms --token s3cret --field a=b=c --noise-db 15 --loss-pct 2 --seed 9 --codec-degrade mulaw --outgoing --answer-after-ms 700 --opening start,connected,answer --limit-s 30";
+    let made = parse(line).unwrap();
+    assert!(!format!("{made:?}").contains("s3cret"), "a token is never printed");
+    let asked = made.options(std::path::Path::new("/cache"), None, None).unwrap();
+    assert_eq!(asked.fields, [("a".to_owned(), "b=c".to_owned())]);
+    assert_eq!(
+        (asked.answer_after_ms, asked.script.limit_s, asked.script.voice.as_deref()),
+        (Some(700), 30, Some("rms"))
+    );
+    assert_eq!(
+        (asked.spoil.noise_db, asked.spoil.loss_pct, asked.spoil.mulaw, asked.spoil.seed),
+        (Some(15.0), 2.0, true, 9)
+    );
+    assert_eq!(asked.opening, [Opening::Start, Opening::Connected, Opening::Answer]);
+    assert_eq!(asked.script.step.len(), 3, "two lines and the hang-up");
+    for bad in ["--ws ws://h", "--ws ws://h --script a --say b", "--ws ws://h --say a --field x", "--say a"] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+    let much = parse("--ws ws://h --say a --loss-pct 101").unwrap();
+    assert!(matches!(much.options(std::path::Path::new("/c"), None, None), Err(CallError::Usage(_))));
 }

@@ -82,14 +82,14 @@ impl Conversation {
             self.carried.push(' ');
         }
         self.carried.push_str(text);
-        let matching = (0..self.plan.moves.len()).find(|&index| {
-            let free = !self.used[index] || self.plan.moves[index].repeat;
-            free && match &self.plan.moves[index].trigger {
-                Trigger::Turn => true,
-                Trigger::Matches(regex) => regex.is_match(&self.carried),
-                Trigger::Start | Trigger::BargeIn(_) => false,
-            }
-        });
+        let matches = |step: &Move| match &step.trigger {
+            Trigger::Turn => true,
+            Trigger::Matches(regex) => regex.is_match(&self.carried),
+            Trigger::Start | Trigger::BargeIn(_) => false,
+        };
+        let mut steps = self.plan.moves.iter().zip(&self.used);
+        let open = steps.position(|(step, used)| (!used || step.repeat) && matches(step));
+        let matching = open.or_else(|| self.plan.moves.iter().position(|step| step.again && matches(step)));
         self.choose(matching, at_ms);
     }
 
@@ -155,7 +155,9 @@ mod tests {
         talk.bot_ended(10, "Your name again?");
         assert_eq!(talk.due(10, false), Some(Act::Step(2)));
         talk.bot_ended(20, "Your name?");
-        assert_eq!(talk.due(20, false), Some(Act::Default));
+        assert_eq!(talk.due(20, false), Some(Act::Step(1)), "a question that is asked once more is answered once more");
+        talk.bot_ended(25, "Well?");
+        assert_eq!(talk.due(25, false), Some(Act::Default));
         assert_eq!(talk.open_steps(), ["step 1 (after \"date\")"]);
         talk.bot_ended(30, "Which date?");
         assert_eq!(talk.due(30, false), Some(Act::Step(0)));

@@ -21,7 +21,7 @@ pub struct Script {
     pub caller_id: Option<String>,
     /// Custom fields of `connected`.
     pub fields: BTreeMap<String, String>,
-    /// Short form of steps: `[after, say]`, before those of `step`.
+    /// Short form of steps: `[after, say]`, each `again`, before those of `step`.
     pub lines: Vec<[String; 2]>,
     /// The steps in order.
     pub step: Vec<Step>,
@@ -82,8 +82,10 @@ pub struct Step {
     pub barge_in_ms: Option<u32>,
     /// The script counts as completed without it.
     pub optional: bool,
-    /// May match again and again.
+    /// May match again and again, before any later step.
     pub repeat: bool,
+    /// May be said again where no open step matches: the answer to a question that is asked once more.
+    pub again: bool,
 }
 
 /// What is wrong with a script: all faults at once.
@@ -130,6 +132,7 @@ pub(super) struct Move {
     pub hangup: bool,
     pub optional: bool,
     pub repeat: bool,
+    pub again: bool,
     /// How reports name it.
     pub label: String,
 }
@@ -167,6 +170,14 @@ impl Script {
         Self { name: "command line".to_owned(), step, ..Self::default() }
     }
 
+    /// Says all that is wrong with the script.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn check(&self, file: &str) -> Result<(), ScriptError> {
+        self.plan(file).map(drop)
+    }
+
     /// Checks the script and makes it ready to be played.
     ///
     /// # Errors
@@ -176,6 +187,7 @@ impl Script {
         let short = self.lines.iter().map(|[after, say]| Step {
             after: Some(after.clone()),
             say: Some(say.clone()),
+            again: true,
             ..Step::default()
         });
         let moves: Vec<Move> = short
@@ -254,6 +266,7 @@ impl Step {
             hangup: self.hangup,
             optional: self.optional,
             repeat: self.repeat,
+            again: self.again,
             label,
         })
     }
