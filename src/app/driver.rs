@@ -14,6 +14,7 @@ use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSessi
 use crate::record::{Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, Shards};
+use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
 use crate::turn::{Heard, Policy};
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -53,6 +54,8 @@ pub struct Machinery {
     pub shards: Arc<Shards>,
     /// The recorder thread.
     pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What is left of a call when its driver is done; the result is made from it.
@@ -116,6 +119,8 @@ pub struct Driver {
     broken: Option<String>,
     leg_gone: bool,
     rate: Option<SampleRate>,
+    /// What this call holds, for the laws of conservation.
+    held: Vec<LiveGuard>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -157,6 +162,7 @@ impl Driver {
             broken: None,
             leg_gone: false,
             rate: None,
+            held: Vec::new(),
         }
     }
 
@@ -223,9 +229,21 @@ impl Driver {
     }
 
     fn tell(&mut self, now: Moment, fact: Fact) {
+        self.count_failure(&fact);
         self.scribe.fact(now, &fact);
         self.call.handle(now, fact);
         self.obey(now);
+    }
+
+    fn count_failure(&self, fact: &Fact) {
+        let (role, kind) = match fact {
+            Fact::Heard(Heard::ListenFailed { .. }) => ("stt", "failed"),
+            Fact::Heard(Heard::DraftFailed { .. }) => ("llm", "failed"),
+            Fact::Heard(Heard::SpeechFailed { .. }) => ("tts", "failed"),
+            Fact::ProviderMissing { .. } => ("session", "missing"),
+            _ => return,
+        };
+        self.machinery.metrics.provider_failed(&ProviderLabels { role, kind });
     }
 
     fn obey(&mut self, now: Moment) {
@@ -290,6 +308,7 @@ impl Driver {
             match self.machinery.recorder.open(path, rate) {
                 Ok((id, tape)) => {
                     self.recording = Some(id);
+                    self.held.push(self.machinery.metrics.live_recordings.enter());
                     writer = Some(tape);
                 }
                 Err(error) => self.scribe.warn("recording_missing", &error.to_string()),
@@ -298,6 +317,7 @@ impl Driver {
         match self.machinery.shards.open(rate, writer) {
             Ok((line, port)) => {
                 self.line = Some(line);
+                self.held.push(self.machinery.metrics.live_lines.enter());
                 // Where the leg is gone already, its loss is the next fact.
                 if let Some(to) = self.leg.port.take() {
                     drop(to.send(port));
@@ -311,6 +331,7 @@ impl Driver {
     }
 
     fn open_sessions(&mut self, rate: SampleRate) -> Result<(), crate::provider::ProviderError> {
+        self.held.push(self.machinery.metrics.live_sessions.enter());
         let facts = &self.heard_tx;
         self.sessions.stt = Some(self.kit.stt.open(facts.clone())?);
         self.sessions.tts = Some(self.kit.tts.open(&self.kit.voice, rate, facts.clone())?);

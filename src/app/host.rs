@@ -15,9 +15,10 @@ use crate::fleet::{Refused, SlotGuard};
 use crate::journal::Journal;
 use crate::results::{CallResult, CallRow, Remains as JournalRemains, call_folder, rebuild};
 use crate::rt;
+use crate::telemetry::Stage;
 use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
-use crate::units::{CallId, Moment, Stamp};
+use crate::units::{CallId, FRAME_MS, Moment, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
@@ -65,7 +66,7 @@ struct Accepted {
 
 /// Runs one call and writes its one result.
 async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
-    let _live = app.metrics.live_calls.enter();
+    let _live = [app.metrics.live_calls.enter(), app.metrics.live_legs.enter(), app.metrics.live_journals.enter()];
     let started = rt::stamp();
     let id = CallId::new(&uuid::Uuid::now_v7().to_string());
     let Ok(folder) = call_folder(&app.data_dir, &id) else {
@@ -216,9 +217,27 @@ fn end_label(reason: &str) -> &'static str {
     crate::call::EndReason::ALL.iter().map(|r| r.code()).find(|c| *c == reason).unwrap_or("internal")
 }
 
+/// Adds one result to the metrics.
 fn note_turns(app: &App, result: &CallResult) {
     for turn in &result.turns {
         app.metrics.turn_latency.observe_us((turn.total_ms * 1000.0) as u64);
+        for stage in &turn.stages {
+            let of = match stage.stage.as_str() {
+                "silence" | "patience" => Stage::Patience,
+                "recognise" => Stage::Stt,
+                "think" => Stage::Llm,
+                "synthesise" => Stage::Tts,
+                "playout" => Stage::Playout,
+                _ => Stage::Own,
+            };
+            app.metrics.stage(of).observe_us((stage.ms * 1000.0) as u64);
+        }
+    }
+    app.metrics.ws_frames_in.inc_by(result.media.frames_in);
+    app.metrics.ws_frames_out.inc_by(result.media.frames_out);
+    app.metrics.pacing_error.observe_us(result.media.pacing_p99_us);
+    if let Some(recording) = &result.recording {
+        app.metrics.recorder_lost_frames.inc_by(recording.lost_ms / u64::from(FRAME_MS));
     }
     for _ in 0..result.media.barge_ins {
         app.metrics.barge_in("cut");

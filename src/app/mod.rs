@@ -163,16 +163,18 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     let record_config = record::Config { max_bytes: config.data.max_bytes, ..record::Config::default() };
     let (recorder, thread) =
         Recorder::start(&data_dir, &record_config, max_calls as usize).map_err(|e| data(e.to_string()))?;
+    let metrics = Metrics::new();
     let shard_config = shard::Config { shards: usize::from(config.media.shards), fifo: config.media.fifo };
-    let shards = Shards::start(&shard_config, max_calls as usize).map_err(|e| StartError::System(e.to_string()))?;
+    let shards =
+        Shards::start(&shard_config, max_calls as usize, &metrics).map_err(|e| StartError::System(e.to_string()))?;
     let speech = Speech::new(load_local(config, &bots)?, standin);
     Ok(Arc::new_cyclic(|me| App {
         me: me.clone(),
         bots,
-        machinery: Machinery { shards: Arc::new(shards), recorder },
+        machinery: Machinery { shards: Arc::new(shards), recorder, metrics: Arc::clone(&metrics) },
         speech,
         capacity: Capacity::new("w1", max_calls, "configured"),
-        metrics: Metrics::new(),
+        metrics,
         ws_metrics: Arc::new(WsMetrics::default()),
         links,
         index: Mutex::new(index.index),
