@@ -121,7 +121,8 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
     if ws_config.tokens.is_empty() && !address.ip().is_loopback() {
         tracing::warn!("media sockets are open to anybody who reaches {address}: set auth.ws_token");
     }
-    let access = Access::for_listener(address, None);
+    let page_token = config.auth.page_token.as_ref().map(|token| token.reveal().as_str());
+    let access = Access::for_listener(address, page_token);
     let router = api::router(Arc::clone(&app) as Arc<dyn api::Control>, access).merge(ws::routes(
         Arc::clone(&app),
         ws_config,

@@ -44,8 +44,12 @@ const DATA: &[Key] = &[
 const MODELS: &[Key] =
     &[Key::new("dir", PATH), Key::new("threads", Kind::Whole { min: 0, max: 1_024, unit: "threads" })];
 
-const AUTH: &[Key] =
-    &[Key::new("ws_token", Kind::Secret { instead: "auth.ws_token_file" }), Key::new("ws_token_file", PATH)];
+const AUTH: &[Key] = &[
+    Key::new("ws_token", Kind::Secret { instead: "auth.ws_token_file" }),
+    Key::new("ws_token_file", PATH),
+    Key::new("page_token", Kind::Secret { instead: "auth.page_token_file" }),
+    Key::new("page_token_file", PATH),
+];
 
 const LOG: &[Key] =
     &[Key::new("level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"])), Key::new("json", Kind::Switch)];
