@@ -93,6 +93,12 @@ impl Default for VoiceDetector {
     }
 }
 
+impl std::fmt::Debug for VoiceDetector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VoiceDetector").finish_non_exhaustive()
+    }
+}
+
 impl VoiceDetector {
     /// A detector that has heard nothing. About 11 KiB, made once a call.
     #[must_use]
