@@ -25,8 +25,13 @@ fn every_script_goes_as_it_went() {
     for path in scripts {
         count += 1;
         let script = Script::parse(&fs::read_to_string(&path).expect("a script"));
-        let result = run(&script);
+        let Ok(result) = std::panic::catch_unwind(|| run(&script)) else {
+            faults.push(format!("{}: the call broke a rule, see above", path.display()));
+            continue;
+        };
         assert_eq!(result.finishes, 1, "{}: every call ends exactly once", path.display());
+        assert_eq!(result.orders_after_finish, 0, "{}: nothing follows the last order", path.display());
+        assert!(result.deepest <= 3, "{}: at most three frames ahead", path.display());
         let log = result.log.join("\n") + "\n";
         let golden = path.with_extension("log");
         if update {

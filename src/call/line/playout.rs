@@ -179,7 +179,11 @@ impl Playout {
     /// Is a whole frame of `utterance` there, or the end of a piece of it?
     fn is_ready(&self, wanted: usize, utterance: UtteranceId) -> bool {
         let mut there = 0;
-        for chunk in self.queue.iter().take_while(|c| c.utterance == utterance) {
+        for chunk in &self.queue {
+            // A newer answer waits: no more of this one comes.
+            if chunk.utterance != utterance {
+                return true;
+            }
             there += chunk.samples as usize;
             if chunk.last || there >= wanted {
                 return true;
@@ -315,6 +319,17 @@ mod tests {
         let (sent, ..) = rig.tick();
         assert_eq!(&sent[..40], &ramp(200)[160..]);
         assert_eq!(sent[50..], [0; 110], "the last frame is filled with silence");
+    }
+
+    #[test]
+    fn a_piece_that_never_ended_does_not_block_the_next_answer() {
+        let mut rig = rig();
+        rig.feed.push(UtteranceId(1), 0, &ramp(200), false);
+        rig.tick();
+        rig.feed.push(UtteranceId(2), 0, &vec![-7; 160], true);
+        let (sent, ..) = rig.tick();
+        assert_eq!(&sent[..40], &ramp(200)[160..]);
+        assert_eq!(&sent[160..], &vec![-7; 160]);
     }
 
     #[test]
