@@ -166,6 +166,13 @@ impl Answer {
         }
     }
 
+    /// Nothing of it will be heard any more.
+    pub fn fail_all(&mut self) {
+        for seg in self.segments.iter_mut().filter(|s| !s.done) {
+            (seg.done, seg.failed) = (true, true);
+        }
+    }
+
     /// Was everything drafted and heard?
     #[must_use]
     pub fn is_over(&self) -> bool {

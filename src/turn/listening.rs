@@ -21,6 +21,8 @@ const JUDGE_LIMIT_MS: u64 = 350;
 const UNCLEAR_MS: u64 = 1_000;
 /// Words said over the bot so shortly before its end are an answer to it.
 const EARLY_ANSWER_MS: u64 = 1_500;
+/// A caller who speaks this soon after the bot began was not finished: nobody reacts so fast.
+const TOO_QUICK_MS: u64 = 400;
 /// Keys belong together while they follow each other within this time.
 const DIGIT_GAP_MS: u64 = 2_000;
 /// Keys of one entry.
@@ -271,6 +273,7 @@ impl TurnLoop {
         }
         self.settle_caller(&turn, now);
         self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        self.last_end = turn.silent_at.map(|at| (at, turn.ending()));
         self.patience.ended_well(turn.ending());
         if self.voice_on {
             // Still speaking after the monologue guard: what comes now is a new turn over the bot, and it does not interrupt
@@ -322,6 +325,7 @@ impl TurnLoop {
     fn cut(&mut self, now: Moment) {
         let Some(answer) = self.answer.take() else { return };
         self.counts.cuts += 1;
+        self.learn_from_cut(&answer);
         self.ids.interrupted = true;
         self.barge = BargeIn::default();
         self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
@@ -335,6 +339,18 @@ impl TurnLoop {
             if !self.voice_on && turn.text.is_none() {
                 self.take(now, true);
             }
+        }
+    }
+
+    /// Who interrupts an answer that has just begun had not finished: the bot was too quick.
+    fn learn_from_cut(&mut self, answer: &Answer) {
+        let (Some(turn), Some(audible), Some((silent_at, ending))) = (&self.caller, answer.audible_at, self.last_end)
+        else {
+            return;
+        };
+        if matches!(answer.cause, AskCause::Caller(_)) && turn.began.ms_since(audible) <= TOO_QUICK_MS {
+            let pause_ms = u32::try_from(turn.began.ms_since(silent_at)).unwrap_or(u32::MAX);
+            self.patience.went_on(ending, pause_ms);
         }
     }
 

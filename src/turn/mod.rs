@@ -109,6 +109,8 @@ pub struct TurnLoop {
     barge: BargeIn,
     idle: Idle,
     digits: Option<(String, Moment)>,
+    /// The caller's last turn: when it fell silent, and what its end looked like.
+    last_end: Option<(Moment, Ending)>,
     warning_wanted: bool,
     ids: Ids,
     closed: bool,
@@ -145,6 +147,7 @@ impl TurnLoop {
             barge: BargeIn::default(),
             idle: Idle::default(),
             digits: None,
+            last_end: None,
             warning_wanted: false,
             ids: Ids::default(),
             closed: false,

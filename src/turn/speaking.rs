@@ -46,16 +46,16 @@ impl TurnLoop {
         answer.progress_at = now;
         self.counts.failures += 1;
         self.ids.draft_failures_in_row += 1;
-        if self.ids.draft_failures_in_row >= MOST_FAILURES {
-            self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Llm));
+        let (speechless, cause) = (answer.segments.is_empty(), answer.cause.clone());
+        if self.give_up_if(self.ids.draft_failures_in_row, ProviderRole::Llm) {
             return;
         }
         // Reminders, warnings and goodbyes are simply left out.
-        let asked_by_caller = matches!(answer.cause, AskCause::Caller(_) | AskCause::Digits(_) | AskCause::Unclear);
-        if answer.segments.is_empty() && answer.cause == AskCause::Opening {
+        let asked_by_caller = matches!(cause, AskCause::Caller(_) | AskCause::Digits(_) | AskCause::Unclear);
+        if speechless && cause == AskCause::Opening {
             // Nothing begins without its opening line.
             self.ask(now, AskCause::Opening);
-        } else if answer.segments.is_empty() && asked_by_caller {
+        } else if speechless && asked_by_caller {
             self.apologise(now);
         } else {
             self.finish_if_over(now);
@@ -121,13 +121,27 @@ impl TurnLoop {
         answer.progress_at = now;
         self.counts.failures += 1;
         if answer.is_over() && answer.is_mute() {
-            self.ids.mute_in_row += 1;
-            if self.ids.mute_in_row >= MOST_FAILURES {
-                self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Tts));
-                return;
-            }
+            self.note_mute(now);
+        } else {
+            self.finish_if_over(now);
         }
-        self.finish_if_over(now);
+    }
+
+    /// Nothing of an answer could be heard.
+    fn note_mute(&mut self, now: Moment) {
+        self.ids.mute_in_row += 1;
+        if !self.give_up_if(self.ids.mute_in_row, ProviderRole::Tts) {
+            self.finish_if_over(now);
+        }
+    }
+
+    /// Gives the conversation up where a role has failed too often in a row.
+    fn give_up_if(&mut self, failures: u32, role: ProviderRole) -> bool {
+        let give_up = failures >= MOST_FAILURES;
+        if give_up {
+            self.orders.push_back(TurnOrder::GiveUp(role));
+        }
+        give_up
     }
 
     /// A fact from playout.
@@ -165,7 +179,11 @@ impl TurnLoop {
 
     /// Takes up what waited for the end of a cut.
     fn after_cut(&mut self, now: Moment, answer: &Answer) {
-        if !self.closed && !(answer.stalled && self.act_on(answer)) {
+        if self.closed {
+            return;
+        }
+        let ends = answer.stalled && self.act_on(answer);
+        if !ends {
             self.on_digit_time(now);
             self.try_end(now);
             self.rest(now);
@@ -277,26 +295,29 @@ impl TurnLoop {
         }
         let Some(answer) = &mut self.answer else { return };
         let utterance = answer.id;
-        if answer.draft_ended && answer.audible_at.is_some() {
-            // Synthesis or playout stands still in mid-answer: the line says what was heard, and that is all of it.
-            answer.stalled = true;
-            self.counts.failures += 1;
+        let engine_stalled = !answer.draft_ended;
+        if engine_stalled && answer.segments.is_empty() {
             self.orders.push_back(TurnOrder::CancelAnswer { utterance });
-            self.orders.push_back(TurnOrder::Cut { utterance });
+            self.on_draft_failed(now, utterance);
+            return;
+        }
+        answer.break_draft();
+        self.counts.failures += 1;
+        self.orders.push_back(TurnOrder::CancelAnswer { utterance });
+        self.orders.push_back(TurnOrder::Cut { utterance });
+        if answer.audible_at.is_some() {
+            // Engine, synthesis or playout stands still in mid-answer: the line says what was heard, and that is all of it.
+            answer.stalled = true;
             self.cutting = self.answer.take();
             self.cutting_until = now.plus_ms(CUT_LIMIT_MS);
             self.settle_overlap(now);
-        } else if answer.draft_ended {
-            // Synthesis or playout does not come on: what is missing was not heard.
-            let missing: Vec<usize> =
-                answer.segments.iter().enumerate().filter(|(_, s)| !s.done).map(|(i, _)| i).collect();
-            self.orders.push_back(TurnOrder::Cut { utterance });
-            for i in missing {
-                self.on_speech_failed(now, utterance, u16::try_from(i).unwrap_or(u16::MAX));
-            }
         } else {
-            self.orders.push_back(TurnOrder::CancelAnswer { utterance });
-            self.on_draft_failed(now, utterance);
+            answer.fail_all();
+            self.note_mute(now);
+        }
+        if engine_stalled {
+            self.ids.draft_failures_in_row += 1;
+            self.give_up_if(self.ids.draft_failures_in_row, ProviderRole::Llm);
         }
     }
 }

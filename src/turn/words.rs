@@ -49,6 +49,10 @@ const OFTEN_OPEN: &[&str] = &[
     "would",
 ];
 
+/// A turn that ends in one of these phrases goes on.
+const OPEN_PHRASES: &[&str] =
+    &["let me think", "let me see", "let me check", "let me look", "you know", "i mean", "one moment"];
+
 /// Words that are digits when a caller reads a number out.
 const DIGIT_WORDS: &[&str] =
     &["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple", "ten"];
@@ -64,11 +68,21 @@ pub fn has_stop_word(text: &str) -> bool {
     words(text).any(|w| STOP_WORDS.contains(&w.as_str()))
 }
 
+/// Does the text end in a phrase that wants a continuation?
+fn ends_in_phrase(text: &str) -> bool {
+    let said = words(text).collect::<Vec<_>>().join(" ");
+    let ends = |p: &str| said.strip_suffix(p).is_some_and(|before| before.is_empty() || before.ends_with(' '));
+    OPEN_PHRASES.iter().any(|p| ends(p))
+}
+
 /// Does the text end in a word that wants a continuation? Where the end-of-turn model is `sure` that the turn is complete,
 /// only words count that never end one.
 pub fn ends_open(text: &str, sure: bool) -> bool {
     let trimmed = text.trim_end();
     if trimmed.ends_with("...") || trimmed.ends_with('…') || trimmed.ends_with(',') || trimmed.ends_with('-') {
+        return true;
+    }
+    if ends_in_phrase(text) {
         return true;
     }
     words(text)
@@ -114,6 +128,7 @@ mod tests {
     fn open_endings_and_dictation() {
         assert!(ends_open("I will pay on the", true));
         assert!(ends_open("because...", true));
+        assert!(ends_open("Well, let me think.", true) && !ends_open("outlet me think", true));
         assert!(!ends_open("I will pay tomorrow.", false));
         assert!(ends_open("yes I will", false) && !ends_open("yes I will", true));
         assert!(!is_dictating("I can pay 500"));

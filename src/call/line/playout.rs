@@ -62,6 +62,8 @@ pub(super) struct Playout {
     sent: Option<Place>,
     /// Where the last sample that was heard stands.
     heard: Option<Place>,
+    /// The piece that was sent last has not come to its end.
+    mid_piece: bool,
 }
 
 impl Playout {
@@ -78,6 +80,7 @@ impl Playout {
             queue: VecDeque::with_capacity(CHUNKS),
             sent: None,
             heard: None,
+            mid_piece: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Playout {
         self.paused = false;
         self.cut_through = self.cut_through.max(utterance);
         self.held = 0;
+        self.mid_piece = false;
         let sent = self.sent.take().filter(|p| p.utterance == utterance);
         let heard = self.heard.take().filter(|p| p.utterance == utterance);
         match (heard, sent) {
@@ -118,7 +122,10 @@ impl Playout {
         stats: &mut LineStats,
     ) -> Option<Option<UtteranceId>> {
         self.fetch(source);
-        let utterance = self.queue.front()?.utterance;
+        let Some(utterance) = self.queue.front().map(|c| c.utterance) else {
+            stats.starved += u64::from(self.mid_piece);
+            return None;
+        };
         let under_way = self.sent.filter(|p| p.utterance == utterance);
         if !self.is_ready(frame.len(), utterance) {
             stats.starved += u64::from(under_way.is_some());
@@ -140,9 +147,11 @@ impl Playout {
                 place.samples += n as u64;
                 chunk.samples -= u32::try_from(n).unwrap_or(0);
                 if chunk.samples > 0 {
+                    self.mid_piece = true;
                     break;
                 }
                 let last = chunk.last;
+                self.mid_piece = !last;
                 self.queue.pop_front();
                 if last {
                     *end = Some((utterance, place.segment));

@@ -187,6 +187,9 @@ impl World {
         if reply.opt_out {
             tool(ToolCall::OptOut);
         }
+        if reply.stalls {
+            return;
+        }
         self.later(ms, Event::Heard(if reply.breaks { failed } else { Heard::DraftEnded { utterance } }));
     }
 

@@ -7,8 +7,9 @@ mod script;
 mod voice;
 mod world;
 
-pub use ear::Sent;
-pub use script::{Act, BotVoice, Group, Reply, Script, When};
+pub use ear::{Ear, Tape};
+pub use script::{Act, BotVoice, Group, Reply, Script, Sound, When};
+pub use voice::tag_of;
 pub use world::{Run, run};
 
 /// Synthesised speech per character, in milliseconds.

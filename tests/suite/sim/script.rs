@@ -8,7 +8,7 @@
 //! stt 80ms | judge 30ms | llm 40ms | tts 40ms      delays of the providers; `never` for one that does not answer
 //! partials 400ms | never         recognition tells partial words this often
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
-//! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [mute] [half]
+//! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute] [half]
 //!              [dumb] [hang]
 //! 900ms caller speaks 1400ms "words" [judged=0.2]
 //! 900ms caller says "nine eight [700] seven six" [judged=0.9] [mid=0.3]     330 ms a word, pauses in brackets
@@ -124,6 +124,8 @@ pub struct Reply {
     pub llm_ms: Option<u64>,
     /// The engine fails after the text.
     pub breaks: bool,
+    /// The engine stands still after the text: the draft never ends.
+    pub stalls: bool,
     /// Synthesis gives half of each piece, then fails.
     pub half: bool,
     /// Synthesis never answers.
@@ -277,6 +279,7 @@ fn reply(rest: &str) -> Reply {
             None if flag == "optout" => reply.opt_out = true,
             None if flag == "fail" => reply.fail = true,
             None if flag == "breaks" => reply.breaks = true,
+            None if flag == "stalls" => reply.stalls = true,
             None if flag == "mute" => reply.mute = true,
             None if flag == "half" => reply.half = true,
             None if flag == "dumb" => reply.dumb = true,

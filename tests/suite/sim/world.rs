@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder, LineStats};
+use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder};
 use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta};
 use voicefleet::turn::Heard;
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
@@ -40,8 +40,6 @@ pub struct Run {
     pub late_frames: u32,
     /// Most frames the far end held after a tick.
     pub deepest: usize,
-    /// The line's counters.
-    pub stats: Option<LineStats>,
     /// Milliseconds from the end of a caller's turn to the bot's first sound.
     pub waits: Vec<u64>,
     /// How often the bot began to speak while the caller had not finished.
@@ -121,7 +119,6 @@ pub fn run(script: &Script) -> Run {
     let mut world = World::new(script);
     world.begin();
     world.live();
-    let stats = world.line.as_ref().map(|(line, ..)| line.stats());
     Run {
         ended_ms: world.ms(),
         log: world.log,
@@ -133,7 +130,6 @@ pub fn run(script: &Script) -> Run {
         orders_after_finish: world.orders_after_finish,
         late_frames: world.ear.late_frames,
         deepest: world.ear.deepest,
-        stats,
         waits: world.waits,
         cut_ins: world.cut_ins,
         said: world.said,
@@ -424,7 +420,7 @@ impl World {
         let begun = |u: &&Stretch| u.sound == Sound::Voice && u.turn_from < self.now;
         if self.caller.iter().filter(begun).any(|u| u.to > self.now.plus_ms(40)) {
             self.cut_ins += 1;
-        } else if let Some(last) = self.caller.iter().filter(begun).next_back()
+        } else if let Some(last) = self.caller.iter().rfind(begun)
             && self.answered < self.caller.len()
         {
             self.waits.push(self.now.ms_since(last.to));
