@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use voicefleet::api::NotReady;
+use voicefleet::bot::Bot;
 use voicefleet::call::EndReason;
 use voicefleet::telemetry::DECLARED;
 
@@ -108,7 +109,10 @@ fn bot_keys(list: &str, prefix: &str) -> BTreeSet<String> {
     let body = text.split(&format!("const {list}: &[Key] =")).nth(1).unwrap().split("];").next().unwrap();
     let found = ["Key::new(\"", "Key::required(\"", "ms(\""].into_iter().flat_map(|opening| literals(body, opening));
     let tables = ["voice", "providers", "turn", "script", "result"];
-    found.filter(|name| !prefix.is_empty() || !tables.contains(&name.as_str())).map(|name| prefix.to_owned() + &name).collect()
+    found
+        .filter(|name| !prefix.is_empty() || !tables.contains(&name.as_str()))
+        .map(|name| prefix.to_owned() + &name)
+        .collect()
 }
 
 /// The public fields of a struct in `src/bot/script.rs`, as its file writes them.
@@ -182,9 +186,10 @@ fn every_module_is_on_the_code_map() {
     folders(&root().join("src"), &mut real);
     assert_same("folders", &names(&rows), &real.keys().cloned().collect());
     for (folder, stems) in &real {
-        let named: BTreeSet<String> = in_backticks(rows[folder].rsplit_once('|').unwrap().0.rsplit_once('|').unwrap().1)
-            .map(str::to_owned)
-            .collect();
+        let named: BTreeSet<String> =
+            in_backticks(rows[folder].rsplit_once('|').unwrap().0.rsplit_once('|').unwrap().1)
+                .map(str::to_owned)
+                .collect();
         let stems = stems.iter().filter(|stem| *stem != "mod").cloned().collect();
         if named != stems {
             panic!("{folder}: the README names {named:?}, there are {stems:?}");
@@ -303,6 +308,14 @@ fn every_command_shown_is_one() {
         seen += 1;
     }
     assert!(seen >= 5, "only {seen} commands were found");
+}
+
+#[test]
+fn the_example_bot_has_no_fault() {
+    let section = section("### A bot's file");
+    let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let bot = Bot::parse("survey", "README.md", example.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(bot.name, "Survey");
 }
 
 #[test]
