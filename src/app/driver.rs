@@ -14,6 +14,7 @@ use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSessi
 use crate::record::{Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, Shards};
+use crate::telemetry::{LiveGuard, Metrics};
 use crate::turn::{Heard, Policy};
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -53,6 +54,8 @@ pub struct Machinery {
     pub shards: Arc<Shards>,
     /// The recorder thread.
     pub recorder: Recorder,
+    /// What exists, and what goes wrong.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What is left of a call when its driver is done; the result is made from it.
@@ -62,8 +65,8 @@ pub struct Remains {
     pub call: Call,
     /// The line's counters, if there was a line.
     pub line: Option<LineStats>,
-    /// The recording, if there was one.
-    pub recording: Option<RecordingId>,
+    /// The recording, if there was one; counted as open until it is closed.
+    pub recording: Option<(RecordingId, LiveGuard)>,
     /// What the dialogue engine made of the call.
     pub outcome: Option<serde_json::Value>,
     /// What was used.
@@ -94,6 +97,7 @@ struct Sessions {
     judge: Option<Box<dyn JudgeSession>>,
     llm: Option<Box<dyn LlmSession>>,
     tts: Option<Box<dyn TtsSession>>,
+    live: Vec<LiveGuard>,
 }
 
 /// The driver of one call.
@@ -109,7 +113,8 @@ pub struct Driver {
     heard_tx: FactSender,
     heard: mpsc::Receiver<Heard>,
     control: mpsc::Receiver<Control>,
-    recording: Option<RecordingId>,
+    line_up: Option<LiveGuard>,
+    recording: Option<(RecordingId, LiveGuard)>,
     record_to: Option<std::path::PathBuf>,
     meter: Meter,
     scribe: Scribe,
@@ -144,6 +149,7 @@ impl Driver {
             kit,
             machinery,
             line: None,
+            line_up: None,
             line_orders: Vec::new(),
             feeder: Feeder::default(),
             sessions: Sessions::default(),
@@ -289,7 +295,7 @@ impl Driver {
         if let Some(path) = self.record_to.take() {
             match self.machinery.recorder.open(path, rate) {
                 Ok((id, tape)) => {
-                    self.recording = Some(id);
+                    self.recording = Some((id, self.machinery.metrics.live_recordings.enter()));
                     writer = Some(tape);
                 }
                 Err(error) => self.scribe.warn("recording_missing", &error.to_string()),
@@ -298,6 +304,7 @@ impl Driver {
         match self.machinery.shards.open(rate, writer) {
             Ok((line, port)) => {
                 self.line = Some(line);
+                self.line_up = Some(self.machinery.metrics.live_lines.enter());
                 // Where the leg is gone already, its loss is the next fact.
                 if let Some(to) = self.leg.port.take() {
                     drop(to.send(port));
@@ -318,6 +325,8 @@ impl Driver {
         if let Some(judge) = &self.kit.judge {
             self.sessions.judge = Some(judge.open(facts.clone())?);
         }
+        let open = 3 + usize::from(self.sessions.judge.is_some());
+        self.sessions.live = (0..open).map(|_| self.machinery.metrics.live_sessions.enter()).collect();
         Ok(())
     }
 
@@ -393,6 +402,7 @@ impl Driver {
             if stats.is_none() {
                 self.scribe.warn("line_lost", "the media line did not close within 2 s");
             }
+            self.line_up = None;
         }
         Remains {
             call: self.call,

@@ -36,13 +36,8 @@ impl Host for App {
         let bot = self.bots.get(request.bot.as_str()).ok_or(Refusal::UnknownBot)?;
         match self.capacity.try_hold() {
             Ok(slot) => Ok(Held { _slot: slot, bot }),
-            Err(refused) => {
-                self.metrics.refused(refused.code());
-                Err(match refused {
-                    Refused::Full { .. } => Refusal::Full { retry_after_s: 5 },
-                    Refused::Draining | Refused::NotReady => Refusal::Draining,
-                })
-            }
+            Err(Refused::Full { .. }) => Err(Refusal::Full { retry_after_s: 5 }),
+            Err(Refused::Draining | Refused::NotReady) => Err(Refusal::Draining),
         }
     }
 
@@ -103,11 +98,11 @@ async fn run(
     controls: mpsc::Receiver<Control>,
     listing: super::directory::Listing,
 ) -> CallResult {
+    let leg_up = app.metrics.live_legs.enter();
     let LegEnd { facts, orders, port, report } = end;
     let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let now = rt::now();
-    let mut scribe =
-        Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
@@ -130,20 +125,15 @@ async fn run(
     match running.await {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
+            drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
-            finish::close(remains, record, &app.machinery.recorder, leg, rt::now()).await
+            finish::close(remains, record, &app.machinery, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
-            let mut scribe = Scribe::begin(
-                &app.machinery.recorder,
-                &call.folder,
-                &call.id,
-                &call.bot,
-                (call.started, now),
-                &call.meta,
-            );
+            let mut scribe =
+                Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
             scribe.warn("internal", "the call's driver failed; this result is made from its journal");
             rebuilt(call, scribe, "internal", now).await
         }
