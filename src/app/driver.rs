@@ -54,7 +54,7 @@ pub struct Machinery {
     pub shards: Arc<Shards>,
     /// The recorder thread.
     pub recorder: Recorder,
-    /// What is counted.
+    /// What exists, and what goes wrong.
     pub metrics: Arc<Metrics>,
 }
 
@@ -65,8 +65,8 @@ pub struct Remains {
     pub call: Call,
     /// The line's counters, if there was a line.
     pub line: Option<LineStats>,
-    /// The recording, if there was one.
-    pub recording: Option<RecordingId>,
+    /// The recording, if there was one; counted as open until it is closed.
+    pub recording: Option<(RecordingId, LiveGuard)>,
     /// What the dialogue engine made of the call.
     pub outcome: Option<serde_json::Value>,
     /// What was used.
@@ -97,6 +97,7 @@ struct Sessions {
     judge: Option<Box<dyn JudgeSession>>,
     llm: Option<Box<dyn LlmSession>>,
     tts: Option<Box<dyn TtsSession>>,
+    live: Vec<LiveGuard>,
 }
 
 /// The driver of one call.
@@ -112,15 +113,14 @@ pub struct Driver {
     heard_tx: FactSender,
     heard: mpsc::Receiver<Heard>,
     control: mpsc::Receiver<Control>,
-    recording: Option<RecordingId>,
+    line_up: Option<LiveGuard>,
+    recording: Option<(RecordingId, LiveGuard)>,
     record_to: Option<std::path::PathBuf>,
     meter: Meter,
     scribe: Scribe,
     broken: Option<String>,
     leg_gone: bool,
     rate: Option<SampleRate>,
-    /// What this call holds, for the laws of conservation.
-    held: Vec<LiveGuard>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -149,6 +149,7 @@ impl Driver {
             kit,
             machinery,
             line: None,
+            line_up: None,
             line_orders: Vec::new(),
             feeder: Feeder::default(),
             sessions: Sessions::default(),
@@ -162,7 +163,6 @@ impl Driver {
             broken: None,
             leg_gone: false,
             rate: None,
-            held: Vec::new(),
         }
     }
 
@@ -307,8 +307,7 @@ impl Driver {
         if let Some(path) = self.record_to.take() {
             match self.machinery.recorder.open(path, rate) {
                 Ok((id, tape)) => {
-                    self.recording = Some(id);
-                    self.held.push(self.machinery.metrics.live_recordings.enter());
+                    self.recording = Some((id, self.machinery.metrics.live_recordings.enter()));
                     writer = Some(tape);
                 }
                 Err(error) => self.scribe.warn("recording_missing", &error.to_string()),
@@ -317,7 +316,7 @@ impl Driver {
         match self.machinery.shards.open(rate, writer) {
             Ok((line, port)) => {
                 self.line = Some(line);
-                self.held.push(self.machinery.metrics.live_lines.enter());
+                self.line_up = Some(self.machinery.metrics.live_lines.enter());
                 // Where the leg is gone already, its loss is the next fact.
                 if let Some(to) = self.leg.port.take() {
                     drop(to.send(port));
@@ -331,7 +330,6 @@ impl Driver {
     }
 
     fn open_sessions(&mut self, rate: SampleRate) -> Result<(), crate::provider::ProviderError> {
-        self.held.push(self.machinery.metrics.live_sessions.enter());
         let facts = &self.heard_tx;
         self.sessions.stt = Some(self.kit.stt.open(facts.clone())?);
         self.sessions.tts = Some(self.kit.tts.open(&self.kit.voice, rate, facts.clone())?);
@@ -339,6 +337,8 @@ impl Driver {
         if let Some(judge) = &self.kit.judge {
             self.sessions.judge = Some(judge.open(facts.clone())?);
         }
+        let open = 3 + usize::from(self.sessions.judge.is_some());
+        self.sessions.live = (0..open).map(|_| self.machinery.metrics.live_sessions.enter()).collect();
         Ok(())
     }
 
@@ -414,6 +414,7 @@ impl Driver {
             if stats.is_none() {
                 self.scribe.warn("line_lost", "the media line did not close within 2 s");
             }
+            self.line_up = None;
         }
         Remains {
             call: self.call,

@@ -4,12 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::driver::Remains;
+use super::driver::{Machinery, Remains};
 use crate::bot::Bot;
 use crate::call::line::LineStats;
 use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
-use crate::record::Recorder;
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
     Stage, TranscriptItem, TurnReport, Warning, WriteError, write_result,
@@ -35,7 +34,7 @@ pub(super) struct Record<'a> {
 pub(super) async fn close(
     remains: Remains,
     record: Record<'_>,
-    recorder: &Recorder,
+    machinery: &Machinery,
     leg: Option<LegReport>,
     now: Moment,
 ) -> CallResult {
@@ -43,7 +42,7 @@ pub(super) async fn close(
     let reason = call.ending().map_or(EndReason::Internal, |e| e.reason);
     let ended_at = call.ending().map_or(now, |e| e.at);
     let recording = match recording {
-        Some(id) => Some(recorder.close(id, RECORDER_PATIENCE).await),
+        Some((id, _open)) => Some(machinery.recorder.close(id, RECORDER_PATIENCE).await),
         None => None,
     };
     let by = disconnected_by(reason);

@@ -18,7 +18,7 @@ use crate::rt;
 use crate::telemetry::Stage;
 use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
-use crate::units::{CallId, FRAME_MS, Moment, Stamp};
+use crate::units::{CallId, Moment, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
@@ -37,13 +37,8 @@ impl Host for App {
         let bot = self.bots.get(request.bot.as_str()).ok_or(Refusal::UnknownBot)?;
         match self.capacity.try_hold() {
             Ok(slot) => Ok(Held { _slot: slot, bot }),
-            Err(refused) => {
-                self.metrics.refused(refused.code());
-                Err(match refused {
-                    Refused::Full { .. } => Refusal::Full { retry_after_s: 5 },
-                    Refused::Draining | Refused::NotReady => Refusal::Draining,
-                })
-            }
+            Err(Refused::Full { .. }) => Err(Refusal::Full { retry_after_s: 5 }),
+            Err(Refused::Draining | Refused::NotReady) => Err(Refusal::Draining),
         }
     }
 
@@ -66,7 +61,7 @@ struct Accepted {
 
 /// Runs one call and writes its one result.
 async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
-    let _live = [app.metrics.live_calls.enter(), app.metrics.live_legs.enter(), app.metrics.live_journals.enter()];
+    let _live = app.metrics.live_calls.enter();
     let started = rt::stamp();
     let id = CallId::new(&uuid::Uuid::now_v7().to_string());
     let Ok(folder) = call_folder(&app.data_dir, &id) else {
@@ -104,11 +99,11 @@ async fn run(
     controls: mpsc::Receiver<Control>,
     listing: super::directory::Listing,
 ) -> CallResult {
+    let leg_up = app.metrics.live_legs.enter();
     let LegEnd { facts, orders, port, report } = end;
     let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let now = rt::now();
-    let mut scribe =
-        Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
@@ -131,20 +126,15 @@ async fn run(
     match running.await {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
+            drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
-            finish::close(remains, record, &app.machinery.recorder, leg, rt::now()).await
+            finish::close(remains, record, &app.machinery, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
-            let mut scribe = Scribe::begin(
-                &app.machinery.recorder,
-                &call.folder,
-                &call.id,
-                &call.bot,
-                (call.started, now),
-                &call.meta,
-            );
+            let mut scribe =
+                Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
             scribe.warn("internal", "the call's driver failed; this result is made from its journal");
             rebuilt(call, scribe, "internal", now).await
         }
@@ -232,12 +222,6 @@ fn note_turns(app: &App, result: &CallResult) {
             };
             app.metrics.stage(of).observe_us((stage.ms * 1000.0) as u64);
         }
-    }
-    app.metrics.ws_frames_in.inc_by(result.media.frames_in);
-    app.metrics.ws_frames_out.inc_by(result.media.frames_out);
-    app.metrics.pacing_error.observe_us(result.media.pacing_p99_us);
-    if let Some(recording) = &result.recording {
-        app.metrics.recorder_lost_frames.inc_by(recording.lost_ms / u64::from(FRAME_MS));
     }
     for _ in 0..result.media.barge_ins {
         app.metrics.barge_in("cut");

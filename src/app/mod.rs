@@ -116,8 +116,8 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
         None => None,
     };
     let app = build(config, address, standin)?;
-    let ws_config =
-        WsConfig { tokens: config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect(), ..WsConfig::default() };
+    let tokens = config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect();
+    let ws_config = WsConfig { tokens, ..config.websocket.clone() };
     if ws_config.tokens.is_empty() && !address.ip().is_loopback() {
         tracing::warn!("media sockets are open to anybody who reaches {address}: set auth.ws_token");
     }
@@ -164,19 +164,21 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     let record_config = record::Config { max_bytes: config.data.max_bytes, ..record::Config::default() };
     let (recorder, thread) =
         Recorder::start(&data_dir, &record_config, max_calls as usize).map_err(|e| data(e.to_string()))?;
-    let metrics = Metrics::new();
     let shard_config = shard::Config { shards: usize::from(config.media.shards), fifo: config.media.fifo };
+    let metrics = Metrics::new();
+    let lateness = Some(metrics.tick_lateness.clone());
     let shards =
-        Shards::start(&shard_config, max_calls as usize, &metrics).map_err(|e| StartError::System(e.to_string()))?;
+        Shards::start(&shard_config, max_calls as usize, lateness).map_err(|e| StartError::System(e.to_string()))?;
     let speech = Speech::new(load_local(config, &bots)?, standin);
+    let machinery = Machinery { shards: Arc::new(shards), recorder, metrics: Arc::clone(&metrics) };
     Ok(Arc::new_cyclic(|me| App {
         me: me.clone(),
         bots,
-        machinery: Machinery { shards: Arc::new(shards), recorder, metrics: Arc::clone(&metrics) },
+        machinery,
         speech,
         capacity: Capacity::new("w1", max_calls, "configured"),
+        ws_metrics: Arc::new(WsMetrics::shown(Arc::clone(&metrics))),
         metrics,
-        ws_metrics: Arc::new(WsMetrics::default()),
         links,
         index: Mutex::new(index.index),
         directory: Arc::new(Directory::default()),
@@ -225,6 +227,24 @@ impl App {
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The counts of all media sockets, for tests and commands.
+    #[must_use]
+    pub const fn ws_metrics(&self) -> &Arc<WsMetrics> {
+        &self.ws_metrics
+    }
+
+    /// The account of places.
+    #[must_use]
+    pub const fn capacity(&self) -> &Arc<Capacity> {
+        &self.capacity
+    }
+
+    /// The recorder's counts.
+    #[must_use]
+    pub fn recorder_stats(&self) -> record::RecorderStats {
+        self.machinery.recorder.stats()
     }
 
     /// The media threads' own counters.

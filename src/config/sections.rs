@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::transport::ws::WsConfig;
 use crate::units::Pii;
 
 /// The whole configuration.
@@ -13,6 +14,8 @@ use crate::units::Pii;
 pub struct Config {
     /// HTTP and WebSocket.
     pub server: ServerConfig,
+    /// Deadlines and limits of WebSocket legs.
+    pub websocket: WsConfig,
     /// The audio half of calls.
     pub media: MediaConfig,
     /// What is kept on disk.

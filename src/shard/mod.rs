@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::{Notify, oneshot};
 
-pub use gauge::{ShardGauge, ShardView};
+pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
 
 use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
 use crate::media::ResampleError;
 use crate::record::BlockWriter;
-use crate::telemetry::Metrics;
+use crate::telemetry::Histogram;
 use crate::units::SampleRate;
 use thread::{Seat, Shared};
 use wake::{Bell, Entry, Pump};
@@ -88,11 +88,11 @@ struct Shard {
 }
 
 impl Shards {
-    /// Starts the media threads for at most `max_lines` lines in all. Must be called within a runtime.
+    /// Starts the media threads for at most `max_lines` lines in all; `lateness` is told how late each tick began. Must be called within a runtime.
     ///
     /// # Errors
     /// Where the system gives no thread or no socket pair.
-    pub fn start(config: &Config, max_lines: usize, metrics: &Arc<Metrics>) -> std::io::Result<Self> {
+    pub fn start(config: &Config, max_lines: usize, lateness: Option<Histogram>) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if config.shards == 0 { cores.saturating_sub(1).max(1) } else { config.shards };
         let mut shards = Vec::with_capacity(count);
@@ -104,13 +104,13 @@ impl Shards {
                 done: ArrayQueue::new(max_lines.max(INBOX)),
                 bell,
                 stop: AtomicBool::new(false),
-                gauge: ShardGauge::default(),
+                gauge: ShardGauge::new(lateness.clone()),
             });
             let pump = Pump::start(&shared, hear)?;
-            let (thread_shared, fifo, metrics) = (Arc::clone(&shared), config.fifo, Arc::clone(metrics));
+            let (thread_shared, fifo) = (Arc::clone(&shared), config.fifo);
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{i}"))
-                .spawn(move || thread::run(&thread_shared, fifo, max_lines, &metrics.tick_lateness))?;
+                .spawn(move || thread::run(&thread_shared, fifo, max_lines))?;
             shards.push(Shard { shared, pump, thread: Some(thread) });
         }
         Ok(Self { shards })

@@ -12,7 +12,6 @@ use super::wake::Bell;
 use crate::call::line::{Line, Outlet, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
-use crate::telemetry::Histogram;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
 
 /// Slots of the wheel, one millisecond each.
@@ -189,7 +188,7 @@ impl Wheel {
 }
 
 /// Runs until `stop`.
-pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize, lateness: &Histogram) {
+pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
     shared.gauge.fifo.store(rt::prefer_this_thread(fifo), Ordering::Relaxed);
     shared.gauge.thread_id.store(rt::thread_id(), Ordering::Relaxed);
     let mut wheel = Wheel::new(max_lines);
@@ -213,7 +212,6 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize, lateness: &Hist
         rt::park_until(due);
         let late = rt::now().since(due).as_micros() as u64;
         shared.gauge.note_late(late);
-        lateness.observe_us(late);
         wheel.tick(slot, due, late > TOO_LATE_US, shared);
     }
 }

@@ -22,9 +22,10 @@ impl StandinLlm {
 }
 
 impl Llm for StandinLlm {
-    fn open(&self, _call: &DialogueContext, facts: FactSender) -> Result<Box<dyn LlmSession>, ProviderError> {
+    fn open(&self, call: &DialogueContext, facts: FactSender) -> Result<Box<dyn LlmSession>, ProviderError> {
         let faults = Faults::new(self.0.fail_every);
-        Ok(Box::new(Session { config: Arc::clone(&self.0), facts, faults, said: 0 }))
+        let panics = !self.0.panic_on.is_empty() && call.system.contains(&self.0.panic_on);
+        Ok(Box::new(Session { config: Arc::clone(&self.0), facts, faults, said: 0, panics }))
     }
 }
 
@@ -33,6 +34,7 @@ struct Session {
     facts: FactSender,
     faults: Faults,
     said: usize,
+    panics: bool,
 }
 
 impl Session {
@@ -63,6 +65,8 @@ impl Session {
 
 impl LlmSession for Session {
     fn ask(&mut self, ask: Ask) {
+        let opening = matches!(ask.cause, AskCause::Opening);
+        assert!(opening || !self.panics, "the stand-in was configured to panic (panic_on)");
         let answer = self.answer(ask.utterance, &ask.cause);
         let facts = self.facts.clone();
         let delay = Duration::from_millis(u64::from(self.config.llm_ms));
