@@ -30,7 +30,7 @@ deps:
 	fi
 
 fetch: deps
-	cargo run --locked --quiet -- models fetch
+	cargo run --locked --quiet -- models fetch --test-voices
 
 run: deps
 	cargo run --locked --release --quiet -- demo
