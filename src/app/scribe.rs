@@ -25,7 +25,7 @@ pub struct Scribe {
     buffer: Vec<u8>,
     warnings: Vec<Warning>,
     bytes: u64,
-    said: usize,
+    said: u32,
     answered: bool,
     recording: bool,
 }
@@ -105,10 +105,12 @@ impl Scribe {
         }
         let zero = milestones.line_at.unwrap_or(milestones.opened_at);
         let lines = call.turn().history().lines();
-        for line in lines.iter().skip(self.said) {
+        // A line may be settled after one that began later: told by the order of settling.
+        let next = self.said;
+        for line in lines.iter().filter(|line| line.serial >= next) {
+            self.said = self.said.max(line.serial + 1);
             self.note(now, Note::Said(said(line, zero)));
         }
-        self.said = lines.len();
     }
 
     fn note(&mut self, at: Moment, note: Note) {

@@ -23,6 +23,8 @@ pub struct CallerTurn {
     pub take: u32,
     /// When it was asked, if for the present silence.
     pub asked_at: Option<Moment>,
+    /// When the end-of-turn model was asked about the present silence.
+    pub judge_asked_at: Option<Moment>,
     /// Its words.
     pub text: Option<String>,
     /// When they came.
@@ -60,6 +62,7 @@ impl CallerTurn {
             over_bot,
             take: 0,
             asked_at: None,
+            judge_asked_at: None,
             text: None,
             transcribed_at: None,
             judged: None,
@@ -90,6 +93,7 @@ impl CallerTurn {
 
     fn forget_take(&mut self) {
         self.asked_at = None;
+        self.judge_asked_at = None;
         self.text = None;
         self.transcribed_at = None;
         self.judged = None;

@@ -12,7 +12,7 @@ const SENTENCE: &str = "Your payment of five hundred rupees was due on the first
 fn over_the_bot(voice: BotVoice, settings: &str, act: &str) -> Run {
     let text = format!(
         "{settings}\nreply \"Hello.\"\nreply \"{SENTENCE}\"\nreply \"I see.\"\nreply \"Goodbye.\" end=completed\n\
-         bot+500ms caller speaks 900ms \"yes speaking\"\nover+1s {act}\n20s caller speaks 900ms \"that is all\"\n\
+         bot+500ms caller speaks 900ms \"yes speaking\"\nover+1s {act}\n19s caller speaks 900ms \"that is all\"\n\
          30s caller speaks 900ms \"good bye then\"\n40s caller hangs up"
     );
     let mut script = Script::parse(&text);
