@@ -77,8 +77,16 @@ pub(super) async fn close(
         transcript: call.turn().history().lines().iter().map(|l| clock.item(l)).collect(),
         recording_url: report.as_ref().filter(|r| r.bytes > 0).map(|_| record.links.recording_url(record.id)),
         recording: report,
-        outcome,
-        turns: call.turn().timings().iter().filter(|t| t.audible_at.is_some()).map(turn_report).collect(),
+        outcome: outcome.or_else(|| {
+            Some(serde_json::json!({"disposition": record.bot.result.disposition, "summary": "", "slots": {}}))
+        }),
+        turns: call
+            .turn()
+            .timings()
+            .iter()
+            .filter(|t| t.audible_at.is_some())
+            .map(|t| turn_report(t, call.turn().history().lines()))
+            .collect(),
         media: media(line, leg.as_ref(), rate, counts.cuts),
         resources: Resources {
             stt_audio_ms: meter.listened_samples / 16,
@@ -148,14 +156,14 @@ impl Clock {
     }
 }
 
-fn turn_report(timing: &TurnTiming) -> TurnReport {
+fn turn_report(timing: &TurnTiming, lines: &[TranscriptLine]) -> TurnReport {
     let stages = timing.stages();
     let ms = |us: u64| us as f64 / 1000.0;
     TurnReport {
         turn: timing.turn.0,
         total_ms: ms(stages.iter().map(|s| s.us).sum()),
         stages: stages.iter().map(|s| Stage { stage: s.name.to_owned(), ms: ms(s.us) }).collect(),
-        interrupted: false,
+        interrupted: lines.iter().any(|l| l.speaker == turn::Speaker::Bot && l.turn == timing.turn && !l.whole),
     }
 }
 

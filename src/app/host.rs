@@ -12,16 +12,18 @@ use super::scribe::Scribe;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
-use crate::journal::Journal;
-use crate::results::{CallResult, CallRow, Remains as JournalRemains, call_folder, rebuild};
+use crate::journal::Note;
+use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
 use crate::telemetry::Stage;
 use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
-use crate::units::{CallId, Moment, Stamp};
+use crate::units::{CallId, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
+/// The recorder writes what a line without a driver still gives within this time.
+const LAST_BLOCKS: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A slot with the bot version that the call will have.
 #[derive(Debug)]
@@ -101,10 +103,11 @@ async fn run(
 ) -> CallResult {
     let leg_up = app.metrics.live_legs.enter();
     let LegEnd { facts, orders, port, report } = end;
-    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let now = rt::now();
     let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
+    // Only now: whoever knows the call's id may count on its result. A leg that is gone already takes no order.
+    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
         scribe.warn("template_unset", &name);
@@ -114,7 +117,13 @@ async fn run(
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the bot's providers are not there");
             scribe.warn("provider_missing", &error.to_string());
-            return rebuilt(call, scribe, "provider_failed", now).await;
+            let end = Note::Ended {
+                end_reason: "provider_failed".to_owned(),
+                disconnected_by: "error".to_owned(),
+                analysis: None,
+            };
+            let (warnings, _) = scribe.close(rt::now(), end).await;
+            return rebuilt(app, call, warnings, "provider_failed").await;
         }
     };
     let leg = LegChannels { facts, orders, port: Some(port) };
@@ -132,40 +141,42 @@ async fn run(
             finish::close(remains, record, &app.machinery, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
-            // The driver panicked: its journal knows what it knew.
-            let mut scribe =
-                Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
-            scribe.warn("internal", "the call's driver failed; this result is made from its journal");
-            rebuilt(call, scribe, "internal", now).await
+            // The driver panicked: its journal knows what it knew, and its line closes because nobody drives it.
+            let detail = "the call's driver failed; this result is made from its journal";
+            rt::sleep(LAST_BLOCKS).await;
+            rebuilt(app, call, vec![Warning::new("internal", detail)], "internal").await
         }
     }
 }
 
-/// The result of a call whose driver never ran or failed, from its journal.
-async fn rebuilt(call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
-    let end = crate::journal::Note::Ended {
-        end_reason: reason.to_owned(),
-        disconnected_by: "error".to_owned(),
-        analysis: None,
-    };
-    let (warnings, journal_bytes) = scribe.close(now.max(rt::now()), end).await;
-    let path = call.folder.join("journal");
-    let journal = tokio::task::spawn_blocking(move || std::fs::read(path).map(|b| crate::journal::read(&b)))
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .unwrap_or_else(Journal::default);
+/// The result of a call whose driver never ran or failed, from what lies in its folder.
+async fn rebuilt(app: &App, call: &Accepted, warnings: Vec<Warning>, reason: &str) -> CallResult {
+    let folder = call.folder.clone();
+    let left = tokio::task::spawn_blocking(move || {
+        let bytes = std::fs::read(folder.join("journal")).unwrap_or_default();
+        (crate::journal::read(&bytes), bytes.len() as u64, recorded(&folder.join("recording.wav")))
+    });
+    let (journal, journal_bytes, recording) = left.await.unwrap_or_default();
     let mut summary = rebuild(JournalRemains {
         call_id: call.id.clone(),
         journal: &journal,
         journal_bytes,
-        recording: None,
-        recording_url: None,
+        recording_url: recording.as_ref().map(|_| app.links.recording_url(&call.id)),
+        recording,
         last_seen: rt::stamp(),
     });
     reason.clone_into(&mut summary.end_reason);
     summary.warnings.extend(warnings);
     CallResult::from(summary)
+}
+
+/// What a recording that nobody closed holds.
+fn recorded(path: &std::path::Path) -> Option<RecordingReport> {
+    let bytes = std::fs::metadata(path).ok()?.len();
+    let rate = hound::WavReader::open(path).ok()?.spec().sample_rate;
+    let frames = bytes.saturating_sub(44) / 4;
+    let duration_ms = frames * 1000 / u64::from(rate.max(1));
+    Some(RecordingReport { duration_ms, bytes, lost_ms: 0, incomplete: Some("cut_off".to_owned()) })
 }
 
 /// What templates may name in this call.

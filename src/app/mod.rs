@@ -132,6 +132,7 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
     let (stop, stopped) = watch::channel(false);
     let server = rt::spawn("http", ws::serve(listener, tls, router, limits, stopped));
     let watcher = rt::spawn("bots", Arc::clone(&app.bots).watch());
+    app.speech.render_ahead(&app.bots);
     app.capacity.set_ready(true);
     Ok(Running { app, address, stop, server, watcher })
 }
@@ -190,24 +191,20 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     }))
 }
 
-/// Loads the local set where a bot wants it; its lack is an error only then.
+/// Loads the local set where a bot wants it, and only then.
 fn load_local(config: &Config, bots: &BotFolder) -> Result<Option<Arc<LocalSpeech>>, StartError> {
     let wanted = bots.list().iter().filter_map(|b| bots.get(b.id.as_str())).any(|b| {
         b.providers.stt == SttChoice::Local
             || b.providers.tts == TtsChoice::Local
             || b.providers.judge == JudgeChoice::Local
     });
+    if !wanted {
+        return Ok(None);
+    }
     let cache =
         if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
     let local = LocalConfig { threads: usize::from(config.models.threads), ..LocalConfig::default() };
-    match LocalSpeech::load(&cache, &local) {
-        Ok(speech) => Ok(Some(speech)),
-        Err(error) if wanted => Err(StartError::Models(error.to_string())),
-        Err(error) => {
-            tracing::info!(%error, "local speech is not there; no bot asks for it");
-            Ok(None)
-        }
-    }
+    LocalSpeech::load(&cache, &local).map(Some).map_err(|error| StartError::Models(error.to_string()))
 }
 
 impl App {

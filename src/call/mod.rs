@@ -403,7 +403,7 @@ impl Call {
             ToolCall::EndCall { reason } => {
                 let reason = match reason.as_str() {
                     "opted_out" => EndReason::OptedOut,
-                    "idle" => EndReason::Idle,
+                    "idle" | "no_response" => EndReason::Idle,
                     _ => EndReason::Completed,
                 };
                 if reason == EndReason::OptedOut {

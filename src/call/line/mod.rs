@@ -147,6 +147,10 @@ impl Line {
         while let Ok(order) = self.rings.orders.pop() {
             self.obey(order, outlet, &mut wakes);
         }
+        // A driver that is gone without a word (it panicked) ends its line all the same.
+        if self.rings.orders.is_abandoned() && self.rings.orders.is_empty() {
+            self.obey(LineOrder::Close, outlet, &mut wakes);
+        }
         let n = self.rate.frame_samples();
         let mut heard = [0i16; MAX_FRAME_SAMPLES];
         let mut spoken = [0i16; MAX_FRAME_SAMPLES];
