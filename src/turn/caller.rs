@@ -17,6 +17,8 @@ pub struct CallerTurn {
     pub spoken_ms: u64,
     /// When the present stretch of speech began.
     pub voice_since: Moment,
+    /// Since when the floor is the caller's: the monologue guard counts from here.
+    pub floor_at: Moment,
     /// It began while the bot was audible and has not become the caller's turn yet.
     pub over_bot: bool,
     /// The last take that was asked.
@@ -59,6 +61,7 @@ impl CallerTurn {
             silent_at: None,
             spoken_ms: 0,
             voice_since: began,
+            floor_at: began,
             over_bot,
             take: 0,
             asked_at: None,
@@ -75,6 +78,12 @@ impl CallerTurn {
             cut_bot: false,
             unheard: false,
         }
+    }
+
+    /// What was said over the bot becomes the caller's turn.
+    pub const fn take_floor(&mut self, now: Moment) {
+        self.over_bot = false;
+        self.floor_at = now;
     }
 
     /// The voice is on again: what was asked about the silence before is stale.

@@ -305,7 +305,7 @@ impl TurnLoop {
         let Some(turn) = &mut self.caller else { return };
         let recent = turn.silent_at.is_none_or(|at| now.ms_since(at) <= EARLY_ANSWER_MS);
         if voice_on || recent {
-            turn.over_bot = false;
+            turn.take_floor(now);
             if !voice_on {
                 if turn.asked_at.is_none() {
                     self.take(now, true);
@@ -350,7 +350,7 @@ impl TurnLoop {
         self.cutting = Some(answer);
         self.cutting_until = now.plus_ms(CUT_LIMIT_MS);
         if let Some(turn) = &mut self.caller {
-            turn.over_bot = false;
+            turn.take_floor(now);
             turn.cut_bot = true;
             if !self.voice_on && turn.text.is_none() {
                 self.take(now, true);
@@ -380,7 +380,7 @@ impl TurnLoop {
     pub(super) fn on_listening_time(&mut self, now: Moment) {
         let Some(turn) = &mut self.caller else { return };
         if self.voice_on && !turn.over_bot && !turn.forced {
-            if now.ms_since(turn.began) >= u64::from(self.policy.monologue_ms) {
+            if now.ms_since(turn.floor_at) >= u64::from(self.policy.monologue_ms) {
                 turn.forced = true;
                 self.take(now, false);
             }
@@ -417,7 +417,7 @@ impl TurnLoop {
         }
         if self.voice_on && !turn.over_bot && !turn.forced {
             // What was asked about while the bot still spoke does not matter any more.
-            return Some(turn.began.plus_ms(u64::from(self.policy.monologue_ms)));
+            return Some(turn.floor_at.plus_ms(u64::from(self.policy.monologue_ms)));
         }
         let unasked =
             if turn.over_bot { turn.asked_at.is_none() } else { turn.judge_asked_at.is_none() && !turn.forced };
