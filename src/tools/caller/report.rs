@@ -180,6 +180,9 @@ pub struct ServerAccount {
     pub disposition: String,
     /// What the bot said, turn by turn.
     pub bot_lines: Vec<String>,
+    /// What the server understood of the caller, turn by turn.
+    #[serde(default)]
+    pub heard: Vec<String>,
 }
 
 /// A distribution in short.
