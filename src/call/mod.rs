@@ -40,7 +40,7 @@ const MOST_ERRORS: usize = 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     /// Opened; no audio format yet.
-    Setup { until: Moment },
+    Setup { until: Moment, answered: bool },
     /// Audio may flow; the customer is not on the line yet.
     Ringing { until: Moment },
     /// The conversation.
@@ -92,6 +92,8 @@ pub struct Call {
     ending: Option<Ending>,
     milestones: Milestones,
     warned: bool,
+    /// The far end let a time limit of the opening pass.
+    late: bool,
     orders: VecDeque<Order>,
 }
 
@@ -100,7 +102,7 @@ impl Call {
     #[must_use]
     pub fn new(now: Moment, meta: &LegMeta, policy: Policy) -> Self {
         Self {
-            phase: Phase::Setup { until: now.plus_ms(SETUP_LIMIT_MS) },
+            phase: Phase::Setup { until: now.plus_ms(SETUP_LIMIT_MS), answered: false },
             turn: TurnLoop::new(policy.clone()),
             policy,
             outgoing: meta.outgoing,
@@ -108,6 +110,7 @@ impl Call {
             ending: None,
             milestones: Milestones { opened_at: now, ..Milestones::default() },
             warned: false,
+            late: false,
             orders: VecDeque::with_capacity(32),
         }
     }
@@ -138,8 +141,12 @@ impl Call {
     /// Lets time pass. Calling early is harmless.
     pub fn handle_timeout(&mut self, now: Moment) {
         match self.phase {
-            Phase::Setup { until } if now >= until => self.end(now, EndReason::HandshakeTimeout, false),
+            Phase::Setup { until, .. } if now >= until => {
+                self.late = true;
+                self.end(now, EndReason::HandshakeTimeout, false);
+            }
             Phase::Ringing { until } if now >= until => {
+                self.late = true;
                 let reason = if self.outgoing { EndReason::NoAnswer } else { EndReason::HandshakeTimeout };
                 self.end(now, reason, false);
             }
@@ -164,7 +171,7 @@ impl Call {
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         match self.phase {
-            Phase::Setup { until }
+            Phase::Setup { until, .. }
             | Phase::Ringing { until }
             | Phase::Leaving { until }
             | Phase::Settling { until } => Some(until),
@@ -212,19 +219,21 @@ impl Call {
     fn on_leg(&mut self, now: Moment, fact: LegFact) {
         match fact {
             LegFact::Started { rate } => {
-                if matches!(self.phase, Phase::Setup { .. }) {
+                if let Phase::Setup { answered, .. } = self.phase {
                     self.rate = rate;
                     self.phase = Phase::Ringing { until: now.plus_ms(RING_LIMIT_MS) };
                     self.orders.push_back(Order::OpenLine { rate });
+                    if answered {
+                        self.open(now);
+                    }
                 }
             }
-            LegFact::Answered => {
-                if matches!(self.phase, Phase::Ringing { .. }) {
-                    self.phase = Phase::Live;
-                    self.milestones.answered_at = Some(now);
-                    self.turn.open(now);
-                }
-            }
+            LegFact::Answered => match &mut self.phase {
+                // The far end may say this before it names the format: remembered until audio can flow.
+                Phase::Setup { answered, .. } => *answered = true,
+                Phase::Ringing { .. } => self.open(now),
+                Phase::Live | Phase::Leaving { .. } | Phase::Settling { .. } | Phase::Over => {}
+            },
             LegFact::Digit { digit } => {
                 if self.phase == Phase::Live {
                     self.turn.on_digit(now, digit);
@@ -242,12 +251,24 @@ impl Call {
         }
     }
 
+    /// The conversation begins.
+    fn open(&mut self, now: Moment) {
+        self.phase = Phase::Live;
+        self.milestones.answered_at = Some(now);
+        self.turn.open(now);
+    }
+
     /// The far end is gone: the reason counts unless there is one already.
     fn gone(&mut self, now: Moment, reason: EndReason) {
         match self.phase {
             Phase::Settling { .. } | Phase::Over => {}
             Phase::Leaving { .. } => self.settle(now),
-            Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => self.end(now, reason, false),
+            Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => {
+                // It rang until the dialler gave up: nobody was on the line who could have hung up.
+                let rang = self.outgoing && matches!(self.phase, Phase::Ringing { .. });
+                let unanswered = rang && matches!(reason, EndReason::CustomerHungUp | EndReason::LegClosed);
+                self.end(now, if unanswered { EndReason::NoAnswer } else { reason }, false);
+            }
         }
     }
 
@@ -300,7 +321,7 @@ impl Call {
                     return;
                 }
                 let ms = u32::try_from(self.rate.ms_of(samples.len() as u64)).unwrap_or(u32::MAX);
-                self.turn.note_made(*utterance, *segment, ms);
+                self.turn.note_made(*utterance, *segment, ms, *last);
                 self.orders.push_back(Order::Play {
                     utterance: *utterance,
                     segment: *segment,
@@ -308,9 +329,16 @@ impl Call {
                     last: *last,
                 });
             }
-            Heard::DraftFailed { error, .. } | Heard::SpeechFailed { error, .. } | Heard::ListenFailed { error } => {
+            Heard::SpeechFailed { utterance, segment, error } => {
                 self.note_error(error.clone());
+                if self.turn.is_under_way(*utterance, *segment) {
+                    // What was made of the piece may be in playout already: no more of it comes.
+                    let samples = std::sync::Arc::from([].as_slice());
+                    let (utterance, segment) = (*utterance, *segment);
+                    self.orders.push_back(Order::Play { utterance, segment, samples, last: true });
+                }
             }
+            Heard::DraftFailed { error, .. } | Heard::ListenFailed { error } => self.note_error(error.clone()),
             Heard::Partial { .. }
             | Heard::Transcribed { .. }
             | Heard::Judged { .. }
@@ -378,12 +406,12 @@ impl Call {
                     "idle" => EndReason::Idle,
                     _ => EndReason::Completed,
                 };
+                if reason == EndReason::OptedOut {
+                    self.opt_out();
+                }
                 self.end(now, reason, true);
             }
-            ToolCall::OptOut => {
-                self.milestones.opted_out = true;
-                self.orders.push_back(Order::OptOut);
-            }
+            ToolCall::OptOut => self.opt_out(),
             ToolCall::Transfer { to } => {
                 if self.ending.is_some() {
                     return;
@@ -394,6 +422,12 @@ impl Call {
                 self.orders.push_back(Order::Leg(LegOrder::Transfer { to }));
                 self.phase = Phase::Leaving { until: now.plus_ms(TRANSFER_LIMIT_MS) };
             }
+        }
+    }
+
+    fn opt_out(&mut self) {
+        if !std::mem::replace(&mut self.milestones.opted_out, true) {
+            self.orders.push_back(Order::OptOut);
         }
     }
 
@@ -409,6 +443,7 @@ impl Call {
                 TurnOrder::Cut { utterance } => self.orders.push_back(Order::Line(LineOrder::Cut { utterance })),
                 TurnOrder::CancelAnswer { utterance } => self.orders.push_back(Order::CancelAnswer { utterance }),
                 TurnOrder::EndTurn { turn } => self.orders.push_back(Order::EndTurn { turn }),
+                TurnOrder::Act(ToolCall::OptOut) => self.opt_out(),
                 TurnOrder::BeginTurn { .. }
                 | TurnOrder::Take { .. }
                 | TurnOrder::Judge { .. }
@@ -439,10 +474,8 @@ impl Call {
     fn finish(&mut self, now: Moment) {
         self.turn.settle_unsaid(now);
         self.phase = Phase::Over;
-        let timed_out =
-            matches!(self.ending.map(|e| e.reason), Some(EndReason::HandshakeTimeout | EndReason::NoAnswer));
         let (code, reason) =
-            if timed_out { (CLOSE_HANDSHAKE_TIMEOUT, "handshake timeout") } else { (CLOSE_NORMAL, "call over") };
+            if self.late { (CLOSE_HANDSHAKE_TIMEOUT, "handshake timeout") } else { (CLOSE_NORMAL, "call over") };
         self.orders.push_back(Order::Leg(LegOrder::Close { code, reason }));
         self.orders.push_back(Order::Line(LineOrder::Close));
         self.orders.push_back(Order::Finish);

@@ -23,6 +23,24 @@ pub struct Segment {
     pub done: bool,
     /// Synthesis failed: its text was never heard.
     pub failed: bool,
+    /// All of its audio was made: its length is known.
+    pub complete: bool,
+}
+
+/// How long a character takes at most, in milliseconds: for pieces whose length is not known.
+const SLOWEST_CHAR_MS: u32 = 90;
+
+impl Segment {
+    /// The length of the whole piece, in milliseconds; an upper bound while synthesis has not made all of it.
+    fn whole_ms(&self) -> u32 {
+        let guess = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX).saturating_mul(SLOWEST_CHAR_MS);
+        if self.complete { self.made_ms } else { self.made_ms.max(guess) }
+    }
+
+    /// The text for which there was sound.
+    fn made_text(&self) -> &str {
+        if self.complete { &self.text } else { words_within(&self.text, self.made_ms, self.whole_ms()) }
+    }
 }
 
 /// One answer.
@@ -38,6 +56,12 @@ pub struct Answer {
     pub segments: Vec<Segment>,
     /// Tools to run once it was heard.
     pub tools: Vec<ToolCall>,
+    /// The answer before it was cut short by the caller.
+    pub interrupted: bool,
+    /// Synthesis or playout stood still: what was heard counts as the whole of it.
+    pub stalled: bool,
+    /// Said in the place of an answer that failed: the engine knows nothing of it.
+    pub apology: bool,
     /// The draft is complete.
     pub draft_ended: bool,
     /// When its first frame left.
@@ -58,6 +82,9 @@ impl Answer {
             asked_at: now,
             segments: Vec::new(),
             tools: Vec::new(),
+            interrupted: false,
+            stalled: false,
+            apology: false,
             draft_ended: false,
             audible_at: None,
             progress_at: now,
@@ -99,7 +126,14 @@ impl Answer {
     fn add(&mut self, pieces: impl Iterator<Item = String>, protected: bool) {
         for text in pieces {
             if self.segments.len() < MOST_SEGMENTS {
-                self.segments.push(Segment { text, protected, made_ms: 0, done: false, failed: false });
+                self.segments.push(Segment {
+                    text,
+                    protected,
+                    made_ms: 0,
+                    done: false,
+                    failed: false,
+                    complete: false,
+                });
             }
         }
     }
@@ -120,11 +154,22 @@ impl Answer {
         }
     }
 
-    /// A segment will never be heard.
+    /// A segment will never be heard, or not to its end.
     pub fn fail(&mut self, segment: u16) {
         if let Some(seg) = self.segments.get_mut(usize::from(segment)) {
+            if seg.made_ms > 0 && !seg.done {
+                // What was made is still heard, and playout tells when.
+                return;
+            }
             seg.done = true;
             seg.failed = true;
+        }
+    }
+
+    /// Nothing of it will be heard any more.
+    pub fn fail_all(&mut self) {
+        for seg in self.segments.iter_mut().filter(|s| !s.done) {
+            (seg.done, seg.failed) = (true, true);
         }
     }
 
@@ -149,7 +194,7 @@ impl Answer {
     /// The text that was heard to its end.
     #[must_use]
     pub fn heard_text(&self) -> String {
-        let parts: Vec<&str> = self.segments.iter().filter(|s| s.done && !s.failed).map(|s| s.text.as_str()).collect();
+        let parts: Vec<&str> = self.segments.iter().filter(|s| s.done && !s.failed).map(Segment::made_text).collect();
         parts.join(" ")
     }
 
@@ -160,10 +205,10 @@ impl Answer {
         for (i, seg) in self.segments.iter().enumerate() {
             if i < usize::from(segment) {
                 if !seg.failed {
-                    parts.push(&seg.text);
+                    parts.push(seg.made_text());
                 }
             } else if i == usize::from(segment) {
-                parts.push(words_within(&seg.text, heard_ms, seg.made_ms));
+                parts.push(words_within(&seg.text, heard_ms, seg.whole_ms()));
             }
         }
         parts.retain(|p| !p.is_empty());
@@ -216,7 +261,7 @@ mod tests {
         }
         answer.end_draft();
         for seg in &mut answer.segments {
-            seg.made_ms = 1000;
+            (seg.made_ms, seg.complete) = (1000, true);
         }
         answer
     }
@@ -233,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_that_broke_off_counts_as_far_as_it_was_made() {
+        let mut answer = answer(&["Your loan is due on the first of May."]);
+        answer.segments[0].complete = false;
+        answer.fail(0);
+        assert!(!answer.is_over(), "what was made is still heard");
+        answer.heard(0);
+        assert!(answer.is_over());
+        assert_eq!(answer.heard_text(), "Your loan");
+    }
+
+    #[test]
     fn a_protected_piece_stays_apart_from_what_follows() {
         let mut answer = Answer::new(UtteranceId(1), AskCause::Opening, Moment::ZERO);
         answer.draft("This call is recorded.", true);
@@ -240,6 +296,7 @@ mod tests {
         answer.end_draft();
         assert_eq!(answer.segments.iter().map(|s| s.protected).collect::<Vec<_>>(), [true, false]);
         assert!(answer.is_protected());
+        (answer.segments[0].made_ms, answer.segments[0].complete) = (900, true);
         answer.heard(0);
         assert!(!answer.is_protected());
         assert!(!answer.is_over());

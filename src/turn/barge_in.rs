@@ -14,6 +14,8 @@ pub enum Verdict {
     Pause,
     /// Go on from where it paused.
     Resume,
+    /// Ask recognition once more: more may be known by now.
+    Listen,
     /// The caller has the turn.
     Cut,
 }
@@ -25,9 +27,14 @@ pub struct BargeIn {
     voice_since: Option<Moment>,
     voiced: bool,
     paused_at: Option<Moment>,
-    heard_words: bool,
-    /// Bot went on although the caller still spoke: only words can stop it now.
+    /// Recognition has said something since the pause, if only that there were no words.
+    answered: bool,
+    /// Recognition was asked once more.
+    asked_again: bool,
+    /// The bot went on although the caller still spoke: only words can stop it now.
     dismissed: bool,
+    /// It has paused for this voice: words that come late still stop it.
+    suspected: bool,
 }
 
 impl BargeIn {
@@ -58,20 +65,33 @@ impl BargeIn {
     #[must_use]
     pub fn deadline(&self, policy: &Policy) -> Option<Moment> {
         match (self.paused_at, self.voice_since) {
+            (Some(at), _) if self.wants_again() => Some(at.plus_ms(again_ms(policy))),
             (Some(at), _) => Some(at.plus_ms(u64::from(policy.decide_ms))),
             (None, Some(since)) if self.voiced && !self.dismissed => Some(since.plus_ms(u64::from(policy.barge_in_ms))),
             _ => None,
         }
     }
 
+    /// Is it worth asking recognition once more before the bound?
+    const fn wants_again(&self) -> bool {
+        self.voiced && self.answered && !self.asked_again
+    }
+
     /// Time passes.
     pub fn on_time(&mut self, now: Moment, policy: &Policy) -> Verdict {
         if let Some(at) = self.paused_at {
+            if self.wants_again()
+                && now.ms_since(at) >= again_ms(policy)
+                && now.ms_since(at) < u64::from(policy.decide_ms)
+            {
+                self.asked_again = true;
+                return Verdict::Listen;
+            }
             if now.ms_since(at) < u64::from(policy.decide_ms) {
                 return Verdict::Wait;
             }
-            // Undecided at the bound. Without a single word the recogniser may be slow: who still speaks has the turn.
-            let cut = self.voiced && !self.heard_words;
+            // Undecided at the bound. Where recognition has said nothing at all it may be slow: who still speaks has the turn.
+            let cut = self.voiced && !self.answered;
             self.paused_at = None;
             self.voice_since = None;
             self.dismissed = self.voiced;
@@ -80,6 +100,7 @@ impl BargeIn {
         match self.voice_since {
             Some(since) if self.voiced && !self.dismissed && now.ms_since(since) >= u64::from(policy.barge_in_ms) => {
                 self.paused_at = Some(now);
+                (self.suspected, self.answered, self.asked_again) = (true, false, false);
                 Verdict::Pause
             }
             _ => Verdict::Wait,
@@ -89,13 +110,11 @@ impl BargeIn {
     /// What the caller said over the bot, so far or in the end (`last`).
     pub fn on_words(&mut self, text: &str, last: bool, policy: &Policy) -> Verdict {
         let stops = words::has_stop_word(text) || words::weighty_words(text) >= policy.barge_in_words;
-        if stops && (self.paused_at.is_some() || self.dismissed) {
+        if stops && self.suspected {
             self.paused_at = None;
             return Verdict::Cut;
         }
-        if words::words(text).next().is_some() {
-            self.heard_words = true;
-        }
+        self.answered = true;
         if self.paused_at.is_some() && last && !self.voiced {
             self.paused_at = None;
             self.voice_since = None;
@@ -103,6 +122,11 @@ impl BargeIn {
         }
         Verdict::Wait
     }
+}
+
+/// How long after the pause recognition is asked once more, in milliseconds.
+fn again_ms(policy: &Policy) -> u64 {
+    u64::from(policy.decide_ms) * 7 / 12
 }
 
 #[cfg(test)]
@@ -145,13 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn undecided_at_the_bound_goes_on_unless_nothing_was_recognised() {
+    fn undecided_at_the_bound_goes_on_unless_recognition_is_silent() {
         let policy = Policy::default();
         let mut barge = BargeIn::default();
         barge.voice_began(at(0));
         barge.on_time(at(250), &policy);
         assert_eq!(barge.on_time(at(849), &policy), Verdict::Wait);
         assert_eq!(barge.clone().on_time(at(850), &policy), Verdict::Cut);
+        barge.on_words("", false, &policy);
+        assert_eq!(barge.deadline(&policy), Some(at(600)));
+        assert_eq!(barge.on_time(at(600), &policy), Verdict::Listen, "more may be known by now");
         barge.on_words("yeah", false, &policy);
         assert_eq!(barge.on_time(at(850), &policy), Verdict::Resume);
         assert_eq!(barge.on_words("yeah but listen", false, &policy), Verdict::Cut, "words stop it later too");

@@ -41,6 +41,10 @@ pub struct CallerTurn {
     pub withdrawn: u32,
     /// It must end even though the caller still speaks (monologue guard).
     pub forced: bool,
+    /// It cut the bot short, so something must be said to it, words or not.
+    pub cut_bot: bool,
+    /// Recognition did not answer in time.
+    pub unheard: bool,
 }
 
 impl CallerTurn {
@@ -65,6 +69,8 @@ impl CallerTurn {
             answered_by: None,
             withdrawn: 0,
             forced: false,
+            cut_bot: false,
+            unheard: false,
         }
     }
 

@@ -33,7 +33,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a line; empty text is no line.
+    /// Adds a line where it belongs by its beginning; empty text is no line.
     pub fn push(&mut self, line: TranscriptLine) {
         if line.text.trim().is_empty() {
             return;
@@ -41,7 +41,8 @@ impl History {
         if self.lines.len() == MOST_LINES {
             self.lines.remove(0);
         }
-        self.lines.push(line);
+        let at = self.lines.iter().rposition(|l| l.began <= line.began).map_or(0, |i| i + 1);
+        self.lines.insert(at, line);
     }
 
     /// The transcript, oldest first.

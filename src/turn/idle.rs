@@ -7,6 +7,8 @@ use crate::units::Moment;
 #[derive(Clone, Debug, Default)]
 pub struct Idle {
     since: Option<Moment>,
+    /// Where it stood when a sound came that may turn out to be no word.
+    held: Option<Moment>,
     reminders: u8,
 }
 
@@ -23,19 +25,26 @@ pub enum Nudge {
 const REMINDERS: u8 = 2;
 
 impl Idle {
-    /// Silence begins.
+    /// Silence begins, or goes on after a sound without words.
     pub fn start(&mut self, now: Moment) {
-        self.since.get_or_insert(now);
+        let from = self.held.take().unwrap_or(now);
+        self.since.get_or_insert(from);
+    }
+
+    /// A sound: the clock stands still until it is known what it was.
+    pub fn hold(&mut self) {
+        self.held = self.since.take().or(self.held);
     }
 
     /// Somebody has the floor.
     pub fn stop(&mut self) {
         self.since = None;
+        self.held = None;
     }
 
     /// The caller said something: the count starts anew.
     pub fn reset(&mut self) {
-        self.since = None;
+        self.stop();
         self.reminders = 0;
     }
 

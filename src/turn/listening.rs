@@ -1,5 +1,6 @@
 //! The caller's half of the turn loop: voice, words, the end of a turn, interruption, keys, idle time. Never speaks.
 
+use super::answer::Answer;
 use super::barge_in::{BargeIn, Verdict};
 use super::caller::CallerTurn;
 use super::fact::{AskCause, Speaker};
@@ -9,7 +10,7 @@ use super::order::TurnOrder;
 use super::patience::Ending;
 use super::timeline::TurnTiming;
 use super::words;
-use super::{MOST_TIMINGS, TurnLoop};
+use super::{CUT_LIMIT_MS, MOST_TIMINGS, TurnLoop};
 use crate::units::{Moment, TurnNo};
 
 /// The words are waited for at most this long after the take; then the partial must do.
@@ -20,6 +21,8 @@ const JUDGE_LIMIT_MS: u64 = 350;
 const UNCLEAR_MS: u64 = 1_000;
 /// Words said over the bot so shortly before its end are an answer to it.
 const EARLY_ANSWER_MS: u64 = 1_500;
+/// A caller who speaks this soon after the bot began was not finished: nobody reacts so fast.
+const TOO_QUICK_MS: u64 = 400;
 /// Keys belong together while they follow each other within this time.
 const DIGIT_GAP_MS: u64 = 2_000;
 /// Keys of one entry.
@@ -32,25 +35,24 @@ impl TurnLoop {
         if self.closed {
             return;
         }
-        self.idle.stop();
+        self.idle.hold();
         let audible = self.is_audible();
-        if let Some(turn) = &mut self.caller {
-            let pause_ms = turn.silent_at.map(|s| since.ms_since(s));
-            let ending = turn.ending();
-            if let (Some(pause_ms), false) = (pause_ms, turn.over_bot) {
-                self.patience.went_on(ending, u32::try_from(pause_ms).unwrap_or(u32::MAX));
+        match &mut self.caller {
+            // The bot takes the turn from a caller who speaks without end: a breath changes nothing.
+            Some(turn) if turn.forced => return,
+            Some(turn) => {
+                let pause_ms = turn.silent_at.map(|s| since.ms_since(s));
+                let ending = turn.ending();
+                if let (Some(pause_ms), false) = (pause_ms, turn.over_bot) {
+                    self.patience.went_on(ending, u32::try_from(pause_ms).unwrap_or(u32::MAX));
+                }
+                turn.go_on(since);
+                if turn.answered_by.take().is_some() {
+                    turn.withdrawn += 1;
+                    self.withdraw();
+                }
             }
-            turn.go_on(since);
-            if let Some(utterance) = turn.answered_by.take() {
-                // The answer is not audible yet: the caller simply goes on, and it never happened.
-                turn.withdrawn += 1;
-                self.counts.withdrawn += 1;
-                self.answer = None;
-                self.orders.push_back(TurnOrder::CancelAnswer { utterance });
-                self.orders.push_back(TurnOrder::Cut { utterance });
-            }
-        } else {
-            self.begin_turn(since, Some(pos), audible);
+            None => self.begin_turn(since, Some(pos), audible),
         }
         self.suspect(since);
     }
@@ -62,11 +64,24 @@ impl TurnLoop {
             return;
         }
         self.barge.voice_ceased();
-        if let Some(turn) = &mut self.caller {
-            turn.fall_silent(since);
-            if self.barge.is_paused() {
-                self.take(now, false);
+        match &mut self.caller {
+            Some(turn) if turn.forced => turn.silent_at = Some(since),
+            Some(turn) => {
+                turn.fall_silent(since);
+                if self.barge.is_paused() {
+                    self.take(now, false);
+                }
             }
+            None => self.rest(now),
+        }
+    }
+
+    /// The answer is not audible yet and the caller simply goes on: it never happened.
+    fn withdraw(&mut self) {
+        self.counts.withdrawn += 1;
+        self.drop_unheard();
+        if self.timings.last().is_some_and(|t| t.audible_at.is_none()) {
+            self.timings.pop();
         }
     }
 
@@ -155,7 +170,7 @@ impl TurnLoop {
 
     /// Ends the turn if it is over by now, else notes when it will be.
     pub(super) fn try_end(&mut self, now: Moment) {
-        if self.cutting.is_some() {
+        if self.is_held() {
             return;
         }
         let Some(turn) = &mut self.caller else { return };
@@ -183,14 +198,25 @@ impl TurnLoop {
         }
     }
 
+    /// Must the end of the caller's turn wait? For the line, which has not said yet where a cut answer stopped; or for an
+    /// answer that must be heard before anything else.
+    fn is_held(&self) -> bool {
+        let owed = |a: &Answer| a.audible_at.is_none() && matches!(a.cause, AskCause::Opening | AskCause::Digits(_));
+        self.cutting.is_some() || self.answer.as_ref().is_some_and(owed)
+    }
+
     fn end_turn(&mut self, now: Moment) {
         let Some(mut turn) = self.caller.take() else { return };
         let text = turn.words().trim().to_owned();
         let ending = turn.ending();
         if words::words(&text).next().is_none() {
             self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
-            if turn.spoken_ms >= UNCLEAR_MS {
+            let going_on_ms = if self.voice_on { now.ms_since(turn.voice_since) } else { 0 };
+            if turn.cut_bot || turn.unheard || turn.spoken_ms + going_on_ms >= UNCLEAR_MS {
                 self.ask(now, AskCause::Unclear);
+                if self.voice_on {
+                    self.begin_turn(now, None, false);
+                }
             } else {
                 self.rest(now);
             }
@@ -247,11 +273,12 @@ impl TurnLoop {
         }
         self.settle_caller(&turn, now);
         self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
+        self.last_end = turn.silent_at.map(|at| (at, turn.ending()));
         self.patience.ended_well(turn.ending());
         if self.voice_on {
-            // Still speaking after the monologue guard: whatever comes now is a new turn over the bot.
+            // Still speaking after the monologue guard: what comes now is a new turn over the bot, and it does not interrupt
+            // before the voice has ceased once.
             self.begin_turn(now, None, true);
-            self.suspect(now);
         }
     }
 
@@ -286,6 +313,7 @@ impl TurnLoop {
                 self.orders.push_back(TurnOrder::Pause);
                 self.take(now, false);
             }
+            Verdict::Listen => self.take(now, false),
             Verdict::Resume => {
                 self.counts.resumes += 1;
                 self.orders.push_back(TurnOrder::Resume);
@@ -297,16 +325,32 @@ impl TurnLoop {
     fn cut(&mut self, now: Moment) {
         let Some(answer) = self.answer.take() else { return };
         self.counts.cuts += 1;
+        self.learn_from_cut(&answer);
         self.ids.interrupted = true;
         self.barge = BargeIn::default();
         self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
         self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+        self.keep_promise(&answer);
         self.cutting = Some(answer);
+        self.cutting_until = now.plus_ms(CUT_LIMIT_MS);
         if let Some(turn) = &mut self.caller {
             turn.over_bot = false;
+            turn.cut_bot = true;
             if !self.voice_on && turn.text.is_none() {
                 self.take(now, true);
             }
+        }
+    }
+
+    /// Who interrupts an answer that has just begun had not finished: the bot was too quick.
+    fn learn_from_cut(&mut self, answer: &Answer) {
+        let (Some(turn), Some(audible), Some((silent_at, ending))) = (&self.caller, answer.audible_at, self.last_end)
+        else {
+            return;
+        };
+        if matches!(answer.cause, AskCause::Caller(_)) && turn.began.ms_since(audible) <= TOO_QUICK_MS {
+            let pause_ms = u32::try_from(turn.began.ms_since(silent_at)).unwrap_or(u32::MAX);
+            self.patience.went_on(ending, pause_ms);
         }
     }
 
@@ -339,21 +383,25 @@ impl TurnLoop {
         if turn.text.is_none() && turn.asked_at.is_some_and(|at| now.ms_since(at) >= TRANSCRIPT_LIMIT_MS) {
             turn.text = Some(turn.partial.clone());
             turn.transcribed_at = Some(now);
+            turn.unheard = true;
         }
         self.try_end(now);
     }
 
     pub(super) fn listening_deadline(&self) -> Option<Moment> {
         let turn = self.caller.as_ref()?;
-        if turn.answered_by.is_some() || self.cutting.is_some() {
+        if turn.answered_by.is_some() || (turn.text.is_some() && self.is_held()) {
             return None;
+        }
+        if self.voice_on && !turn.over_bot && !turn.forced {
+            // What was asked about while the bot still spoke does not matter any more.
+            return Some(turn.began.plus_ms(u64::from(self.policy.monologue_ms)));
         }
         if turn.text.is_none() && turn.asked_at.is_some() {
             return turn.asked_at.map(|at| at.plus_ms(TRANSCRIPT_LIMIT_MS));
         }
         if self.voice_on {
-            let guard = turn.began.plus_ms(u64::from(self.policy.monologue_ms));
-            return (!turn.over_bot && !turn.forced).then_some(guard);
+            return None;
         }
         if turn.asked_at.is_none() {
             return turn.silent_at.map(|at| at.plus_ms(u64::from(self.policy.ask_after_ms)));
@@ -367,7 +415,7 @@ impl TurnLoop {
             return;
         }
         self.idle.reset();
-        if self.is_audible() && self.answer.as_ref().is_some_and(|a| !a.is_protected()) && self.policy.interruptible {
+        if self.is_audible() && self.may_interrupt() {
             self.cut(now);
         }
         let (digits, at) = self.digits.get_or_insert_with(|| (String::new(), now));
@@ -380,8 +428,23 @@ impl TurnLoop {
         self.on_digit_time(now);
     }
 
+    fn may_interrupt(&self) -> bool {
+        self.policy.interruptible && self.answer.as_ref().is_none_or(|a| !a.is_protected())
+    }
+
+    /// When the keys pressed so far are an entry; `None` while something must be heard to its end first.
+    pub(super) fn digits_due(&self) -> Option<Moment> {
+        let waits = self.cutting.is_some() || (self.is_audible() && !self.may_interrupt());
+        self.digits.as_ref().filter(|_| !waits).map(|(_, at)| *at)
+    }
+
     pub(super) fn on_digit_time(&mut self, now: Moment) {
-        if self.digits.as_ref().is_none_or(|(_, at)| now < *at) || self.cutting.is_some() {
+        if self.digits_due().is_none_or(|at| now < at) {
+            return;
+        }
+        if self.is_audible() {
+            // It became audible after the last key. The entry is taken up again once the line has said what was heard.
+            self.cut(now);
             return;
         }
         let Some((digits, _)) = self.digits.take() else { return };
@@ -389,11 +452,8 @@ impl TurnLoop {
             self.rest(now);
             return;
         }
-        if let Some(answer) = self.answer.take() {
-            self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
-            self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
-        }
         if let Some(turn) = self.caller.take() {
+            self.settle_caller(&turn, now);
             self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
         }
         self.history.push(TranscriptLine {
@@ -405,6 +465,9 @@ impl TurnLoop {
             turn: self.ids.turn,
         });
         self.ask(now, AskCause::Digits(digits));
+        if self.voice_on {
+            self.begin_turn(now, None, false);
+        }
     }
 
     pub(super) fn on_idle_time(&mut self, now: Moment) {

@@ -40,6 +40,8 @@ use crate::units::{Moment, TurnNo, UtteranceId};
 const MOST_TIMINGS: usize = 500;
 /// Answers of the engine that may fail in a row before the conversation is given up.
 const MOST_FAILURES: u32 = 3;
+/// The line says within this time where a cut answer stopped.
+const CUT_LIMIT_MS: u64 = 500;
 /// Said where the engine failed.
 const APOLOGY: &str = "Sorry, I had a problem just now. Could you say that again, please?";
 
@@ -102,9 +104,13 @@ pub struct TurnLoop {
     answer: Option<Answer>,
     /// The answer that was cut and whose last position has not come yet.
     cutting: Option<Answer>,
+    /// Until when that position is waited for.
+    cutting_until: Moment,
     barge: BargeIn,
     idle: Idle,
     digits: Option<(String, Moment)>,
+    /// The caller's last turn: when it fell silent, and what its end looked like.
+    last_end: Option<(Moment, Ending)>,
     warning_wanted: bool,
     ids: Ids,
     closed: bool,
@@ -118,7 +124,8 @@ struct Ids {
     /// The last answer of which the caller heard a word.
     heard: Option<UtteranceId>,
     interrupted: bool,
-    failures_in_row: u32,
+    draft_failures_in_row: u32,
+    mute_in_row: u32,
 }
 
 impl TurnLoop {
@@ -136,9 +143,11 @@ impl TurnLoop {
             caller: None,
             answer: None,
             cutting: None,
+            cutting_until: Moment::ZERO,
             barge: BargeIn::default(),
             idle: Idle::default(),
             digits: None,
+            last_end: None,
             warning_wanted: false,
             ids: Ids::default(),
             closed: false,
@@ -161,9 +170,11 @@ impl TurnLoop {
             self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
         }
         if let Some(answer) = self.answer.take() {
+            // Also an answer that is not audible yet: its audio may wait on the line.
             self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
+            self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+            self.keep_promise(&answer);
             if answer.audible_at.is_some() {
-                self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
                 self.cutting = Some(answer);
             }
         }
@@ -195,12 +206,20 @@ impl TurnLoop {
         self.answer.as_ref().is_some_and(|a| a.id == utterance)
     }
 
-    /// Adds the length of synthesised audio to its segment, in milliseconds.
-    pub fn note_made(&mut self, utterance: UtteranceId, segment: u16, ms: u32) {
+    /// Has a part of this piece been made, and is the rest still wanted?
+    #[must_use]
+    pub fn is_under_way(&self, utterance: UtteranceId, segment: u16) -> bool {
+        let answer = self.answer.as_ref().filter(|a| a.id == utterance);
+        answer.and_then(|a| a.segments.get(usize::from(segment))).is_some_and(|s| s.made_ms > 0 && !s.done)
+    }
+
+    /// Adds the length of synthesised audio to its segment, in milliseconds; `last` where no more of it comes.
+    pub fn note_made(&mut self, utterance: UtteranceId, segment: u16, ms: u32, last: bool) {
         if let Some(seg) =
             self.answer.as_mut().filter(|a| a.id == utterance).and_then(|a| a.segments.get_mut(usize::from(segment)))
         {
-            seg.made_ms += ms;
+            seg.made_ms = seg.made_ms.saturating_add(ms);
+            seg.complete |= last;
         }
     }
 
@@ -209,6 +228,7 @@ impl TurnLoop {
         if self.closed {
             return;
         }
+        self.on_cut_time(now);
         self.on_barge_time(now);
         self.on_listening_time(now);
         self.on_answer_time(now);
@@ -226,7 +246,8 @@ impl TurnLoop {
             self.barge.deadline(&self.policy).filter(|_| self.is_audible()),
             self.listening_deadline(),
             self.answer_deadline(),
-            self.digits.as_ref().map(|(_, at)| *at),
+            self.digits_due(),
+            self.cutting.as_ref().map(|_| self.cutting_until),
             self.idle.deadline(&self.policy),
         ]
         .into_iter()
@@ -277,21 +298,42 @@ impl TurnLoop {
 
     fn ask(&mut self, now: Moment, cause: AskCause) {
         self.idle.stop();
+        self.drop_unheard();
         self.ids.utterance = self.ids.utterance.next();
         let utterance = self.ids.utterance;
+        let interrupted = std::mem::take(&mut self.ids.interrupted);
         self.orders.push_back(TurnOrder::Ask(Ask {
             utterance,
             after: self.ids.heard,
             cause: cause.clone(),
             history: self.history.items(),
-            interrupted: std::mem::take(&mut self.ids.interrupted),
+            interrupted,
         }));
-        self.answer = Some(Answer::new(utterance, cause, now));
+        let mut answer = Answer::new(utterance, cause, now);
+        answer.interrupted = interrupted;
+        self.answer = Some(answer);
+    }
+
+    /// Withdraws the answer in preparation, if there is one: it never happened.
+    fn drop_unheard(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        self.ids.interrupted |= answer.interrupted;
+        self.warning_wanted |= matches!(answer.cause, AskCause::TimeWarning);
+        self.orders.push_back(TurnOrder::CancelAnswer { utterance: answer.id });
+        self.orders.push_back(TurnOrder::Cut { utterance: answer.id });
+    }
+
+    /// An answer breaks off. What the caller asked of the law stands all the same: the number is not called again.
+    fn keep_promise(&mut self, answer: &Answer) {
+        if answer.tools.contains(&ToolCall::OptOut) {
+            self.orders.push_back(TurnOrder::Act(ToolCall::OptOut));
+        }
     }
 
     /// Nobody has the floor: start the idle clock, or say what was waiting to be said.
     fn rest(&mut self, now: Moment) {
-        if self.closed || self.answer.is_some() || self.caller.is_some() || self.voice_on {
+        let taken = self.answer.is_some() || self.caller.is_some() || self.voice_on || self.digits.is_some();
+        if self.closed || taken || self.cutting.is_some() {
             return;
         }
         if self.warning_wanted {

@@ -15,12 +15,15 @@ pub enum Ending {
     Dictation,
 }
 
+/// From here on the model's opinion outweighs a word that only often goes on.
+const SURE: f32 = 0.8;
+
 /// Judges an ending from the words and the end-of-turn model's probability (`None` where it gave no opinion).
 #[must_use]
 pub fn ending(text: &str, complete: Option<f32>) -> Ending {
     if words::is_dictating(text) {
         Ending::Dictation
-    } else if words::ends_open(text) || complete.is_some_and(|p| p < 0.5) {
+    } else if words::ends_open(text, complete.is_some_and(|p| p >= SURE)) || complete.is_some_and(|p| p < 0.5) {
         Ending::Open
     } else {
         Ending::Complete
@@ -42,10 +45,11 @@ pub struct Patience {
 
 /// Where the waits start before the caller was heard: short after a complete ending, long after an open one.
 const START_COMPLETE_MS: f32 = 300.0;
-const START_OPEN_MS: f32 = 850.0;
-const START_DICTATION_MS: f32 = 1_000.0;
-/// A pause is covered with this much to spare.
-const MARGIN: f32 = 1.25;
+const START_OPEN_MS: f32 = 1_050.0;
+const START_DICTATION_MS: f32 = 1_200.0;
+/// A pause is covered with this much to spare, and with the time the voice detector takes to be sure of a beginning.
+const MARGIN: f32 = 1.15;
+const ONSET_MS: f32 = 120.0;
 /// A turn that ended without a cut-off lets the waits come back by this share.
 const DECAY: f32 = 0.93;
 
@@ -77,14 +81,14 @@ impl Patience {
 
     /// The caller went on after a silence of `pause_ms` that had looked like `ending`: wait longer than that from now on.
     pub fn went_on(&mut self, ending: Ending, pause_ms: u32) {
-        let wanted = (pause_ms as f32 * MARGIN).clamp(self.min_ms, self.max_ms);
+        let wanted = (pause_ms as f32 * MARGIN + ONSET_MS).clamp(self.min_ms, self.max_ms);
         let slot = match ending {
             Ending::Complete => &mut self.complete_ms,
             Ending::Open => &mut self.open_ms,
             Ending::Dictation => &mut self.dictation_ms,
         };
-        // Up at once, because every further cut-off hurts; down only slowly.
-        *slot = if wanted > *slot { wanted } else { 0.8 * *slot + 0.2 * wanted.max(self.min_ms) };
+        // Up at once, because every further cut-off hurts. Down is the business of turns that ended well.
+        *slot = slot.max(wanted);
     }
 
     /// A turn ended and the caller did not go on: the waits may come back a little.

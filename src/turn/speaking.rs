@@ -5,7 +5,7 @@ use super::fact::{AskCause, ProviderRole, Speaker, ToolCall};
 use super::history::TranscriptLine;
 use super::order::TurnOrder;
 use super::timeline::TurnTiming;
-use super::{APOLOGY, MOST_FAILURES, PlayoutFact, TurnLoop};
+use super::{APOLOGY, CUT_LIMIT_MS, MOST_FAILURES, PlayoutFact, TurnLoop};
 use crate::units::{Moment, UtteranceId};
 
 /// The engine's first word is waited for at most this long.
@@ -35,7 +35,7 @@ impl TurnLoop {
         let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) else { return };
         answer.progress_at = now;
         let first = answer.end_draft();
-        self.ids.failures_in_row = 0;
+        self.ids.draft_failures_in_row = 0;
         self.say_from(now, first);
         self.finish_if_over(now);
     }
@@ -45,19 +45,38 @@ impl TurnLoop {
         answer.break_draft();
         answer.progress_at = now;
         self.counts.failures += 1;
-        self.ids.failures_in_row += 1;
-        if self.ids.failures_in_row >= MOST_FAILURES {
-            self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Llm));
+        self.ids.draft_failures_in_row += 1;
+        let (speechless, cause) = (answer.segments.is_empty(), answer.cause.clone());
+        if self.give_up_if(self.ids.draft_failures_in_row, ProviderRole::Llm) {
             return;
         }
-        let speechless = answer.segments.is_empty();
-        if speechless {
-            answer.draft_ended = false;
-            let first = answer.draft(APOLOGY, false);
-            let _ = answer.end_draft();
-            self.say_from(now, first);
+        // Reminders, warnings and goodbyes are simply left out.
+        let asked_by_caller = matches!(cause, AskCause::Caller(_) | AskCause::Digits(_) | AskCause::Unclear);
+        if speechless && cause == AskCause::Opening {
+            // Nothing begins without its opening line.
+            self.ask(now, AskCause::Opening);
+        } else if speechless && asked_by_caller {
+            self.apologise(now);
+        } else {
+            self.finish_if_over(now);
         }
-        self.finish_if_over(now);
+    }
+
+    /// Puts an apology in the place of an answer that failed without a word. It has an id of its own: everything about the
+    /// failed one may have been cancelled.
+    fn apologise(&mut self, now: Moment) {
+        let Some(failed) = self.answer.take() else { return };
+        self.ids.utterance = self.ids.utterance.next();
+        let id = self.ids.utterance;
+        let mut apology = Answer::new(id, failed.cause, now);
+        (apology.apology, apology.interrupted) = (true, failed.interrupted);
+        let _ = apology.draft(APOLOGY, false);
+        let _ = apology.end_draft();
+        if let Some(turn) = self.caller.as_mut().filter(|t| t.answered_by == Some(failed.id)) {
+            turn.answered_by = Some(id);
+        }
+        self.answer = Some(apology);
+        self.say_from(now, 0);
     }
 
     fn say_from(&mut self, now: Moment, first: usize) {
@@ -90,6 +109,7 @@ impl TurnLoop {
     pub(super) fn on_spoken(&mut self, now: Moment, utterance: UtteranceId, _segment: u16) {
         let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
         answer.progress_at = now;
+        self.ids.mute_in_row = 0;
         self.note(utterance, |t| {
             t.spoken_at.get_or_insert(now);
         });
@@ -101,13 +121,27 @@ impl TurnLoop {
         answer.progress_at = now;
         self.counts.failures += 1;
         if answer.is_over() && answer.is_mute() {
-            self.ids.failures_in_row += 1;
-            if self.ids.failures_in_row >= MOST_FAILURES {
-                self.orders.push_back(TurnOrder::GiveUp(ProviderRole::Tts));
-                return;
-            }
+            self.note_mute(now);
+        } else {
+            self.finish_if_over(now);
         }
-        self.finish_if_over(now);
+    }
+
+    /// Nothing of an answer could be heard.
+    fn note_mute(&mut self, now: Moment) {
+        self.ids.mute_in_row += 1;
+        if !self.give_up_if(self.ids.mute_in_row, ProviderRole::Tts) {
+            self.finish_if_over(now);
+        }
+    }
+
+    /// Gives the conversation up where a role has failed too often in a row.
+    fn give_up_if(&mut self, failures: u32, role: ProviderRole) -> bool {
+        let give_up = failures >= MOST_FAILURES;
+        if give_up {
+            self.orders.push_back(TurnOrder::GiveUp(role));
+        }
+        give_up
     }
 
     /// A fact from playout.
@@ -127,6 +161,9 @@ impl TurnLoop {
                     self.suspect(now);
                 }
                 self.finish_if_over(now);
+                if released {
+                    self.on_digit_time(now);
+                }
             }
             PlayoutFact::Cut { utterance, segment, heard_ms } => {
                 if self.cutting.as_ref().is_some_and(|a| a.id == utterance)
@@ -134,12 +171,32 @@ impl TurnLoop {
                 {
                     let text = answer.text_until(segment, heard_ms);
                     self.settle_bot(&answer, text, false, now);
-                    if !self.closed {
-                        self.on_digit_time(now);
-                        self.try_end(now);
-                    }
+                    self.after_cut(now, &answer);
                 }
             }
+        }
+    }
+
+    /// Takes up what waited for the end of a cut.
+    fn after_cut(&mut self, now: Moment, answer: &Answer) {
+        if self.closed {
+            return;
+        }
+        let ends = answer.stalled && self.act_on(answer);
+        if !ends {
+            self.on_digit_time(now);
+            self.try_end(now);
+            self.rest(now);
+        }
+    }
+
+    /// The line has not said in time where the cut answer stopped.
+    pub(super) fn on_cut_time(&mut self, now: Moment) {
+        if now >= self.cutting_until
+            && let Some(answer) = self.cutting.take()
+        {
+            self.settle_bot(&answer, answer.heard_text(), false, now);
+            self.after_cut(now, &answer);
         }
     }
 
@@ -161,8 +218,10 @@ impl TurnLoop {
         if let Some(answer) = &mut self.answer {
             answer.audible_at = Some(now);
             answer.progress_at = now;
+            if !answer.apology {
+                self.ids.heard = Some(utterance);
+            }
         }
-        self.ids.heard = Some(utterance);
         if !self.closed {
             self.settle_answered(now);
         }
@@ -188,15 +247,30 @@ impl TurnLoop {
         if answer.audible_at.is_none() {
             // An answer without sound (only tools, or all of it failed): the caller's turn is settled all the same.
             self.settle_answered(now);
-            self.ids.heard = Some(answer.id);
+            if !answer.is_mute() && !answer.apology {
+                self.ids.heard = Some(answer.id);
+            }
         }
         let text = answer.heard_text();
         self.settle_bot(&answer, text, true, now);
         if self.barge.is_paused() {
             self.orders.push_back(TurnOrder::Resume);
         }
+        if self.act_on(&answer) {
+            return;
+        }
+        self.settle_overlap(now);
+        self.on_digit_time(now);
+        self.rest(now);
+    }
+
+    /// Runs what the answer wanted done; does the call end by it?
+    fn act_on(&mut self, answer: &Answer) -> bool {
         let mut ends = false;
-        for tool in &answer.tools {
+        // What ends the call comes last, or it would end before the rest was done.
+        let is_last = |tool: &&ToolCall| !matches!(tool, ToolCall::OptOut);
+        let (last, first): (Vec<&ToolCall>, Vec<&ToolCall>) = answer.tools.iter().partition(is_last);
+        for tool in first.into_iter().chain(last) {
             ends |= matches!(tool, ToolCall::EndCall { .. } | ToolCall::Transfer { .. });
             self.orders.push_back(TurnOrder::Act(tool.clone()));
         }
@@ -204,11 +278,7 @@ impl TurnLoop {
             ends = true;
             self.orders.push_back(TurnOrder::Act(ToolCall::EndCall { reason: "idle".to_owned() }));
         }
-        if ends {
-            return;
-        }
-        self.settle_overlap(now);
-        self.rest(now);
+        ends
     }
 
     pub(super) fn answer_deadline(&self) -> Option<Moment> {
@@ -225,17 +295,29 @@ impl TurnLoop {
         }
         let Some(answer) = &mut self.answer else { return };
         let utterance = answer.id;
-        if answer.draft_ended {
-            // Synthesis or playout does not come on: what is missing was not heard.
-            let missing: Vec<usize> =
-                answer.segments.iter().enumerate().filter(|(_, s)| !s.done).map(|(i, _)| i).collect();
-            self.orders.push_back(TurnOrder::Cut { utterance });
-            for i in missing {
-                self.on_speech_failed(now, utterance, u16::try_from(i).unwrap_or(u16::MAX));
-            }
-        } else {
+        let engine_stalled = !answer.draft_ended;
+        if engine_stalled && answer.segments.is_empty() {
             self.orders.push_back(TurnOrder::CancelAnswer { utterance });
             self.on_draft_failed(now, utterance);
+            return;
+        }
+        answer.break_draft();
+        self.counts.failures += 1;
+        self.orders.push_back(TurnOrder::CancelAnswer { utterance });
+        self.orders.push_back(TurnOrder::Cut { utterance });
+        if answer.audible_at.is_some() {
+            // Engine, synthesis or playout stands still in mid-answer: the line says what was heard, and that is all of it.
+            answer.stalled = true;
+            self.cutting = self.answer.take();
+            self.cutting_until = now.plus_ms(CUT_LIMIT_MS);
+            self.settle_overlap(now);
+        } else {
+            answer.fail_all();
+            self.note_mute(now);
+        }
+        if engine_stalled {
+            self.ids.draft_failures_in_row += 1;
+            self.give_up_if(self.ids.draft_failures_in_row, ProviderRole::Llm);
         }
     }
 }

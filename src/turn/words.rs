@@ -38,10 +38,20 @@ const STOP_WORDS: &[&str] = &[
 
 /// A turn that ends in one of these is not over.
 const OPEN_ENDINGS: &[&str] = &[
-    "a", "about", "an", "and", "around", "at", "because", "but", "by", "can", "could", "er", "for", "from", "i", "i'd",
-    "i'll", "i'm", "if", "in", "into", "is", "it's", "like", "maybe", "my", "of", "or", "so", "than", "that's", "the",
-    "then", "to", "uh", "uhm", "um", "until", "was", "well", "when", "which", "will", "with", "would",
+    "a", "about", "an", "and", "around", "at", "because", "but", "by", "er", "for", "from", "i", "i'd", "i'll", "i'm",
+    "if", "into", "it's", "my", "of", "or", "than", "that's", "the", "to", "uh", "uhm", "um", "until", "when", "which",
+    "with",
 ];
+
+/// A turn that ends in one of these is often not over, but `yes I can` and `I think so` are.
+const OFTEN_OPEN: &[&str] = &[
+    "am", "are", "can", "could", "have", "in", "is", "like", "maybe", "on", "so", "then", "was", "well", "will",
+    "would",
+];
+
+/// A turn that ends in one of these phrases goes on.
+const OPEN_PHRASES: &[&str] =
+    &["let me think", "let me see", "let me check", "let me look", "you know", "i mean", "one moment"];
 
 /// Words that are digits when a caller reads a number out.
 const DIGIT_WORDS: &[&str] =
@@ -58,17 +68,30 @@ pub fn has_stop_word(text: &str) -> bool {
     words(text).any(|w| STOP_WORDS.contains(&w.as_str()))
 }
 
-/// Does the text end in a word that wants a continuation?
-pub fn ends_open(text: &str) -> bool {
+/// Does the text end in a phrase that wants a continuation?
+fn ends_in_phrase(text: &str) -> bool {
+    let said = words(text).collect::<Vec<_>>().join(" ");
+    let ends = |p: &str| said.strip_suffix(p).is_some_and(|before| before.is_empty() || before.ends_with(' '));
+    OPEN_PHRASES.iter().any(|p| ends(p))
+}
+
+/// Does the text end in a word that wants a continuation? Where the end-of-turn model is `sure` that the turn is complete,
+/// only words count that never end one.
+pub fn ends_open(text: &str, sure: bool) -> bool {
     let trimmed = text.trim_end();
     if trimmed.ends_with("...") || trimmed.ends_with('…') || trimmed.ends_with(',') || trimmed.ends_with('-') {
         return true;
     }
-    words(text).last().is_some_and(|w| OPEN_ENDINGS.contains(&w.as_str()))
+    if ends_in_phrase(text) {
+        return true;
+    }
+    words(text)
+        .last()
+        .is_some_and(|w| OPEN_ENDINGS.contains(&w.as_str()) || (!sure && OFTEN_OPEN.contains(&w.as_str())))
 }
 
-/// Is the caller reading digits or letters out? True where the text ends in a digit, a digit word or a lone letter that
-/// belongs to a run of at least two such.
+/// Is the caller reading digits or letters out? True where the text ends in a run of at least two digits, digit words or
+/// lone letters. A short number within a sentence is an amount or a date, not a dictation.
 pub fn is_dictating(text: &str) -> bool {
     let all: Vec<String> = words(text).collect();
     let is_item = |w: &String| {
@@ -80,7 +103,8 @@ pub fn is_dictating(text: &str) -> bool {
     let run = all.iter().rev().take_while(|w| is_item(w)).count();
     let glyphs: usize =
         all.iter().rev().take(run).map(|w| if w.chars().any(|c| c.is_ascii_digit()) { w.len() } else { 1 }).sum();
-    run >= 1 && (2..10).contains(&glyphs)
+    let amount = run == 1 && all.len() > 1 && glyphs <= 4;
+    run >= 1 && !amount && (2..10).contains(&glyphs)
 }
 
 #[cfg(test)]
@@ -102,9 +126,12 @@ mod tests {
 
     #[test]
     fn open_endings_and_dictation() {
-        assert!(ends_open("I will pay on the"));
-        assert!(ends_open("because..."));
-        assert!(!ends_open("I will pay tomorrow."));
+        assert!(ends_open("I will pay on the", true));
+        assert!(ends_open("because...", true));
+        assert!(ends_open("Well, let me think.", true) && !ends_open("outlet me think", true));
+        assert!(!ends_open("I will pay tomorrow.", false));
+        assert!(ends_open("yes I will", false) && !ends_open("yes I will", true));
+        assert!(!is_dictating("I can pay 500"));
         assert!(is_dictating("L N one two"));
         assert!(is_dictating("my number is 98765"));
         assert!(!is_dictating("9876543210"));

@@ -1,13 +1,28 @@
 //! Golden call scripts: `fixtures/calls/*.call` in, `*.log` out. `UPDATE_GOLDEN=1` writes the logs anew; the difference is then
 //! for a reader.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use voicefleet::call::EndReason;
+
 use crate::sim::{Script, run};
 
-fn folder() -> PathBuf {
+/// Where the scripts are.
+pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/calls")
+}
+
+/// The end reasons in the golden logs.
+fn endings() -> BTreeSet<String> {
+    let logs = fs::read_dir(folder()).expect("fixtures/calls").flatten().map(|e| e.path());
+    logs.filter(|p| p.extension().is_some_and(|e| e == "log"))
+        .flat_map(|p| fs::read_to_string(p).expect("a log").lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| {
+            line.split_once(" end ").and_then(|(_, rest)| rest.split_once(" by ")).map(|(r, _)| r.to_owned())
+        })
+        .collect()
 }
 
 #[test]
@@ -25,8 +40,13 @@ fn every_script_goes_as_it_went() {
     for path in scripts {
         count += 1;
         let script = Script::parse(&fs::read_to_string(&path).expect("a script"));
-        let result = run(&script);
+        let Ok(result) = std::panic::catch_unwind(|| run(&script)) else {
+            faults.push(format!("{}: the call broke a rule, see above", path.display()));
+            continue;
+        };
         assert_eq!(result.finishes, 1, "{}: every call ends exactly once", path.display());
+        assert_eq!(result.orders_after_finish, 0, "{}: nothing follows the last order", path.display());
+        assert!(result.deepest <= 3, "{}: at most three frames ahead", path.display());
         let log = result.log.join("\n") + "\n";
         let golden = path.with_extension("log");
         if update {
@@ -45,6 +65,10 @@ fn every_script_goes_as_it_went() {
                 ));
             }
         }
+    }
+    let endings = endings();
+    for reason in EndReason::ALL.into_iter().filter(|r| *r != EndReason::WorkerCrashed) {
+        assert!(endings.contains(reason.code()), "no script ends by {}", reason.code());
     }
     assert!(count >= 60, "at least 60 scripts, one per state and end reason; found {count}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -16,7 +16,7 @@ use caller::CallerQueue;
 use playout::{Playing, Playout};
 use widen::Widen;
 
-use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges};
+use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges, VoiceFrame};
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 
 /// Samples of one frame at 16 kHz.
@@ -89,6 +89,7 @@ pub struct Line {
     opened: bool,
     closed: bool,
     overrun: bool,
+    wake_owed: bool,
     stats: LineStats,
 }
 
@@ -118,6 +119,7 @@ impl Line {
             opened: false,
             closed: false,
             overrun: false,
+            wake_owed: false,
             stats: LineStats::default(),
         })
     }
@@ -136,7 +138,7 @@ impl Line {
 
     /// One tick of 20 ms that is due at `due`.
     pub fn tick(&mut self, due: Moment, outlet: &mut impl Outlet, tap: &mut impl RecordTap) -> Wakes {
-        let mut wakes = Wakes::default();
+        let mut wakes = Wakes { driver: std::mem::take(&mut self.wake_owed), closed: false };
         if !self.opened {
             self.opened = true;
             self.tell(LineFact::Opened { at: due }, &mut wakes);
@@ -159,13 +161,19 @@ impl Line {
         wakes
     }
 
-    /// The thread came so late that this tick cannot be made up for: time passes, nothing is sent.
+    /// The thread came so late that this tick cannot be made up for: nothing is sent, nothing is listened to. Time passes
+    /// all the same: the far end plays on from what it holds, and both are recorded.
     pub fn skip(&mut self, tap: &mut impl RecordTap) {
         let n = self.rate.frame_samples();
         let mut heard = [0i16; MAX_FRAME_SAMPLES];
+        let mut spoken = [0i16; MAX_FRAME_SAMPLES];
         self.stats.skipped += 1;
         self.caller.pop(&mut self.rings.caller, &mut heard[..n], &mut self.stats);
-        tap.pair(&heard[..n], &[0i16; MAX_FRAME_SAMPLES][..n]);
+        // The facts wait in their ring for the next tick, which wakes the driver.
+        let mut wakes = Wakes::default();
+        self.play(&mut spoken[..n], &mut wakes);
+        self.wake_owed |= wakes.driver;
+        tap.pair(&heard[..n], &spoken[..n]);
     }
 
     fn tell(&mut self, fact: LineFact, wakes: &mut Wakes) {
@@ -211,6 +219,11 @@ impl Line {
                 self.tell(LineFact::SpeechBegan { utterance, at: due }, wakes);
             }
         }
+        self.play(spoken, wakes);
+    }
+
+    /// The far end plays one frame of what it holds.
+    fn play(&mut self, spoken: &mut [i16], wakes: &mut Wakes) {
         match self.playout.play(spoken) {
             Playing::Speech { ended } => {
                 self.bot_quiet_ticks = 0;
@@ -239,7 +252,7 @@ impl Line {
         self.echo.played(spoken);
         self.echo.heard(heard);
         if voice.voiced && self.bot_quiet_ticks < ECHO_TAIL_TICKS && self.echo.is_echo() {
-            voice.voiced = false;
+            voice = VoiceFrame::default();
             self.stats.echo_ticks += 1;
         }
         let now = due;

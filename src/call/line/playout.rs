@@ -62,6 +62,8 @@ pub(super) struct Playout {
     sent: Option<Place>,
     /// Where the last sample that was heard stands.
     heard: Option<Place>,
+    /// The piece that was sent last has not come to its end.
+    mid_piece: bool,
 }
 
 impl Playout {
@@ -78,6 +80,7 @@ impl Playout {
             queue: VecDeque::with_capacity(CHUNKS),
             sent: None,
             heard: None,
+            mid_piece: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Playout {
         self.paused = false;
         self.cut_through = self.cut_through.max(utterance);
         self.held = 0;
+        self.mid_piece = false;
         let sent = self.sent.take().filter(|p| p.utterance == utterance);
         let heard = self.heard.take().filter(|p| p.utterance == utterance);
         match (heard, sent) {
@@ -118,7 +122,10 @@ impl Playout {
         stats: &mut LineStats,
     ) -> Option<Option<UtteranceId>> {
         self.fetch(source);
-        let utterance = self.queue.front()?.utterance;
+        let Some(utterance) = self.queue.front().map(|c| c.utterance) else {
+            stats.starved += u64::from(self.mid_piece);
+            return None;
+        };
         let under_way = self.sent.filter(|p| p.utterance == utterance);
         if !self.is_ready(frame.len(), utterance) {
             stats.starved += u64::from(under_way.is_some());
@@ -140,9 +147,11 @@ impl Playout {
                 place.samples += n as u64;
                 chunk.samples -= u32::try_from(n).unwrap_or(0);
                 if chunk.samples > 0 {
+                    self.mid_piece = true;
                     break;
                 }
                 let last = chunk.last;
+                self.mid_piece = !last;
                 self.queue.pop_front();
                 if last {
                     *end = Some((utterance, place.segment));
@@ -179,7 +188,11 @@ impl Playout {
     /// Is a whole frame of `utterance` there, or the end of a piece of it?
     fn is_ready(&self, wanted: usize, utterance: UtteranceId) -> bool {
         let mut there = 0;
-        for chunk in self.queue.iter().take_while(|c| c.utterance == utterance) {
+        for chunk in &self.queue {
+            // A newer answer waits: no more of this one comes.
+            if chunk.utterance != utterance {
+                return true;
+            }
             there += chunk.samples as usize;
             if chunk.last || there >= wanted {
                 return true;
@@ -315,6 +328,17 @@ mod tests {
         let (sent, ..) = rig.tick();
         assert_eq!(&sent[..40], &ramp(200)[160..]);
         assert_eq!(sent[50..], [0; 110], "the last frame is filled with silence");
+    }
+
+    #[test]
+    fn a_piece_that_never_ended_does_not_block_the_next_answer() {
+        let mut rig = rig();
+        rig.feed.push(UtteranceId(1), 0, &ramp(200), false);
+        rig.tick();
+        rig.feed.push(UtteranceId(2), 0, &vec![-7; 160], true);
+        let (sent, ..) = rig.tick();
+        assert_eq!(&sent[..40], &ramp(200)[160..]);
+        assert_eq!(&sent[160..], &vec![-7; 160]);
     }
 
     #[test]

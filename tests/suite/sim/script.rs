@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! policy idle_ms=5000            a field of the turn policy
-//! outgoing                       the dialler rang the customer; `answer` opens the conversation
-//! silent-start                   no start, no media: the handshake never completes
-//! stt 80ms | judge 30ms | llm 40ms | tts 40ms      delays of the providers
-//! partials 400ms                 recognition tells partial words this often
+//! outgoing                       the dialler rang the customer; `answers` opens the conversation
+//! ringing                        audio may flow, but nobody said that the caller is on the line
+//! silent-start                   no start, no media: only the acts say what comes
+//! stt 80ms | judge 30ms | llm 40ms | tts 40ms      delays of the providers; `never` for one that does not answer
+//! partials 400ms | never         recognition tells partial words this often
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
-//! reply "text" [protected] [end=reason] [transfer=to] [optout] [fail] [mute] [hang]
-//! 900ms caller speaks 1400ms "words" [judged=0.2] [unheard]
+//! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute] [half]
+//!              [dumb] [hang]
+//! 900ms caller speaks 1400ms "words" [judged=0.2]
+//! 900ms caller says "nine eight [700] seven six" [judged=0.9] [mid=0.3]     330 ms a word, pauses in brackets
+//! 900ms caller makes 400ms of noise | cough
 //! bot+300ms caller speaks ...    that long after the bot falls silent for the first time from here on
 //! over+800ms caller speaks ...   that long after the bot becomes audible for the first time from here on
-//! 9s caller hangs up | answers | presses 12# | closes | goes silent | sticks | breaks
-//! 9s operator hangs up | drain is over
+//! 9s caller hangs up | answers | starts | presses 12# | closes | goes silent | sticks | breaks | fails
+//! 9s operator hangs up | drain is over | worker breaks | provider is missing | facts overrun | stale facts | leg stalls | peer is mute
+//! 9s recognition fails
 //! ```
 
 use voicefleet::turn::Policy;
@@ -28,11 +33,48 @@ pub enum When {
     OverBot(u64),
 }
 
+/// Words said in one go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The silence before it.
+    pub pause_ms: u64,
+    /// How long it lasts.
+    pub ms: u64,
+    /// Its words.
+    pub words: String,
+    /// What the end-of-turn model thinks after it.
+    pub judged: f32,
+}
+
+/// A sound without words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sound {
+    /// A voice, with words.
+    Voice,
+    /// A voice that says no word: humming, another speaker, a television.
+    Murmur,
+    /// A burst that decays.
+    Cough,
+}
+
+/// What the bot's speech is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BotVoice {
+    /// Recorded speech.
+    Speech,
+    /// Samples that say which answer they belong to.
+    Tagged,
+    /// Samples that count themselves.
+    Counting,
+}
+
 /// What happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// The caller speaks.
-    Speaks { ms: u64, words: String, judged: f32, noise: bool },
+    /// The caller speaks, in groups with pauses between.
+    Says(Vec<Group>),
+    /// The caller makes a sound without words.
+    Makes { ms: u64, sound: Sound },
     /// The caller hangs up.
     HangsUp,
     /// The customer answers (outgoing calls).
@@ -51,6 +93,24 @@ pub enum Act {
     Operator,
     /// The drain's time is over.
     DrainOver,
+    /// The format is agreed (with `silent-start`).
+    Starts,
+    /// The leg's own task fails.
+    LegFails,
+    /// The call's driver fails.
+    WorkerBreaks,
+    /// A provider session cannot be opened.
+    ProviderMissing,
+    /// The line's facts find no room.
+    Overrun,
+    /// Facts about turns and answers that are over, or never were.
+    Stale,
+    /// Recognition says that it is broken.
+    ListenFails,
+    /// The far end takes no more media.
+    Stalls,
+    /// The far end sends nothing more and answers nothing.
+    Deaf,
 }
 
 /// One answer of the scripted engine.
@@ -58,6 +118,18 @@ pub enum Act {
 pub struct Reply {
     pub text: String,
     pub protected: bool,
+    /// More text, never protected.
+    pub then: String,
+    /// The engine takes this long instead of its usual time.
+    pub llm_ms: Option<u64>,
+    /// The engine fails after the text.
+    pub breaks: bool,
+    /// The engine stands still after the text: the draft never ends.
+    pub stalls: bool,
+    /// Synthesis gives half of each piece, then fails.
+    pub half: bool,
+    /// Synthesis never answers.
+    pub dumb: bool,
     pub end: Option<String>,
     pub transfer: Option<String>,
     pub opt_out: bool,
@@ -75,6 +147,8 @@ pub struct Script {
     pub policy: Policy,
     pub outgoing: bool,
     pub silent_start: bool,
+    pub ringing: bool,
+    pub bot_voice: BotVoice,
     pub stt_ms: u64,
     pub judge_ms: u64,
     pub llm_ms: u64,
@@ -93,11 +167,13 @@ impl Script {
             policy: Policy::default(),
             outgoing: false,
             silent_start: false,
+            ringing: false,
+            bot_voice: BotVoice::Speech,
             stt_ms: 80,
             judge_ms: 30,
             llm_ms: 20,
             tts_ms: 40,
-            partials_ms: 0,
+            partials_ms: 400,
             echo: None,
             limit_ms: 700_000,
             replies: Vec::new(),
@@ -113,6 +189,7 @@ impl Script {
         let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
         match head {
             "outgoing" => self.outgoing = true,
+            "ringing" => self.ringing = true,
             "silent-start" => self.silent_start = true,
             "stt" => self.stt_ms = millis(rest),
             "judge" => self.judge_ms = millis(rest),
@@ -154,6 +231,9 @@ impl Script {
 
 fn millis(text: &str) -> u64 {
     let text = text.trim();
+    if text == "never" {
+        return 100_000_000;
+    }
     if let Some(ms) = text.strip_suffix("ms") {
         ms.parse().expect(text)
     } else {
@@ -182,16 +262,27 @@ fn quoted(text: &str) -> (String, &str) {
 }
 
 fn reply(rest: &str) -> Reply {
-    let (text, flags) = quoted(rest);
+    let (text, mut flags) = quoted(rest);
     let mut reply = Reply { text, ..Reply::default() };
+    if let Some((before, after)) = flags.split_once("then ") {
+        let (then, after) = quoted(after);
+        reply.then = then;
+        reply.protected = before.contains("protected");
+        flags = after;
+    }
     for flag in flags.split_whitespace() {
         match flag.split_once('=') {
             Some(("end", reason)) => reply.end = Some(reason.to_owned()),
             Some(("transfer", to)) => reply.transfer = Some(to.to_owned()),
+            Some(("llm", time)) => reply.llm_ms = Some(millis(time)),
             None if flag == "protected" => reply.protected = true,
             None if flag == "optout" => reply.opt_out = true,
             None if flag == "fail" => reply.fail = true,
+            None if flag == "breaks" => reply.breaks = true,
+            None if flag == "stalls" => reply.stalls = true,
             None if flag == "mute" => reply.mute = true,
+            None if flag == "half" => reply.half = true,
+            None if flag == "dumb" => reply.dumb = true,
             None if flag == "hang" => reply.hang = true,
             _ => panic!("unknown flag {flag}"),
         }
@@ -199,29 +290,67 @@ fn reply(rest: &str) -> Reply {
     reply
 }
 
+/// Said at this pace where a script gives no time.
+const MS_PER_WORD: u64 = 330;
+
+/// Cuts `nine eight [700] seven` into its groups.
+pub fn groups(text: &str, judged: f32, mid: f32) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut pause_ms = 0;
+    for part in text.split(['[', ']']).map(str::trim).filter(|p| !p.is_empty()) {
+        if let Ok(ms) = part.parse() {
+            pause_ms = ms;
+        } else {
+            let ms = part.split_whitespace().count() as u64 * MS_PER_WORD;
+            groups.push(Group { pause_ms, ms, words: part.to_owned(), judged: mid });
+        }
+    }
+    groups.last_mut().expect("words").judged = judged;
+    groups
+}
+
 fn act(rest: &str) -> Act {
     match rest {
         "caller hangs up" => Act::HangsUp,
         "caller answers" => Act::Answers,
+        "caller starts" => Act::Starts,
         "caller closes" => Act::Closes,
         "caller goes silent" => Act::GoesSilent,
         "caller sticks" => Act::Sticks,
         "caller breaks" => Act::Breaks,
+        "caller fails" => Act::LegFails,
         "operator hangs up" => Act::Operator,
         "drain is over" => Act::DrainOver,
-        _ => {
-            if let Some(keys) = rest.strip_prefix("caller presses ") {
-                return Act::Presses(keys.to_owned());
-            }
-            let noise = rest.starts_with("noise ");
-            let rest = rest
-                .strip_prefix("caller speaks ")
-                .or_else(|| rest.strip_prefix("noise "))
-                .unwrap_or_else(|| panic!("{rest}"));
-            let (ms, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-            let (words, flags) = quoted(rest);
-            let judged = flags.trim().strip_prefix("judged=").map_or(0.9, |p| p.parse().expect(flags));
-            Act::Speaks { ms: millis(ms), words, judged, noise }
-        }
+        "worker breaks" => Act::WorkerBreaks,
+        "provider is missing" => Act::ProviderMissing,
+        "facts overrun" => Act::Overrun,
+        "stale facts" => Act::Stale,
+        "recognition fails" => Act::ListenFails,
+        "leg stalls" => Act::Stalls,
+        "peer is mute" => Act::Deaf,
+        _ => spoken(rest),
     }
+}
+
+fn spoken(rest: &str) -> Act {
+    if let Some(keys) = rest.strip_prefix("caller presses ") {
+        return Act::Presses(keys.to_owned());
+    }
+    if let Some(what) = rest.strip_prefix("caller makes ") {
+        let (ms, what) = what.split_once(' ').expect(rest);
+        let sound = if what == "cough" { Sound::Cough } else { Sound::Murmur };
+        return Act::Makes { ms: millis(ms), sound };
+    }
+    let number = |flags: &str, key: &str, or: f32| {
+        flags.split_whitespace().find_map(|f| f.strip_prefix(key)).map_or(or, |p| p.parse().expect(rest))
+    };
+    if let Some(said) = rest.strip_prefix("caller says ") {
+        let (words, flags) = quoted(said);
+        return Act::Says(groups(&words, number(flags, "judged=", 0.9), number(flags, "mid=", 0.3)));
+    }
+    let said = rest.strip_prefix("caller speaks ").unwrap_or_else(|| panic!("unknown act: {rest}"));
+    let (ms, said) = said.split_once(' ').unwrap_or((said, ""));
+    let (words, flags) = quoted(said);
+    let judged = number(flags, "judged=", 0.9);
+    Act::Says(vec![Group { pause_ms: 0, ms: millis(ms), words, judged }])
 }

@@ -18,10 +18,10 @@ fn voiced(name: &str) -> Vec<i16> {
 }
 
 /// Mixes the caller's voice, `at` samples into the utterance, into a frame.
-pub fn caller(frame: &mut [i16], at: usize, noise: bool) {
+pub fn caller(frame: &mut [i16], at: usize, is_cough: bool) {
     static SPEECH: OnceLock<Vec<i16>> = OnceLock::new();
     static COUGH: OnceLock<Vec<i16>> = OnceLock::new();
-    let source = if noise { COUGH.get_or_init(cough) } else { SPEECH.get_or_init(|| voiced(CALLER_CLIP)) };
+    let source = if is_cough { COUGH.get_or_init(cough) } else { SPEECH.get_or_init(|| voiced(CALLER_CLIP)) };
     for (i, sample) in frame.iter_mut().enumerate() {
         *sample = sample.saturating_add(source[(at + i) % source.len()]);
     }
@@ -33,6 +33,21 @@ pub fn bot(ms: u64, utterance: UtteranceId) -> Arc<[i16]> {
     let source = SPEECH.get_or_init(|| voiced(BOT_CLIP));
     let from = utterance.0 as usize * 1_600;
     (0..ms as usize * 8).map(|i| source[(from + i) % source.len()]).map(|s| if s == 0 { 1 } else { s }).collect()
+}
+
+/// Samples that only say which answer they belong to.
+pub fn tagged(ms: u64, utterance: UtteranceId) -> Arc<[i16]> {
+    vec![(utterance.0 % 30_000) as i16 + 1; ms as usize * 8].into()
+}
+
+/// The answer that a tagged sample belongs to.
+pub fn tag_of(sample: i16) -> Option<u32> {
+    u32::try_from(sample).ok().and_then(|s| s.checked_sub(1))
+}
+
+/// Samples that count themselves from 1, so that a lost, doubled or swapped one shows.
+pub fn counting(ms: u64, first: usize) -> Arc<[i16]> {
+    (first..first + ms as usize * 8).map(|i| (i % 30_000) as i16 + 1).collect()
 }
 
 /// A burst of noise that decays: what a cough is to a voice detector.

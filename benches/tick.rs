@@ -1,0 +1,89 @@
+//! What one tick of a live line costs: jitter queue, resampling for the listeners, voice detection, echo guard, playout and the
+//! recording's block. A tick is due every 20 ms, so 20 ms divided by this is how many lines a core could tick if it did
+//! nothing else. Shown here, never asserted.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use voicefleet::call::line::{DriverEnd, LegEnd, Line, Outlet, Rings};
+use voicefleet::record::{BlockPool, BlockWriter};
+use voicefleet::units::{Moment, SampleRate, UtteranceId};
+
+struct FarEnd;
+
+impl Outlet for FarEnd {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, _due: Moment, samples: &[i16]) {
+        std::hint::black_box(samples);
+    }
+
+    fn clear(&mut self) {}
+}
+
+fn clip(name: &str) -> Vec<i16> {
+    let path = format!("{}/fixtures/audio/{name}.wav", env!("CARGO_MANIFEST_DIR"));
+    let read = || hound::WavReader::open(&path)?.samples::<i16>().collect::<Result<Vec<_>, _>>();
+    read().unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+struct Rig {
+    line: Line,
+    leg: LegEnd,
+    ends: DriverEnd,
+    pool: std::sync::Arc<BlockPool>,
+    tape: BlockWriter,
+    caller: Vec<i16>,
+    bot: Vec<i16>,
+    tick: usize,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (rings, leg, ends) = Rings::new(SampleRate::NARROW);
+        let line = Line::new(SampleRate::NARROW, rings).expect("a leg's rate");
+        let pool = BlockPool::new(8);
+        let tape = BlockWriter::new(pool.clone(), 1);
+        Self { line, leg, ends, pool, tape, caller: clip("caller_rms"), bot: clip("bot_slt"), tick: 0 }
+    }
+
+    fn tick(&mut self, caller: bool, bot: bool) {
+        self.tick += 1;
+        let at = |clip: &[i16]| self.tick * 160 % (clip.len() - 160);
+        let silence = [0; 160];
+        let from = at(&self.caller);
+        let frame = if caller { &self.caller[from..from + 160] } else { &silence };
+        let _ = self.leg.push_partial_slice(frame);
+        if bot {
+            let from = at(&self.bot);
+            self.ends.speech.push(UtteranceId(1), 0, &self.bot[from..from + 160], false);
+        }
+        self.line.tick(Moment::from_millis(20 * self.tick as u64), &mut FarEnd, &mut self.tape);
+        let mut listened = [0_i16; 4_096];
+        let _ = self.ends.listen.pop_partial_slice(&mut listened);
+        while self.ends.facts.pop().is_ok() {}
+        while let Some(block) = self.pool.pop_full() {
+            self.pool.give_back(block);
+        }
+    }
+}
+
+fn ticks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one tick of a line at 8 kHz");
+    for (name, caller, bot) in [
+        ("silence", false, false),
+        ("the caller speaks", true, false),
+        ("the bot speaks", false, true),
+        ("both speak", true, true),
+    ] {
+        let mut rig = Rig::new();
+        for _ in 0..100 {
+            rig.tick(caller, bot);
+        }
+        group.bench_function(name, |b| b.iter(|| rig.tick(caller, bot)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, ticks);
+criterion_main!(benches);
