@@ -24,7 +24,13 @@ pub fn account(row: &DialogueRow) -> String {
     }
     for line in row.report.iter().flat_map(|report| &report.transcript) {
         let who = if line.speaker == Speaker::Bot { "bot   " } else { "caller" };
-        let _ = write!(text, "\n      {:>7.2}-{:<7.2} {who} {}", line.start_ms as f64 / 1e3, line.end_ms as f64 / 1e3, line.text);
+        let _ = write!(
+            text,
+            "\n      {:>7.2}-{:<7.2} {who} {}",
+            line.start_ms as f64 / 1e3,
+            line.end_ms as f64 / 1e3,
+            line.text
+        );
     }
     for line in row.report.iter().filter_map(|report| report.server.as_ref()).flat_map(|server| &server.heard) {
         let _ = write!(text, "\n      server heard: {line}");

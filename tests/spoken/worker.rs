@@ -18,7 +18,7 @@ use voicefleet::tools::caller::{CallOptions, Opening, ResultFrom, Script, Spoil,
 pub const CALLS_AT_ONCE: usize = 2;
 
 /// A line of the shipped telephone network: 15 dB noise, µ-law, 2 % loss.
-pub const SPOILT: Spoil = Spoil { noise_db: Some(15.0), loss_pct: 2.0, mulaw: true, seed: 1 };
+pub const SPOILT: Spoil = Spoil { noise_db: Some(15.0), loss_pct: 2.0, mulaw: true, echo: None, seed: 1 };
 
 /// The worker, its callers' ears, and where things are.
 pub struct World {
@@ -71,7 +71,8 @@ impl World {
         config.bots.dir = bots;
         config.data.dir.clone_from(&data);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let running = runtime.block_on(app::start(&config, standin::Config::default())).unwrap_or_else(|e| panic!("{e}"));
+        let running =
+            runtime.block_on(app::start(&config, standin::Config::default())).unwrap_or_else(|e| panic!("{e}"));
         Self { runtime, running, speech, cache, tapes, data, room: Semaphore::new(CALLS_AT_ONCE) }
     }
 

@@ -55,7 +55,7 @@ pub struct Report {
     pub unknown_messages: u64,
     /// Times the earpiece ran dry in the middle of speech.
     pub playback_gaps: u32,
-    /// Frames left out on purpose.
+    /// Frames lost on purpose.
     pub frames_lost: u64,
     /// The server's own account, where it was fetched.
     pub server: Option<ServerAccount>,
