@@ -14,6 +14,8 @@ use crate::worker::{CALLS_AT_ONCE, World, world};
 const STORY: &str = "We are calling about the garden that you asked us to look after, because the roses near the wall need water \
                      every morning, the apples behind the house should be picked before the end of the week, and the old gate at \
                      the far side of the field has to be mended soon.";
+/// A word for the worker's estimate of where words stand in the audio, a word for a recogniser that completes what was cut short.
+const MOST_WORDS_APART: usize = 2;
 /// 20 ms at 8 kHz.
 const FRAME: usize = 160;
 
@@ -50,7 +52,7 @@ fn words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end() {
     let cut = kept.sample(cut_us);
     let after = &kept.bot[(cut + FRAME).min(kept.bot.len())..next.min(kept.bot.len())];
     assert!(after.iter().all(|&sample| sample == 0), "more than a frame of the old line after the decision");
-    let (sent, heard) = (sounds(&kept.bot[..cut + FRAME]).len(), sounds(&heard_until(&report, next - cut)).len());
+    let (sent, heard) = (sounds(&kept.bot[..cut + FRAME]).len(), sounds(&heard_until(&report)).len());
     show(&format!("old line: {sent} samples to the decision and a frame beyond, {heard} heard by the caller"));
     assert!(
         heard <= sent + FRAME,
@@ -64,7 +66,7 @@ fn words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end() {
     let heard = words_heard(&first.text);
     show(&format!("transcript: {written} words, heard: {heard} words ({})", first.text));
     assert!(
-        written.abs_diff(heard) <= 1,
+        written.abs_diff(heard) <= MOST_WORDS_APART,
         "{written} words in the transcript, {heard} heard: {line} and {:?}",
         first.text
     );
@@ -72,8 +74,8 @@ fn words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end() {
     show(&format!("bot silent {:?} ms after the caller's first sample", barge_in.silenced_ms));
 }
 
-/// The earpiece up to the reply to the interruption; all of it where there was none.
-fn heard_until(report: &Report, _reply_after: usize) -> Vec<i16> {
+/// The earpiece up to the end of the interruption, before which there is no reply.
+fn heard_until(report: &Report) -> Vec<i16> {
     let (_, heard) = stereo(report.recording.as_ref().unwrap().as_ref());
     let spoken = report.transcript.iter().find(|line| line.speaker == Speaker::Caller).unwrap();
     let end = usize::try_from(spoken.end_ms * 8).unwrap().min(heard.len());
@@ -96,7 +98,7 @@ fn coughs_assent_and_echo_stop_nothing_and_nothing_is_lost_or_said_twice() {
         ("undisturbed", quiet(), Spoil::default()),
         ("coughs", vec![cough], Spoil::default()),
         ("says okay", vec![over_the_bot("Okay.")], Spoil::default()),
-        ("says mm-hmm", vec![over_the_bot("Mm-hmm.")], Spoil::default()),
+        ("says uh huh", vec![over_the_bot("Uh huh.")], Spoil::default()),
         ("echoes", quiet(), echo),
     ];
     let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {

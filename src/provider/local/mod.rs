@@ -5,6 +5,7 @@
 
 mod bench;
 mod deliver;
+mod denoise;
 mod edges;
 mod g2p;
 mod hibari;
