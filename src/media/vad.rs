@@ -41,6 +41,11 @@ const STEADY_HOPS: usize = 48;
 /// How much the level of a steady sound may vary, in dB from the least to the greatest hop.
 const STEADY_DB: f32 = 3.0;
 
+/// Zeros in a hop that make it part of a hole.
+const DEAD_SAMPLES: usize = HOP / 4;
+/// A hole of up to so many hops, 80 ms, teaches the floor nothing.
+const HOLE_HOPS: u32 = 5;
+
 /// Noise that a new network hears before its first call: from its blank state it takes the first 200 ms of any noise for
 /// voice. About 0.2 ms, once a call.
 const PRIME_HOPS: usize = 32;
@@ -73,6 +78,8 @@ pub struct VoiceDetector {
     filled: usize,
     /// Whether the open hop contains made-up silence, which says nothing about the line's noise.
     patched: bool,
+    /// Hops running in which the line was dead silent.
+    dead_hops: u32,
     floor_dbfs: f32,
     quiet_hops: u32,
     /// The last skipped hops, oldest first from `warm_at`.
@@ -110,6 +117,7 @@ impl VoiceDetector {
             hop: [0; HOP],
             filled: 0,
             patched: false,
+            dead_hops: 0,
             floor_dbfs: LOWEST_FLOOR_DBFS,
             quiet_hops: 0,
             warm: [[0; HOP]; WARM_HOPS],
@@ -144,6 +152,7 @@ impl VoiceDetector {
             rest = later;
             if self.filled == HOP {
                 self.filled = 0;
+                self.note_dead();
                 let probability = self.hear_hop();
                 self.patched = false;
                 best = Some(best.map_or(probability, |b| b.max(probability)));
@@ -159,6 +168,7 @@ impl VoiceDetector {
         prime(&mut self.net);
         self.filled = 0;
         self.patched = false;
+        self.dead_hops = 0;
         self.floor_dbfs = LOWEST_FLOOR_DBFS;
         self.quiet_hops = 0;
         self.warm_held = 0;
@@ -177,6 +187,14 @@ impl VoiceDetector {
     #[must_use]
     pub const fn gate(&self) -> GateCount {
         self.count
+    }
+
+    /// A stretch of zeros in mid-line is a frame that was lost on the way, not the line's noise; a longer one is a line that is
+    /// silent indeed.
+    fn note_dead(&mut self) {
+        let zeros = self.hop.iter().filter(|&&sample| sample == 0).count();
+        self.dead_hops = if zeros >= DEAD_SAMPLES { self.dead_hops + 1 } else { 0 };
+        self.patched |= (1..=HOLE_HOPS).contains(&self.dead_hops);
     }
 
     fn hear_hop(&mut self) -> f32 {

@@ -77,6 +77,19 @@ fn noise_is_no_voice_from_its_first_frame_and_the_net_soon_rests() {
 }
 
 #[test]
+fn lost_frames_do_not_make_noise_a_voice() {
+    for level in [-50.0, -35.0, -20.0] {
+        let mut line = noise(level, 20);
+        for (at, frame) in line.chunks_mut(FRAME).enumerate() {
+            if at % 47 == 40 {
+                frame.fill(0);
+            }
+        }
+        assert_eq!(began(&line), 0, "{level} dBFS");
+    }
+}
+
+#[test]
 fn the_gate_loses_no_speech() {
     for name in BOTS.into_iter().chain(CALLERS) {
         let mut line = noise(-55.0, 3);

@@ -28,6 +28,12 @@ impl Pronunciation {
         Self { lexicon: G2P::with_fallback(Language::EnglishUS, Some(Box::new(Shared(oov)))), phonemes }
     }
 
+    /// The phonemes of a text; `None` where it has a word that neither the lexicon nor the network for unknown words can say.
+    pub(super) fn whole(&self, text: &str) -> Result<Option<String>, ProviderError> {
+        let (said, _) = self.lexicon.g2p(&cleaned(text)).map_err(|error| odd("pronunciation", error.to_string()))?;
+        Ok((!said.contains(UNKNOWN)).then_some(said))
+    }
+
     /// The phonemes of one chunk of `chunks`, in runs that the network can take; empty where nothing can be said.
     pub(super) fn of(&self, chunk: &str) -> Result<Vec<String>, ProviderError> {
         let (said, _) = self.lexicon.g2p(chunk).map_err(|error| odd("pronunciation", error.to_string()))?;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod deliver;
+mod denoise;
 mod edges;
 mod g2p;
 mod hibari;
@@ -64,6 +65,7 @@ impl Default for LocalConfig {
 /// The loaded set. Dropping the last handle ends its threads; sessions that are still open then find it shut down.
 pub struct LocalSpeech {
     booth: Booth,
+    common: Arc<Common>,
     partial_every_ms: u32,
     _pool: Pool,
 }
@@ -86,10 +88,16 @@ impl LocalSpeech {
             return Err(ProviderError::Unavailable(faults.join("\n")));
         }
         let common = Common::open(cache)?;
-        let make = Arc::new(move || Bench::open(common.clone()));
+        let shared = common.clone();
+        let make = Arc::new(move || Bench::open(shared.clone()));
         let (pool, lanes) = pool::start(threads(config.threads), config.queue.max(1), make)?;
         let lines = Arc::new(Lines::new(config.kept_lines_bytes));
-        Ok(Arc::new(Self { booth: Booth { lanes, lines }, partial_every_ms: config.partial_every_ms, _pool: pool }))
+        Ok(Arc::new(Self {
+            booth: Booth { lanes, lines },
+            common,
+            partial_every_ms: config.partial_every_ms,
+            _pool: pool,
+        }))
     }
 
     /// The recogniser.
@@ -128,6 +136,15 @@ impl LocalSpeech {
     /// Where it has no such voice or does not speak the language.
     pub fn can_speak(voice: &Voice) -> Result<(), ProviderError> {
         LocalVoice::of(voice).map(|_| ())
+    }
+
+    /// The phonemes that would be said for `text`; `None` where it has a word that neither the lexicon nor the network for
+    /// unknown words can say, and which would be left out.
+    ///
+    /// # Errors
+    /// Where the lexicon or the network fails.
+    pub fn phonemes(&self, text: &str) -> Result<Option<String>, ProviderError> {
+        self.common.pronunciation.whole(text)
     }
 
     /// How busy the pool is.

@@ -116,7 +116,8 @@ impl Moonshine {
             let mut outputs = self.decoder.run(inputs).map_err(failed(DECODE))?;
             let logits = outputs.get("logits").ok_or_else(|| odd(DECODE, "no logits"))?;
             let (_, scores) = logits.try_extract_tensor::<f32>().map_err(failed(DECODE))?;
-            let best = likeliest(scores).ok_or_else(|| odd(DECODE, "no scores"))?;
+            // Whoever asks has found speech: with noise or a short word the network would rather say nothing at all.
+            let best = likeliest(scores, first).ok_or_else(|| odd(DECODE, "no scores"))?;
             last = i64::from(best);
             if last == END {
                 break;
@@ -139,8 +140,10 @@ impl Moonshine {
     }
 }
 
-fn likeliest(scores: &[f32]) -> Option<u32> {
-    let (at, _) = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+/// The likeliest token; with `go_on` any but the end.
+fn likeliest(scores: &[f32], go_on: bool) -> Option<u32> {
+    let allowed = |at: usize| !(go_on && i64::try_from(at) == Ok(END));
+    let (at, _) = scores.iter().enumerate().filter(|(at, _)| allowed(*at)).max_by(|a, b| a.1.total_cmp(b.1))?;
     u32::try_from(at).ok()
 }
 
@@ -170,7 +173,8 @@ mod tests {
 
     #[test]
     fn the_likeliest_is_the_highest_and_nan_does_no_harm() {
-        assert_eq!(likeliest(&[0.1, 3.0, -2.0]), Some(1));
-        assert_eq!(likeliest(&[]), None);
+        assert_eq!(likeliest(&[0.1, 3.0, -2.0], false), Some(1));
+        assert_eq!(likeliest(&[0.1, 1.0, 3.0], true), Some(1), "the end may not come first");
+        assert_eq!(likeliest(&[], false), None);
     }
 }

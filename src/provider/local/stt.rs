@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bench::Bench;
 use super::deliver::{deliver, offer};
+use super::denoise::denoised;
 use super::pool::{Job, Lane, Lanes};
 use super::speech_level::{longest_pause, speech_ms};
 use crate::provider::{FactSender, ProviderError, SttSession};
@@ -277,7 +278,7 @@ impl Recognise {
             return Ok(Some(String::new()));
         }
         let wave: Vec<f32> = audio.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
-        bench.moonshine().transcribe(&wave, &|| self.wanted())
+        bench.moonshine().transcribe(&denoised(wave), &|| self.wanted())
     }
 
     fn answer(&self, text: String) {

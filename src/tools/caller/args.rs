@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::run::{CallError, CallOptions, Opening, read_script};
 use super::script::Script;
 use super::server::ResultFrom;
-use super::signal::Spoil;
+use super::signal::{Echo, Spoil};
 use super::socket::Trust;
 use crate::provider::{Stt, Tts};
 use crate::units::Pii;
@@ -85,7 +85,13 @@ pub struct CallArgs {
     /// White noise so many decibels below the caller's speech
     #[arg(long, value_name = "DB")]
     pub noise_db: Option<f32>,
-    /// Share of the caller's frames that are lost
+    /// The caller's telephone gives back what the bot says, so many decibels softer
+    #[arg(long, value_name = "DB")]
+    pub echo_db: Option<f32>,
+    /// So much later
+    #[arg(long, value_name = "MS", default_value_t = 150, requires = "echo_db")]
+    pub echo_ms: u32,
+    /// Share of the caller's frames that are lost: silence comes in their place
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     pub loss_pct: f32,
     /// Sends the caller's voice through a codec and back
@@ -138,6 +144,9 @@ impl CallArgs {
         if let Some(db) = self.noise_db.filter(|db| !(-10.0..=80.0).contains(db)) {
             return Err(CallError::Usage(format!("--noise-db: expected -10 to 80, found {db}")));
         }
+        if self.echo_db.is_some_and(|db| !(0.0..=80.0).contains(&db)) || !(20..=2_000).contains(&self.echo_ms) {
+            return Err(CallError::Usage("--echo-db: expected 0 to 80, --echo-ms: expected 20 to 2000".to_owned()));
+        }
         let mut script = match &self.script {
             Some(path) => read_script(path)?,
             None => Script::of_sources(&self.say, &self.wav),
@@ -173,6 +182,7 @@ impl CallArgs {
             spoil: Spoil {
                 noise_db: self.noise_db,
                 loss_pct: self.loss_pct,
+                echo: self.echo_db.map(|below_db| Echo { below_db, delay_ms: self.echo_ms }),
                 mulaw: self.codec_degrade == Some(Codec::Mulaw),
                 seed: self.seed,
             },

@@ -220,7 +220,16 @@ impl Caller {
         }
         let mut frame = vec![0; FRAME];
         frame.iter_mut().zip(self.playing.drain(..self.playing.len().min(FRAME))).for_each(|(slot, s)| *slot = s);
-        if self.spoiler.pass(&mut frame) && self.ended.is_none() {
+        if let Some(echo) = self.spoiler.echo {
+            let mut played = vec![0; FRAME];
+            let delay = RATE.samples_in(u64::from(echo.delay_ms)) as usize;
+            if let Some(from) = self.phone.said().checked_sub(delay) {
+                self.phone.played(from, &mut played);
+            }
+            echo.add(&played, &mut frame);
+        }
+        self.spoiler.pass(&mut frame);
+        if self.ended.is_none() {
             out.push(Out::Media(frame.clone()));
         }
         self.phone.say(&frame);

@@ -32,6 +32,6 @@ pub use report::{Ended, Line, LineKind, Report, ServerAccount, ServerTurn, Speak
 pub use run::{CallError, CallOptions, Opening, run};
 pub use script::{Script, ScriptError, Step};
 pub use server::ResultFrom;
-pub use signal::Spoil;
+pub use signal::{Echo, Spoil};
 pub use socket::{ConnectError, Trust};
 pub use voice::VoiceError;

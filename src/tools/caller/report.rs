@@ -55,7 +55,7 @@ pub struct Report {
     pub unknown_messages: u64,
     /// Times the earpiece ran dry in the middle of speech.
     pub playback_gaps: u32,
-    /// Frames left out on purpose.
+    /// Frames lost on purpose.
     pub frames_lost: u64,
     /// The server's own account, where it was fetched.
     pub server: Option<ServerAccount>,
@@ -180,6 +180,9 @@ pub struct ServerAccount {
     pub disposition: String,
     /// What the bot said, turn by turn.
     pub bot_lines: Vec<String>,
+    /// What the server understood of the caller, turn by turn.
+    #[serde(default)]
+    pub heard: Vec<String>,
 }
 
 /// A distribution in short.

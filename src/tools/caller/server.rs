@@ -119,6 +119,7 @@ fn take(report: &mut Report, from: &ResultFrom, body: &Value) {
         end_reason: word(result, "end_reason"),
         disposition: result.get("post_call_analysis").map(|analysis| word(analysis, "disposition")).unwrap_or_default(),
         bot_lines: transcript.iter().filter(spoken).map(|line| word(line, "text")).collect(),
+        heard: transcript.iter().filter(|line| !spoken(line)).map(|line| word(line, "text")).collect(),
     });
     for turn in result.get("turns").and_then(Value::as_array).map_or(&[][..], Vec::as_slice) {
         match_turn(report, turn, transcript);

@@ -66,17 +66,39 @@ fn level(samples: &mut [i16], rate: SampleRate) {
 pub struct Spoil {
     /// White noise so many decibels below the speech, all the time.
     pub noise_db: Option<f32>,
-    /// Share of frames that are lost, 0 to 100.
+    /// Share of frames that are lost, 0 to 100. A WebSocket loses nothing: what the network before the dialler lost comes
+    /// out of it as silence of the same length, so that is what is sent.
     pub loss_pct: f32,
+    /// The far end's telephone gives back what it plays.
+    pub echo: Option<Echo>,
     /// Every sample goes through µ-law and back.
     pub mulaw: bool,
     /// Start of the pseudo-random numbers.
     pub seed: u64,
 }
 
+/// An echo of the bot's own voice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Echo {
+    /// So many decibels below what was played.
+    pub below_db: f32,
+    /// So much later.
+    pub delay_ms: u32,
+}
+
+impl Echo {
+    /// Adds the echo of `played` to a frame.
+    pub(super) fn add(self, played: &[i16], frame: &mut [i16]) {
+        let gain = 10_f32.powf(-self.below_db / 20.0);
+        for (sample, &echo) in frame.iter_mut().zip(played) {
+            *sample = (f32::from(*sample) + f32::from(echo) * gain).round() as i16;
+        }
+    }
+}
+
 impl Default for Spoil {
     fn default() -> Self {
-        Self { noise_db: None, loss_pct: 0.0, mulaw: false, seed: 1 }
+        Self { noise_db: None, loss_pct: 0.0, mulaw: false, echo: None, seed: 1 }
     }
 }
 
@@ -85,9 +107,10 @@ impl Default for Spoil {
 pub(super) struct Spoiler {
     noise: Option<Noise>,
     loss: f64,
+    pub echo: Option<Echo>,
     mulaw: bool,
     random: Random,
-    /// Frames left out.
+    /// Frames lost.
     pub lost: u64,
 }
 
@@ -96,14 +119,15 @@ impl Spoiler {
         Self {
             noise: spoil.noise_db.map(|db| Noise::new(spoil.seed, SPEECH_DBFS - db)),
             loss: f64::from(spoil.loss_pct) / 100.0,
+            echo: spoil.echo,
             mulaw: spoil.mulaw,
             random: Random::new(spoil.seed),
             lost: 0,
         }
     }
 
-    /// Spoils a frame; `false` where it is lost (then it is silence).
-    pub(super) fn pass(&mut self, frame: &mut [i16]) -> bool {
+    /// Spoils a frame; a lost one is silence.
+    pub(super) fn pass(&mut self, frame: &mut [i16]) {
         if let Some(noise) = &mut self.noise {
             noise.add_to(frame);
         }
@@ -117,9 +141,7 @@ impl Spoiler {
         if self.loss > 0.0 && self.random.unit() < self.loss {
             frame.fill(0);
             self.lost += 1;
-            return false;
         }
-        true
     }
 }
 
@@ -173,7 +195,7 @@ mod tests {
         let frames = |seed| {
             let mut spoiler = Spoiler::new(Spoil { noise_db: Some(15.0), seed, ..Spoil::default() });
             let mut all = vec![0; 16_000];
-            all.chunks_mut(160).for_each(|frame| assert!(spoiler.pass(frame)));
+            all.chunks_mut(160).for_each(|frame| spoiler.pass(frame));
             all
         };
         assert!((dbfs(&frames(7)) + 35.0).abs() < 0.3);
@@ -182,10 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn an_echo_is_as_loud_as_asked() {
+        let mut frame = [100, -100, 32_000];
+        Echo { below_db: 20.0, delay_ms: 150 }.add(&[10_000, 10_000, 32_000], &mut frame);
+        assert_eq!(frame, [1_100, 900, 32_767]);
+    }
+
+    #[test]
     fn about_as_many_frames_are_lost_as_asked() {
         let mut spoiler = Spoiler::new(Spoil { loss_pct: 2.0, ..Spoil::default() });
-        let passed = (0..10_000).filter(|_| spoiler.pass(&mut [1; 160])).count();
-        assert_eq!(passed as u64 + spoiler.lost, 10_000);
+        let silent = |_: &i32| {
+            let mut frame = [1; 160];
+            spoiler.pass(&mut frame);
+            frame == [0; 160]
+        };
+        let lost = (0..10_000).filter(silent).count();
+        assert_eq!(lost as u64, spoiler.lost);
         assert!((150..250).contains(&spoiler.lost), "{}", spoiler.lost);
     }
 
@@ -193,7 +227,7 @@ mod tests {
     fn a_mulaw_line_is_heard_in_the_samples() {
         let mut spoiler = Spoiler::new(Spoil { mulaw: true, ..Spoil::default() });
         let mut frame = [0, 1000, -1000, 32_767];
-        assert!(spoiler.pass(&mut frame));
+        spoiler.pass(&mut frame);
         assert_eq!(frame, [0, 988, -988, 32_124]);
     }
 }

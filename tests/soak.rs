@@ -1,0 +1,31 @@
+//! The long proofs: `make soak`. Each is also in the suite in a small form. This is the one file whose tests are ignored otherwise.
+
+#[path = "spoken/tally.rs"]
+mod tally;
+#[path = "spoken/worker.rs"]
+#[expect(dead_code, reason = "the suite uses more of it")]
+mod worker;
+
+use std::path::Path;
+
+use tally::{account, show};
+use voicefleet::tools::caller::dialogues::{Dialogues, run_all};
+use worker::{CALLS_AT_ONCE, world};
+
+/// Every dialogue of the fixture over both bots, by all voices, over a bad line.
+#[test]
+#[ignore = "takes about fifteen minutes"]
+fn callers_reach_what_they_called_for() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/dialogues.toml");
+    let mut dialogues = Dialogues::read(&path).unwrap();
+    if let Ok(only) = std::env::var("VOICEFLEET_SOAK_ONLY") {
+        dialogues.dialogue.retain(|dialogue| only.split(',').any(|name| dialogue.name.contains(name)));
+    }
+    let world = world();
+    let how = world.dialogues(CALLS_AT_ONCE);
+    let report = world.run(CALLS_AT_ONCE, run_all(&dialogues, &how, |row| show(&account(row))));
+    show(&tally::summary(&report));
+    assert!(report.right_share >= 0.90, "{:.3} of the dialogues ended as they should", report.right_share);
+    assert!(report.cut_in_share <= 0.05, "the bot cut in on {:.3} of the callers' lines", report.cut_in_share);
+    assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");
+}

@@ -1,0 +1,122 @@
+//! Interruptions, as the caller hears them: words stop the bot at once and its line ends where it was heard to end; a cough, a word
+//! of assent and the bot's own echo do not stop it, and nothing of the line is lost or said twice.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use voicefleet::provider::score::{canonical_words, word_errors};
+use voicefleet::tools::caller::{Echo, LineKind, Report, Script, Speaker, Spoil, Step, run};
+
+use crate::kept::{Kept, sounds, stereo};
+use crate::tally::show;
+use crate::worker::{CALLS_AT_ONCE, World, world};
+
+/// A line of a quarter of a minute.
+const STORY: &str = "We are calling about the garden that you asked us to look after, because the roses near the wall need water \
+                     every morning, the apples behind the house should be picked before the end of the week, and the old gate at \
+                     the far side of the field has to be mended soon.";
+/// A word for the worker's estimate of where words stand in the audio, a word for a recogniser that completes what was cut short.
+const MOST_WORDS_APART: usize = 2;
+/// 20 ms at 8 kHz.
+const FRAME: usize = 160;
+
+async fn told(world: &World, name: &str, steps: Vec<Step>, spoil: Spoil) -> Report {
+    let mut script = Script { name: name.to_owned(), limit_s: 90, turn_silence_ms: 2_000, ..Script::default() };
+    script.step = steps;
+    script.step.push(Step { hangup: true, ..Step::default() });
+    let mut call = world.call("reader", script);
+    call.fields = vec![("line".to_owned(), STORY.to_owned())];
+    call.spoil = spoil;
+    run(call).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn over_the_bot(say: &str) -> Step {
+    Step { say: Some(say.to_owned()), barge_in_ms: Some(4_000), ..Step::default() }
+}
+
+/// What the caller's earpiece played, without the pauses.
+fn played(report: &Report) -> Vec<i16> {
+    sounds(&stereo(report.recording.as_ref().unwrap().as_ref()).1)
+}
+
+#[test]
+fn words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end() {
+    let world = world();
+    let steps = vec![over_the_bot("Please stop, I have a question about that.")];
+    let report = world.run(1, told(world, "interrupts", steps, Spoil::default()));
+    let server = report.server.as_ref().unwrap();
+    let kept = Kept::of(world, &server.call_id);
+    let (cut_us, _) =
+        kept.told("/order/line/cut").next().unwrap_or_else(|| panic!("never cut: {:?}", report.transcript));
+    let next = kept.told("/fact/line/speech_began").map(|(_, began)| began["at_us"].as_u64().unwrap());
+    let next = next.filter(|&at| at > cut_us).min().map_or(kept.bot.len(), |at| kept.sample(at));
+    let cut = kept.sample(cut_us);
+    let after = &kept.bot[(cut + FRAME).min(kept.bot.len())..next.min(kept.bot.len())];
+    assert!(after.iter().all(|&sample| sample == 0), "more than a frame of the old line after the decision");
+    let (sent, heard) = (sounds(&kept.bot[..cut + FRAME]).len(), sounds(&heard_until(&report)).len());
+    show(&format!("old line: {sent} samples to the decision and a frame beyond, {heard} heard by the caller"));
+    assert!(
+        heard <= sent + FRAME,
+        "{heard} samples of the old line were heard, {sent} had been played at the decision"
+    );
+
+    let line = &kept.result["transcript"][0];
+    assert_eq!((line["speaker"].as_str(), line["heard"].as_bool()), (Some("bot"), Some(false)));
+    let first = report.transcript.iter().find(|line| line.speaker == Speaker::Bot).unwrap();
+    let written = canonical_words(line["text"].as_str().unwrap()).len();
+    let heard = words_heard(&first.text);
+    show(&format!("transcript: {written} words, heard: {heard} words ({})", first.text));
+    assert!(
+        written.abs_diff(heard) <= MOST_WORDS_APART,
+        "{written} words in the transcript, {heard} heard: {line} and {:?}",
+        first.text
+    );
+    let barge_in = report.turns.iter().find(|turn| turn.kind == LineKind::BargeIn).unwrap();
+    show(&format!("bot silent {:?} ms after the caller's first sample", barge_in.silenced_ms));
+}
+
+/// The earpiece up to the end of the interruption, before which there is no reply.
+fn heard_until(report: &Report) -> Vec<i16> {
+    let (_, heard) = stereo(report.recording.as_ref().unwrap().as_ref());
+    let spoken = report.transcript.iter().find(|line| line.speaker == Speaker::Caller).unwrap();
+    let end = usize::try_from(spoken.end_ms * 8).unwrap().min(heard.len());
+    heard[..end].to_vec()
+}
+
+/// How many words of the story these recognised words cover.
+fn words_heard(recognised: &str) -> usize {
+    let story = canonical_words(STORY);
+    (0..=story.len()).min_by_key(|&count| word_errors(&story[..count].join(" "), recognised).total()).unwrap()
+}
+
+#[test]
+fn coughs_assent_and_echo_stop_nothing_and_nothing_is_lost_or_said_twice() {
+    let world = world();
+    let quiet = || Vec::<Step>::new();
+    let cough = Step { cough: true, barge_in_ms: Some(4_000), ..Step::default() };
+    let echo = Spoil { echo: Some(Echo { below_db: 20.0, delay_ms: 150 }), ..Spoil::default() };
+    let cases = [
+        ("undisturbed", quiet(), Spoil::default()),
+        ("coughs", vec![cough], Spoil::default()),
+        ("says okay", vec![over_the_bot("Okay.")], Spoil::default()),
+        ("says uh huh", vec![over_the_bot("Uh huh.")], Spoil::default()),
+        ("echoes", quiet(), echo),
+    ];
+    let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {
+        let calls = cases.map(|(name, steps, spoil)| told(world, name, steps, spoil));
+        stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
+    });
+    let whole = played(&reports[0]);
+    assert!(whole.len() > 8 * 8_000, "eight seconds of the line at least");
+    for report in &reports {
+        let server = report.server.as_ref().unwrap();
+        let kept = Kept::of(world, &server.call_id);
+        assert_eq!(kept.told("/order/line/cut").count(), 0, "{}: cut", report.name);
+        let pauses = kept.told("/order/line").filter(|(_, order)| order.as_str() == Some("pause")).count();
+        show(&format!("{}: paused {pauses} times", report.name));
+        assert_eq!(server.bot_lines.first().map(String::as_str), Some(STORY), "{}", report.name);
+        let heard = played(report);
+        let same = heard.iter().zip(&whole).take_while(|(one, other)| one == other).count();
+        assert_eq!(same, whole.len(), "{}: of {} samples {same} came once and in order", report.name, whole.len());
+        assert!(sounds(&kept.bot).starts_with(&whole), "{}: the recording has what was heard", report.name);
+    }
+}

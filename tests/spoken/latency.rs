@@ -1,0 +1,123 @@
+//! How long the caller waits: from the frame with his last audible sample to the first audible sample of the bot, at the caller; and
+//! where the time went, by the server. Offsets between both clocks' views are named stages of their own. Asserts that the parts
+//! are the whole; never a time.
+
+use std::path::Path;
+
+use voicefleet::tools::caller::dialogues::Dialogues;
+use voicefleet::tools::caller::{Report, Spread, run};
+
+use crate::kept::Kept;
+use crate::tally::show;
+use crate::worker::{CALLS_AT_ONCE, world};
+
+/// Complete utterances over both bots, five turns and more each.
+const CHOSEN: [&str; 5] = [
+    "promises for friday",
+    "waits for the salary",
+    "asks to repeat",
+    "books and asks the hours",
+    "moves without an id",
+];
+/// The parts may differ from the whole by so much.
+const UNEXPLAINED_MS: f64 = 20.0;
+/// The level of a sample that is audible, as the caller's ear has it.
+const AUDIBLE: u16 = 260;
+
+/// One turn: the caller's figure and the parts that explain it.
+struct Waterfall {
+    wire_ms: f64,
+    parts: Vec<(String, f64)>,
+    waited: bool,
+}
+
+impl Waterfall {
+    fn unexplained_ms(&self) -> f64 {
+        self.wire_ms - self.parts.iter().map(|(_, ms)| ms).sum::<f64>()
+    }
+}
+
+fn ms(samples: usize) -> f64 {
+    samples as f64 / 8.0
+}
+
+/// The waterfalls of a call. `jitter` is the caller's audio in the queue; `detect` is from his last audible sample, in the
+/// recording, to the silence that the voice detector saw; `lead` is the silence at the head of the bot's audio.
+fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
+    let began: Vec<u64> =
+        kept.told("/fact/line/speech_began").map(|(_, began)| began["at_us"].as_u64().unwrap()).collect();
+    let ceased: Vec<(u64, f64)> = kept
+        .told("/fact/line/voice_ceased")
+        .map(|(_, fact)| (fact["since_us"].as_u64().unwrap(), fact["queue_ms"].as_f64().unwrap()))
+        .collect();
+    let opinions: Vec<(u64, f64)> =
+        kept.told("/fact/heard/judged").map(|(at, fact)| (at, fact["complete"].as_f64().unwrap())).collect();
+    let mut all = Vec::new();
+    for row in &report.turns {
+        let (Some(wire_ms), Some(server)) = (row.wire_ms, &row.server) else { continue };
+        let fits = |silent: u64, audible: u64| {
+            audible > silent && ((audible - silent) as f64 / 1e3 - server.total_ms).abs() < 1.0
+        };
+        let pair = began.iter().find_map(|&audible| {
+            ceased.iter().find(|(silent, _)| fits(*silent, audible)).map(|&(silent, queue)| (silent, queue, audible))
+        });
+        let Some((silent_us, queue_ms, audible_us)) = pair else { continue };
+        let (silent, audible) = (kept.sample(silent_us), kept.sample(audible_us));
+        let Some(last) = kept.caller[..audible].iter().rposition(|s| s.unsigned_abs() >= AUDIBLE) else { continue };
+        let Some(lead) = kept.bot[audible..].iter().position(|s| s.unsigned_abs() >= AUDIBLE) else { continue };
+        let mut parts = vec![("jitter".to_owned(), queue_ms), ("detect".to_owned(), ms(silent) - ms(last))];
+        parts.extend(server.stages.iter().cloned());
+        parts.push(("lead".to_owned(), ms(lead)));
+        let waited = opinions.iter().any(|&(at, complete)| at >= silent_us && at <= audible_us && complete < 0.5);
+        all.push(Waterfall { wire_ms, parts, waited });
+    }
+    all
+}
+
+#[test]
+fn the_parts_of_a_wait_are_the_whole() {
+    let world = world();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/dialogues.toml");
+    let mut dialogues = Dialogues::read(&path).unwrap().dialogue;
+    dialogues.retain(|dialogue| CHOSEN.contains(&dialogue.name.as_str()));
+    assert_eq!(dialogues.len(), CHOSEN.len());
+    let mut all = Vec::new();
+    // One call at a time, with nothing beside it.
+    world.run(CALLS_AT_ONCE, async {
+        for mut script in dialogues {
+            script.voice = Some("slt".to_owned());
+            let bot = script.bot.clone();
+            let report = run(world.call(&bot, script)).await.unwrap();
+            let Some(server) = &report.server else { panic!("{}: {:?}", report.name, report.failures) };
+            all.extend(waterfalls(&report, &Kept::of(world, &server.call_id)));
+        }
+    });
+    for turn in &all {
+        let parts: Vec<String> = turn.parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
+        let wait = if turn.waited { "  [asked to wait]" } else { "" };
+        show(&format!(
+            "{:>6.0} = {} + unexplained {:.0}{wait}",
+            turn.wire_ms,
+            parts.join(" + "),
+            turn.unexplained_ms()
+        ));
+    }
+    let wire = Spread::of(all.iter().map(|turn| turn.wire_ms));
+    let waited = all.iter().filter(|turn| turn.waited).count();
+    show(&format!(
+        "caller stops -> bot audible: p50 {:.0} ms, p95 {:.0} ms (n={}); the end-of-turn model asked to wait in {waited} turns ({:.0} %)",
+        wire.p50,
+        wire.p95,
+        wire.count,
+        100.0 * waited as f64 / all.len().max(1) as f64
+    ));
+    assert!(all.len() >= 20, "{} turns", all.len());
+    for turn in &all {
+        assert!(
+            turn.unexplained_ms().abs() <= UNEXPLAINED_MS,
+            "{:.1} ms of {:.0} unexplained",
+            turn.unexplained_ms(),
+            turn.wire_ms
+        );
+    }
+}

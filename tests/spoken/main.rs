@@ -1,0 +1,11 @@
+//! The spoken proofs: the whole worker with local speech on real sockets, called by programs that speak and listen. What is
+//! asserted is never a time; times are printed. Fails by name where models or the callers' voices are missing.
+
+mod barge_in;
+mod demo;
+mod dialogues;
+mod kept;
+mod latency;
+mod tally;
+mod understood;
+mod worker;
