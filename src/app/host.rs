@@ -6,14 +6,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::App;
-use super::driver::{Control, Driver, LegChannels};
+use super::driver::{Control, Driver, LegChannels, Papers, RecordingSlot};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
 use crate::journal::Journal;
-use crate::results::{CallResult, CallRow, Remains as JournalRemains, call_folder, rebuild};
+use crate::record::Recording;
+use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, call_folder, rebuild};
 use crate::rt;
 use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
@@ -113,35 +114,46 @@ async fn run(
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the bot's providers are not there");
             scribe.warn("provider_missing", &error.to_string());
-            return rebuilt(call, scribe, "provider_failed", now).await;
+            return rebuilt(app, call, (scribe, None), "provider_failed", now).await;
         }
     };
     let leg = LegChannels { facts, orders, port: Some(port) };
     let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
     let policy = call.bot.turn.clone();
     let machinery = app.machinery.clone();
-    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, (record_to, scribe));
+    let recording = RecordingSlot::default();
+    let papers = Papers { record_to, recording: Arc::clone(&recording), scribe };
+    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, papers);
     let running = rt::spawn("driver", driver.run(move |state| listing.note(state)));
-    match running.await {
+    let ran = running.await;
+    let recorded = finish::close_recording(&app.machinery.recorder, &recording).await;
+    match ran {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
             drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
-            finish::close(remains, record, &app.machinery, leg, rt::now()).await
+            finish::close(remains, record, recorded, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
             let mut scribe =
                 Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
             scribe.warn("internal", "the call's driver failed; this result is made from its journal");
-            rebuilt(call, scribe, "internal", now).await
+            rebuilt(app, call, (scribe, recorded), "internal", now).await
         }
     }
 }
 
 /// The result of a call whose driver never ran or failed, from its journal.
-async fn rebuilt(call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
+async fn rebuilt(
+    app: &App,
+    call: &Accepted,
+    left: (Scribe, Option<Recording>),
+    reason: &str,
+    now: Moment,
+) -> CallResult {
+    let (scribe, recording) = left;
     let end = crate::journal::Note::Ended {
         end_reason: reason.to_owned(),
         disconnected_by: "error".to_owned(),
@@ -158,8 +170,8 @@ async fn rebuilt(call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> 
         call_id: call.id.clone(),
         journal: &journal,
         journal_bytes,
-        recording: None,
-        recording_url: None,
+        recording_url: recording.as_ref().filter(|r| r.bytes > 0).map(|_| app.links.recording_url(&call.id)),
+        recording: recording.as_ref().map(RecordingReport::from),
         last_seen: rt::stamp(),
     });
     reason.clone_into(&mut summary.end_reason);
