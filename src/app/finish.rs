@@ -2,13 +2,15 @@
 //! counted, writes `result.json`. Never changes how the call ended.
 
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::driver::{Machinery, Remains};
+use super::driver::{RecordingSlot, Remains};
 use crate::bot::Bot;
 use crate::call::line::LineStats;
 use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
+use crate::record::{Recorder, Recording};
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
     Stage, TranscriptItem, TurnReport, Warning, WriteError, write_result,
@@ -30,21 +32,24 @@ pub(super) struct Record<'a> {
     pub(super) links: &'a Links,
 }
 
-/// Closes everything of the call and makes its result; does not write it.
+/// Waits for the recording's end, where there is a recording.
+pub(super) async fn close_recording(recorder: &Recorder, slot: &RecordingSlot) -> Option<Recording> {
+    let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (id, _open) = open?;
+    Some(recorder.close(id, RECORDER_PATIENCE).await)
+}
+
+/// Closes the journal of the call and makes its result; does not write it.
 pub(super) async fn close(
     remains: Remains,
     record: Record<'_>,
-    machinery: &Machinery,
+    recording: Option<Recording>,
     leg: Option<LegReport>,
     now: Moment,
 ) -> CallResult {
-    let Remains { call, line, recording, outcome, meter, scribe, rate } = remains;
+    let Remains { call, line, outcome, meter, scribe, rate } = remains;
     let reason = call.ending().map_or(EndReason::Internal, |e| e.reason);
     let ended_at = call.ending().map_or(now, |e| e.at);
-    let recording = match recording {
-        Some((id, _open)) => Some(machinery.recorder.close(id, RECORDER_PATIENCE).await),
-        None => None,
-    };
     let by = disconnected_by(reason);
     let end = Note::Ended {
         end_reason: reason.code().to_owned(),
@@ -56,12 +61,7 @@ pub(super) async fn close(
     warnings.extend(milestones.errors.iter().map(|e| Warning::new("provider_error", e.clone())));
     let clock = Clock::new(milestones, record.started);
     let counts = call.turn().counts();
-    let report = recording.map(|r| RecordingReport {
-        duration_ms: r.duration_ms,
-        bytes: r.bytes,
-        lost_ms: r.lost_ms,
-        incomplete: r.incomplete.map(|i| i.code().to_owned()),
-    });
+    let report = recording.as_ref().map(RecordingReport::from);
     CallResult::from(CallSummary {
         call_id: record.id.clone(),
         caller_id: record.meta.caller_id.clone(),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::App;
-use super::driver::{Control, Driver, LegChannels};
+use super::driver::{Control, Driver, LegChannels, Papers, RecordingSlot};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
 use crate::journal::Note;
+use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
 use crate::telemetry::Stage;
@@ -22,8 +23,6 @@ use crate::units::{CallId, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
-/// The recorder writes what a line without a driver still gives within this time.
-const LAST_BLOCKS: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A slot with the bot version that the call will have.
 #[derive(Debug)]
@@ -123,60 +122,55 @@ async fn run(
                 analysis: None,
             };
             let (warnings, _) = scribe.close(rt::now(), end).await;
-            return rebuilt(app, call, warnings, "provider_failed").await;
+            return rebuilt(app, call, (warnings, None), "provider_failed").await;
         }
     };
     let leg = LegChannels { facts, orders, port: Some(port) };
     let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
     let policy = call.bot.turn.clone();
     let machinery = app.machinery.clone();
-    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, (record_to, scribe));
+    let recording = RecordingSlot::default();
+    let papers = Papers { record_to, recording: Arc::clone(&recording), scribe };
+    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, papers);
     let running = rt::spawn("driver", driver.run(move |state| listing.note(state)));
-    match running.await {
+    let ran = running.await;
+    let recorded = finish::close_recording(&app.machinery.recorder, &recording).await;
+    match ran {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
             drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
-            finish::close(remains, record, &app.machinery, leg, rt::now()).await
+            finish::close(remains, record, recorded, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
-            // The driver panicked: its journal knows what it knew, and its line closes because nobody drives it.
+            // The driver panicked: its journal knows what it knew.
             let detail = "the call's driver failed; this result is made from its journal";
-            rt::sleep(LAST_BLOCKS).await;
-            rebuilt(app, call, vec![Warning::new("internal", detail)], "internal").await
+            rebuilt(app, call, (vec![Warning::new("internal", detail)], recorded), "internal").await
         }
     }
 }
 
-/// The result of a call whose driver never ran or failed, from what lies in its folder.
-async fn rebuilt(app: &App, call: &Accepted, warnings: Vec<Warning>, reason: &str) -> CallResult {
-    let folder = call.folder.clone();
-    let left = tokio::task::spawn_blocking(move || {
-        let bytes = std::fs::read(folder.join("journal")).unwrap_or_default();
-        (crate::journal::read(&bytes), bytes.len() as u64, recorded(&folder.join("recording.wav")))
+/// The result of a call whose driver never ran or failed, from its journal.
+async fn rebuilt(app: &App, call: &Accepted, left: (Vec<Warning>, Option<Recording>), reason: &str) -> CallResult {
+    let (warnings, recording) = left;
+    let path = call.folder.join("journal");
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        (crate::journal::read(&bytes), bytes.len() as u64)
     });
-    let (journal, journal_bytes, recording) = left.await.unwrap_or_default();
+    let (journal, journal_bytes) = read.await.unwrap_or_default();
     let mut summary = rebuild(JournalRemains {
         call_id: call.id.clone(),
         journal: &journal,
         journal_bytes,
-        recording_url: recording.as_ref().map(|_| app.links.recording_url(&call.id)),
-        recording,
+        recording_url: recording.as_ref().filter(|r| r.bytes > 0).map(|_| app.links.recording_url(&call.id)),
+        recording: recording.as_ref().map(RecordingReport::from),
         last_seen: rt::stamp(),
     });
     reason.clone_into(&mut summary.end_reason);
     summary.warnings.extend(warnings);
     CallResult::from(summary)
-}
-
-/// What a recording that nobody closed holds.
-fn recorded(path: &std::path::Path) -> Option<RecordingReport> {
-    let bytes = std::fs::metadata(path).ok()?.len();
-    let rate = hound::WavReader::open(path).ok()?.spec().sample_rate;
-    let frames = bytes.saturating_sub(44) / 4;
-    let duration_ms = frames * 1000 / u64::from(rate.max(1));
-    Some(RecordingReport { duration_ms, bytes, lost_ms: 0, incomplete: Some("cut_off".to_owned()) })
 }
 
 /// What templates may name in this call.

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
 
-use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
+use crate::call::line::{DriverEnd, Line, LineOrder, LineStats, RecordTap, Rings};
 use crate::media::ResampleError;
 use crate::record::BlockWriter;
 use crate::telemetry::Histogram;
@@ -70,8 +70,22 @@ pub struct LineHandle {
     pub ends: DriverEnd,
     /// Notified when there are facts or audio to read.
     pub wake: Arc<Notify>,
-    /// The line's counters, once it was closed.
-    pub done: oneshot::Receiver<LineStats>,
+    done: Option<oneshot::Receiver<LineStats>>,
+}
+
+impl LineHandle {
+    /// The line's counters, once it was closed; given once.
+    pub fn done(&mut self) -> Option<oneshot::Receiver<LineStats>> {
+        self.done.take()
+    }
+}
+
+impl Drop for LineHandle {
+    /// A call that vanishes (its task panicked) takes its line along; for one that was closed this says nothing new.
+    fn drop(&mut self) {
+        // The line empties this ring every tick; it is full only where the shard is dead.
+        let _ = self.ends.orders.push(LineOrder::Close);
+    }
 }
 
 /// All media threads of the process.
@@ -142,7 +156,7 @@ impl Shards {
             return Err(OpenError::Full);
         }
         shard.shared.gauge.lines.fetch_add(1, Ordering::Relaxed);
-        Ok((LineHandle { ends, wake: driver_wake, done }, LegPort { caller, out: out_rx, wake: leg_wake }))
+        Ok((LineHandle { ends, wake: driver_wake, done: Some(done) }, LegPort { caller, out: out_rx, wake: leg_wake }))
     }
 
     /// What each thread says of itself.

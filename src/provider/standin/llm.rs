@@ -43,7 +43,7 @@ impl Session {
             return vec![Heard::DraftFailed { utterance, error: ASKED_FOR.to_owned() }];
         }
         let draft = |text: &str| Heard::Drafted { utterance, text: text.to_owned(), protected: false };
-        let end = || Heard::ToolCalled { utterance, tool: ToolCall::EndCall { reason: "completed".to_owned() } };
+        let end = |reason: &str| Heard::ToolCalled { utterance, tool: ToolCall::EndCall { reason: reason.to_owned() } };
         let mut facts = match cause {
             AskCause::Opening | AskCause::Caller(_) | AskCause::Digits(_) => {
                 let lines = &self.config.bot_lines;
@@ -51,12 +51,12 @@ impl Session {
                 self.said += 1;
                 match lines.get(index) {
                     Some(line) => vec![draft(line)],
-                    None => vec![draft("Thank you. Goodbye."), end()],
+                    None => vec![draft("Thank you. Goodbye."), end("completed")],
                 }
             }
             AskCause::Idle(_) | AskCause::Unclear => vec![draft("Are you still there?")],
             AskCause::TimeWarning => vec![draft("We have half a minute left.")],
-            AskCause::IdleGoodbye => vec![draft("Goodbye."), end()],
+            AskCause::IdleGoodbye => vec![draft("Goodbye."), end("idle")],
         };
         facts.push(Heard::DraftEnded { utterance });
         facts
