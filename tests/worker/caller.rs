@@ -68,11 +68,10 @@ impl Plan {
 /// One message of the bot side, and when it came (milliseconds after the first frame).
 #[derive(Debug)]
 pub enum Came {
-    Audio { chunk: u64, bytes: usize, audible: bool },
+    Audio { chunk: u64, bytes: usize },
     Stop,
     HangUp,
-    Transfer(String),
-    Other(FromBot),
+    Other,
 }
 
 /// What the caller remembers of its call.
@@ -256,10 +255,8 @@ impl Caller {
         let came = match Dialler::read(text.as_str()).unwrap_or_else(|error| panic!("{error}: {text}")) {
             FromBot::Media(media) => {
                 self.silent_since = Some(now_ms);
-                let loud = |pair: &[u8; 2]| i16::from_le_bytes(*pair).unsigned_abs() > 500;
-                let audible = media.payload.as_chunks::<2>().0.iter().any(loud);
                 assert_eq!(media.chunk_durn_ms, 20);
-                Came::Audio { chunk: media.chunk, bytes: media.payload.len(), audible }
+                Came::Audio { chunk: media.chunk, bytes: media.payload.len() }
             }
             FromBot::Stop => Came::Stop,
             FromBot::HangUp { .. } => {
@@ -268,12 +265,11 @@ impl Caller {
                 drop(self.client.send_text(answer).await);
                 Came::HangUp
             }
-            FromBot::Transfer { to } => Came::Transfer(to),
             FromBot::Ready { call_id } => {
                 self.memory.call_id = Some(call_id);
                 return;
             }
-            other => Came::Other(other),
+            _ => Came::Other,
         };
         self.memory.came.push((now_ms, came));
     }
