@@ -152,11 +152,11 @@ impl Caller {
     /// The whole conversation, to its end.
     pub async fn converse(url: impl AsRef<str>, plan: Plan) -> Memory {
         let caller = Self::open(url.as_ref(), plan).await.unwrap_or_else(|error| panic!("{error}"));
-        caller.heard_out().await
+        caller.finish().await
     }
 
     /// Goes on until the call is over.
-    pub async fn heard_out(mut self) -> Memory {
+    pub async fn finish(mut self) -> Memory {
         let over = rt::timeout(PATIENCE, self.run(|_| false)).await;
         assert!(over.is_some(), "{}: the call does not end: {:?}", self.plan.caller_id, self.memory);
         self.memory

@@ -78,6 +78,7 @@ fn check_calls(world: &World, number: usize, calls: usize, memories: &[Memory]) 
 }
 
 /// The pacing of both rounds by the worker's own histogram beside the callers' lateness.
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the test's output")]
 fn check_pacing(world: &World, what: &str, late_p99_us: u64, results: &[CallResult]) {
     let pacing = world.app().metrics().pacing_error.clone();
     let p99_us = pacing.quantile_us(0.99).unwrap_or(u64::MAX);

@@ -31,7 +31,7 @@ async fn s1_inbound_barge_in_and_the_bots_hang_up() {
     };
     let mut caller = Caller::open(&world.ws("demo"), plan).await.unwrap();
     assert_eq!(caller.listen_for(SETTLE).await, 0, "nothing is sent before the answer");
-    let memory = caller.heard_out().await;
+    let memory = caller.finish().await;
     plain_audio(&memory);
     // The barge-in: a stop while the caller speaks, and silence until the caller is answered.
     let (began, ended) = memory.spoke[0];

@@ -35,7 +35,7 @@ async fn a_media_thread_makes_no_futex_call_and_asks_for_no_memory_while_calls_a
     for n in 0..CALLS {
         let mut caller = Caller::open(&url, Plan { tone: n, ..Plan::new(&format!("caller-{n}")) }).await.unwrap();
         assert!(caller.until(|m| m.first_audio_ms().is_some()).await, "the call is up");
-        callers.push(rt::spawn("caller", async move { caller.heard_out().await }));
+        callers.push(rt::spawn("caller", async move { caller.finish().await }));
     }
     let threads = media_threads(program.id());
     assert_eq!(threads.len(), 1, "one media thread was configured");

@@ -43,7 +43,7 @@ async fn call_n_plus_one_is_refused_before_the_upgrade_and_a_drain_lets_calls_fi
     assert_eq!(world.get("/health/fleet").await.body, fleet("draining", 1, 2, 0));
     let World { running, folder } = world;
     let drained = rt::spawn("drain", running.drain(std::future::pending()));
-    let memory = up.remove(0).heard_out().await;
+    let memory = up.remove(0).finish().await;
     assert!(memory.bot_hung_up() && memory.turns == 4, "the call finished in its own time");
     assert_eq!(drained.await.unwrap().unwrap(), 0, "no call had to be ended");
     let reasons: Vec<String> = folder.results().into_iter().map(|r| r.end_reason).collect();
@@ -58,7 +58,7 @@ async fn a_second_signal_ends_what_is_up_with_a_result() {
     assert!(caller.until(|m| m.first_audio_ms().is_some()).await);
     let World { running, folder } = world;
     let drained = rt::spawn("drain", running.drain(std::future::ready(())));
-    let memory = caller.heard_out().await;
+    let memory = caller.finish().await;
     assert!(memory.bot_hung_up(), "the far end is told");
     assert_eq!(drained.await.unwrap().unwrap(), 1);
     let results = folder.results();

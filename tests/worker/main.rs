@@ -2,7 +2,7 @@
 //! call from its opening to its one result, and what its media thread asks of the kernel. Stand-in speech, except where a test
 //! says otherwise.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; figures are printed")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod caller;
 mod crash;
