@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use voicefleet::tools::caller::dialogues::Dialogues;
 use voicefleet::tools::caller::{Report, Spread, run};
 
@@ -23,6 +24,8 @@ const CHOSEN: [&str; 5] = [
 const UNEXPLAINED_MS: f64 = 20.0;
 /// The level of a sample that is audible, as the caller's ear has it.
 const AUDIBLE: u16 = 260;
+/// 20 ms at 8 kHz.
+const FRAME: usize = 160;
 
 /// One turn: the caller's figure and the parts that explain it.
 struct Waterfall {
@@ -41,34 +44,41 @@ fn ms(samples: usize) -> f64 {
     samples as f64 / 8.0
 }
 
-/// The waterfalls of a call. `jitter` is the caller's audio in the queue; `detect` is from his last audible sample, in the
-/// recording, to the silence that the voice detector saw; `lead` is the silence at the head of the bot's audio.
+/// The waterfalls of a call, with the server's stages between four that its clock alone does not show:
+/// `tick`, the wait of the caller's frame for the worker's next tick (from the phase in which the bot's frames come back);
+/// `jitter`, the caller's audio in the queue; `detect`, from the frame with his last audible sample, in the recording, to the
+/// silence that the voice detector saw; `lead`, the silence at the head of the bot's audio.
 fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
-    let began: Vec<u64> =
-        kept.told("/fact/line/speech_began").map(|(_, began)| began["at_us"].as_u64().unwrap()).collect();
+    let us = |fact: &Value, key: &str| fact[key].as_u64().unwrap();
     let ceased: Vec<(u64, f64)> = kept
         .told("/fact/line/voice_ceased")
-        .map(|(_, fact)| (fact["since_us"].as_u64().unwrap(), fact["queue_ms"].as_f64().unwrap()))
+        .map(|(_, fact)| (us(fact, "since_us"), fact["queue_ms"].as_f64().unwrap()))
         .collect();
     let opinions: Vec<(u64, f64)> =
         kept.told("/fact/heard/judged").map(|(at, fact)| (at, fact["complete"].as_f64().unwrap())).collect();
+    let lines = kept.result["transcript"].as_array().unwrap();
     let mut all = Vec::new();
     for row in &report.turns {
         let (Some(wire_ms), Some(server)) = (row.wire_ms, &row.server) else { continue };
-        let fits = |silent: u64, audible: u64| {
-            audible > silent && ((audible - silent) as f64 / 1e3 - server.total_ms).abs() < 1.0
-        };
-        let pair = began.iter().find_map(|&audible| {
-            ceased.iter().find(|(silent, _)| fits(*silent, audible)).map(|&(silent, queue)| (silent, queue, audible))
-        });
-        let Some((silent_us, queue_ms, audible_us)) = pair else { continue };
+        let line = lines.iter().rfind(|line| line["speaker"] == "customer" && line["turn"] == server.turn);
+        let Some(line) = line else { continue };
+        let silent_at = kept.zero_us() + us(line, "end_ms") * 1_000;
+        let near = ceased.iter().find(|(since, _)| since.abs_diff(silent_at) < 2_000);
+        let Some(&(silent_us, queue_ms)) = near else { continue };
+        let audible_us = silent_us + (server.total_ms * 1_000.0) as u64;
         let (silent, audible) = (kept.sample(silent_us), kept.sample(audible_us));
         let Some(last) = kept.caller[..audible].iter().rposition(|s| s.unsigned_abs() >= AUDIBLE) else { continue };
         let Some(lead) = kept.bot[audible..].iter().position(|s| s.unsigned_abs() >= AUDIBLE) else { continue };
-        let mut parts = vec![("jitter".to_owned(), queue_ms), ("detect".to_owned(), ms(silent) - ms(last))];
+        let frame = last / FRAME * FRAME;
+        let tick_ms = (row.end_ms + wire_ms - ms(lead)).rem_euclid(20.0);
+        let mut parts = vec![
+            ("tick".to_owned(), tick_ms),
+            ("jitter".to_owned(), queue_ms),
+            ("detect".to_owned(), ms(silent) - ms(frame)),
+        ];
         parts.extend(server.stages.iter().cloned());
         parts.push(("lead".to_owned(), ms(lead)));
-        let waited = opinions.iter().any(|&(at, complete)| at >= silent_us && at <= audible_us && complete < 0.5);
+        let waited = opinions.iter().any(|&(at, complete)| (silent_us..=audible_us).contains(&at) && complete < 0.5);
         all.push(Waterfall { wire_ms, parts, waited });
     }
     all
