@@ -11,8 +11,12 @@ mod worker;
 use std::path::Path;
 
 use tally::{account, show};
+use voicefleet::tools::caller::Spoil;
 use voicefleet::tools::caller::dialogues::{Dialogues, run_all};
 use worker::{CALLS_AT_ONCE, world};
+
+/// The line of the long form: 15 dB of noise, µ-law, 2 % of the frames lost.
+const SPOILT: Spoil = Spoil { noise_db: Some(15.0), loss_pct: 2.0, mulaw: true, echo: None, seed: 1 };
 
 /// Every dialogue of the fixture over both bots, by all voices, over a bad line.
 #[test]
@@ -24,7 +28,7 @@ fn callers_reach_what_they_called_for() {
         dialogues.dialogue.retain(|dialogue| only.split(',').any(|name| dialogue.name.contains(name)));
     }
     let world = world();
-    let how = world.dialogues(CALLS_AT_ONCE);
+    let how = world.dialogues(CALLS_AT_ONCE, SPOILT);
     let report = world.run(CALLS_AT_ONCE, run_all(&dialogues, &how, |row| show(&account(row))));
     show(&tally::summary(&report));
     assert!(report.right_share >= 0.90, "{:.3} of the dialogues ended as they should", report.right_share);

@@ -17,8 +17,8 @@ use voicefleet::tools::caller::{CallOptions, Opening, ResultFrom, Script, Spoil,
 /// Calls that one machine of two cores carries with both ends' speech models in one process.
 pub const CALLS_AT_ONCE: usize = 2;
 
-/// A line of the shipped telephone network: 15 dB noise, µ-law, 2 % loss.
-pub const SPOILT: Spoil = Spoil { noise_db: Some(15.0), loss_pct: 2.0, mulaw: true, echo: None, seed: 1 };
+/// A telephone line without noise and loss.
+pub const CLEAN: Spoil = Spoil { noise_db: None, loss_pct: 0.0, mulaw: true, echo: None, seed: 1 };
 
 /// The worker, its callers' ears, and where things are.
 pub struct World {
@@ -115,13 +115,13 @@ impl World {
     }
 
     /// How dialogues are run against this worker.
-    pub fn dialogues(&self, at_a_time: usize) -> DialogueRun {
+    pub fn dialogues(&self, at_a_time: usize, spoil: Spoil) -> DialogueRun {
         DialogueRun {
             ws_base: format!("ws://{}", self.running.address),
             http_base: self.http(),
             token: None,
             result_token: None,
-            spoil: SPOILT,
+            spoil,
             at_a_time,
             folder: PathBuf::new(),
             cache: self.cache.clone(),
