@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
+# Programs that the tests watch the worker with.
+TEST_PROGRAMS := strace
 
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
@@ -18,7 +20,7 @@ deps:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "Python with pip is missing: apt-get install python3-pip" >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
-	@missing=""; for p in $(CALLER_VOICES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@missing=""; for p in $(CALLER_VOICES) $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	command -v cc >/dev/null || missing="$$missing gcc"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -30,7 +32,7 @@ deps:
 	fi
 
 fetch: deps
-	cargo run --locked --quiet -- models fetch
+	cargo run --locked --quiet -- models fetch --test-voices
 
 run: deps
 	cargo run --locked --release --quiet -- demo

@@ -1,5 +1,7 @@
 //! The long proofs: `make soak`. Each is also in the suite in a small form. This is the one file whose tests are ignored otherwise.
 
+#![expect(clippy::unwrap_used, reason = "a proof that cannot set up its world has failed")]
+
 #[path = "spoken/tally.rs"]
 mod tally;
 #[path = "spoken/worker.rs"]

@@ -83,8 +83,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// A file's path below `src`, and its module at the top.
 fn place(path: &Path) -> (String, String) {
-    let below = path.strip_prefix(root().join("src")).unwrap().to_string_lossy().into_owned();
-    let module = below.split(['/', '.']).next().unwrap().to_owned();
+    let below = path.strip_prefix(root().join("src")).expect("a file below src").to_string_lossy().into_owned();
+    let module = below.split(['/', '.']).next().unwrap_or_default().to_owned();
     (below, module)
 }
 

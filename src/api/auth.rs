@@ -2,7 +2,7 @@
 //!
 //! - On a loopback address without a token: every request that was really made on this machine. A request with a foreign
 //!   `Host` (a page that rebinds its name to 127.0.0.1) or one that a proxy passed on is refused: behind a proxy, set a token.
-//! - With `server.page_token`: HTTP Basic with any user name and the token as password, or `Authorization: Bearer`.
+//! - With `auth.page_token`: HTTP Basic with any user name and the token as password, or `Authorization: Bearer`.
 //! - On any other address without a token: nobody.
 
 use std::fmt;
@@ -58,7 +58,7 @@ pub enum Denied {
 }
 
 impl Access {
-    /// The rule for a server that listens on `address` with this `server.page_token`.
+    /// The rule for a server that listens on `address` with this `auth.page_token`.
     #[must_use]
     pub fn for_listener(address: SocketAddr, page_token: Option<&str>) -> Self {
         match page_token {

@@ -67,16 +67,14 @@ impl Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::NoCredentials => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "give server.page_token as password or bearer token",
-            )
-            .with(header::WWW_AUTHENTICATE, "Basic realm=\"voicefleet\", charset=\"UTF-8\""),
+            Denied::NoCredentials => {
+                Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "give auth.page_token as password or bearer token")
+                    .with(header::WWW_AUTHENTICATE, "Basic realm=\"voicefleet\", charset=\"UTF-8\"")
+            }
             Denied::Closed => Self::new(
                 StatusCode::FORBIDDEN,
                 "pages_closed",
-                "the pages answer only on this machine's own address; set server.page_token to open them elsewhere",
+                "the pages answer only on this machine's own address; set auth.page_token to open them elsewhere",
             ),
         }
     }

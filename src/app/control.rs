@@ -1,6 +1,7 @@
 //! The worker as the HTTP routes see it: everything from memory. Never changes anything.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::App;
 use super::directory::LiveEntry;
@@ -41,6 +42,8 @@ impl Control for App {
 
     fn metrics(&self) -> String {
         let view = self.capacity.view();
+        let recorder = self.machinery.recorder.stats();
+        self.metrics.recorder_lost_frames.inner().fetch_max(recorder.lost_frames / 160, Relaxed);
         self.metrics.sample(&ProcessSample::read(), self.capacity.held(), view.max);
         self.metrics.encode()
     }

@@ -1,7 +1,7 @@
 //! The one task of a call: waits for facts or the deadline, tells the call, obeys its orders. Obeying never waits, so that a
 //! slow provider or a stuck leg cannot hold a call up. Never decides anything about the conversation.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +14,7 @@ use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSessi
 use crate::record::{Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, Shards};
+use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
 use crate::turn::{Heard, Policy};
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -53,6 +54,22 @@ pub struct Machinery {
     pub shards: Arc<Shards>,
     /// The recorder thread.
     pub recorder: Recorder,
+    /// What exists, and what goes wrong.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where a driver keeps its recording, so that it can be closed even where the driver panicked. Counted as open until then.
+pub type RecordingSlot = Arc<Mutex<Option<(RecordingId, LiveGuard)>>>;
+
+/// Where a call is written down.
+#[derive(Debug)]
+pub struct Papers {
+    /// The recording's path, where it is wanted.
+    pub record_to: Option<std::path::PathBuf>,
+    /// The recording, once there is one.
+    pub recording: RecordingSlot,
+    /// The journal.
+    pub scribe: Scribe,
 }
 
 /// What is left of a call when its driver is done; the result is made from it.
@@ -62,8 +79,6 @@ pub struct Remains {
     pub call: Call,
     /// The line's counters, if there was a line.
     pub line: Option<LineStats>,
-    /// The recording, if there was one.
-    pub recording: Option<RecordingId>,
     /// What the dialogue engine made of the call.
     pub outcome: Option<serde_json::Value>,
     /// What was used.
@@ -94,6 +109,7 @@ struct Sessions {
     judge: Option<Box<dyn JudgeSession>>,
     llm: Option<Box<dyn LlmSession>>,
     tts: Option<Box<dyn TtsSession>>,
+    live: Vec<LiveGuard>,
 }
 
 /// The driver of one call.
@@ -109,10 +125,9 @@ pub struct Driver {
     heard_tx: FactSender,
     heard: mpsc::Receiver<Heard>,
     control: mpsc::Receiver<Control>,
-    recording: Option<RecordingId>,
-    record_to: Option<std::path::PathBuf>,
+    line_up: Option<LiveGuard>,
+    papers: Papers,
     meter: Meter,
-    scribe: Scribe,
     broken: Option<String>,
     leg_gone: bool,
     rate: Option<SampleRate>,
@@ -125,7 +140,7 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// The driver of a call that has just been opened. `record_to`: the recording's path, where it is wanted.
+    /// The driver of a call that has just been opened.
     #[must_use]
     pub fn new(
         meta: &LegMeta,
@@ -134,26 +149,24 @@ impl Driver {
         kit: Kit,
         machinery: Machinery,
         control: mpsc::Receiver<Control>,
-        paths: (Option<std::path::PathBuf>, Scribe),
+        papers: Papers,
     ) -> Self {
         let (heard_tx, heard) = mpsc::channel(HEARD_QUEUE);
-        let (record_to, scribe) = paths;
         Self {
             call: Call::new(rt::now(), meta, policy),
             leg,
             kit,
             machinery,
             line: None,
+            line_up: None,
             line_orders: Vec::new(),
             feeder: Feeder::default(),
             sessions: Sessions::default(),
             heard_tx,
             heard,
             control,
-            recording: None,
-            record_to,
+            papers,
             meter: Meter::default(),
-            scribe,
             broken: None,
             leg_gone: false,
             rate: None,
@@ -181,7 +194,7 @@ impl Driver {
                 self.tell(now, Fact::Broken { what });
             }
             self.move_speech();
-            self.scribe.follow(now, &self.call, self.rate);
+            self.papers.scribe.follow(now, &self.call, self.rate);
             on_change(&self.call);
         }
         self.close().await
@@ -223,14 +236,26 @@ impl Driver {
     }
 
     fn tell(&mut self, now: Moment, fact: Fact) {
-        self.scribe.fact(now, &fact);
+        self.count_failure(&fact);
+        self.papers.scribe.fact(now, &fact);
         self.call.handle(now, fact);
         self.obey(now);
     }
 
+    fn count_failure(&self, fact: &Fact) {
+        let (role, kind) = match fact {
+            Fact::Heard(Heard::ListenFailed { .. }) => ("stt", "failed"),
+            Fact::Heard(Heard::DraftFailed { .. }) => ("llm", "failed"),
+            Fact::Heard(Heard::SpeechFailed { .. }) => ("tts", "failed"),
+            Fact::ProviderMissing { .. } => ("session", "missing"),
+            _ => return,
+        };
+        self.machinery.metrics.provider_failed(&ProviderLabels { role, kind });
+    }
+
     fn obey(&mut self, now: Moment) {
         while let Some(order) = self.call.poll() {
-            self.scribe.order(now, &order);
+            self.papers.scribe.order(now, &order);
             match order {
                 Order::Leg(order) => self.order_leg(order),
                 Order::OpenLine { rate } => self.open_line(now, rate),
@@ -286,18 +311,20 @@ impl Driver {
     fn open_line(&mut self, now: Moment, rate: SampleRate) {
         self.rate = Some(rate);
         let mut writer = None;
-        if let Some(path) = self.record_to.take() {
+        if let Some(path) = self.papers.record_to.take() {
             match self.machinery.recorder.open(path, rate) {
                 Ok((id, tape)) => {
-                    self.recording = Some(id);
+                    let open = self.machinery.metrics.live_recordings.enter();
+                    *self.papers.recording.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, open));
                     writer = Some(tape);
                 }
-                Err(error) => self.scribe.warn("recording_missing", &error.to_string()),
+                Err(error) => self.papers.scribe.warn("recording_missing", &error.to_string()),
             }
         }
         match self.machinery.shards.open(rate, writer) {
             Ok((line, port)) => {
                 self.line = Some(line);
+                self.line_up = Some(self.machinery.metrics.live_lines.enter());
                 // Where the leg is gone already, its loss is the next fact.
                 if let Some(to) = self.leg.port.take() {
                     drop(to.send(port));
@@ -318,6 +345,8 @@ impl Driver {
         if let Some(judge) = &self.kit.judge {
             self.sessions.judge = Some(judge.open(facts.clone())?);
         }
+        let open = 3 + usize::from(self.sessions.judge.is_some());
+        self.sessions.live = (0..open).map(|_| self.machinery.metrics.live_sessions.enter()).collect();
         Ok(())
     }
 
@@ -387,20 +416,20 @@ impl Driver {
         self.move_speech();
         let outcome = self.sessions.llm.as_ref().and_then(|llm| llm.outcome());
         let mut stats = None;
-        if let Some(line) = self.line.take() {
+        if let Some(done) = self.line.as_mut().and_then(LineHandle::done) {
             let deadline = std::time::Duration::from_secs(2);
-            stats = rt::timeout(deadline, line.done).await.and_then(Result::ok);
+            stats = rt::timeout(deadline, done).await.and_then(Result::ok);
             if stats.is_none() {
-                self.scribe.warn("line_lost", "the media line did not close within 2 s");
+                self.papers.scribe.warn("line_lost", "the media line did not close within 2 s");
             }
+            (self.line, self.line_up) = (None, None);
         }
         Remains {
             call: self.call,
             line: stats,
-            recording: self.recording,
             outcome,
             meter: self.meter,
-            scribe: self.scribe,
+            scribe: self.papers.scribe,
             rate: self.rate.unwrap_or(SampleRate::NARROW),
         }
     }

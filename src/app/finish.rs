@@ -2,14 +2,15 @@
 //! counted, writes `result.json`. Never changes how the call ended.
 
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::driver::Remains;
+use super::driver::{RecordingSlot, Remains};
 use crate::bot::Bot;
 use crate::call::line::LineStats;
 use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
-use crate::record::Recorder;
+use crate::record::{Recorder, Recording};
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
     Stage, TranscriptItem, TurnReport, Warning, WriteError, write_result,
@@ -31,21 +32,24 @@ pub(super) struct Record<'a> {
     pub(super) links: &'a Links,
 }
 
-/// Closes everything of the call and makes its result; does not write it.
+/// Waits for the recording's end, where there is a recording.
+pub(super) async fn close_recording(recorder: &Recorder, slot: &RecordingSlot) -> Option<Recording> {
+    let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (id, _open) = open?;
+    Some(recorder.close(id, RECORDER_PATIENCE).await)
+}
+
+/// Closes the journal of the call and makes its result; does not write it.
 pub(super) async fn close(
     remains: Remains,
     record: Record<'_>,
-    recorder: &Recorder,
+    recording: Option<Recording>,
     leg: Option<LegReport>,
     now: Moment,
 ) -> CallResult {
-    let Remains { call, line, recording, outcome, meter, scribe, rate } = remains;
+    let Remains { call, line, outcome, meter, scribe, rate } = remains;
     let reason = call.ending().map_or(EndReason::Internal, |e| e.reason);
     let ended_at = call.ending().map_or(now, |e| e.at);
-    let recording = match recording {
-        Some(id) => Some(recorder.close(id, RECORDER_PATIENCE).await),
-        None => None,
-    };
     let by = disconnected_by(reason);
     let end = Note::Ended {
         end_reason: reason.code().to_owned(),
@@ -57,12 +61,7 @@ pub(super) async fn close(
     warnings.extend(milestones.errors.iter().map(|e| Warning::new("provider_error", e.clone())));
     let clock = Clock::new(milestones, record.started);
     let counts = call.turn().counts();
-    let report = recording.map(|r| RecordingReport {
-        duration_ms: r.duration_ms,
-        bytes: r.bytes,
-        lost_ms: r.lost_ms,
-        incomplete: r.incomplete.map(|i| i.code().to_owned()),
-    });
+    let report = recording.as_ref().map(RecordingReport::from);
     CallResult::from(CallSummary {
         call_id: record.id.clone(),
         caller_id: record.meta.caller_id.clone(),
@@ -78,8 +77,16 @@ pub(super) async fn close(
         transcript: call.turn().history().lines().iter().map(|l| clock.item(l)).collect(),
         recording_url: report.as_ref().filter(|r| r.bytes > 0).map(|_| record.links.recording_url(record.id)),
         recording: report,
-        outcome,
-        turns: call.turn().timings().iter().filter(|t| t.audible_at.is_some()).map(turn_report).collect(),
+        outcome: outcome.or_else(|| {
+            Some(serde_json::json!({"disposition": record.bot.result.disposition, "summary": "", "slots": {}}))
+        }),
+        turns: call
+            .turn()
+            .timings()
+            .iter()
+            .filter(|t| t.audible_at.is_some())
+            .map(|t| turn_report(t, call.turn().history().lines()))
+            .collect(),
         media: media(line, leg.as_ref(), rate, counts.cuts),
         resources: Resources {
             stt_audio_ms: meter.listened_samples / 16,
@@ -149,14 +156,14 @@ impl Clock {
     }
 }
 
-fn turn_report(timing: &TurnTiming) -> TurnReport {
+fn turn_report(timing: &TurnTiming, lines: &[TranscriptLine]) -> TurnReport {
     let stages = timing.stages();
     let ms = |us: u64| us as f64 / 1000.0;
     TurnReport {
         turn: timing.turn.0,
         total_ms: ms(stages.iter().map(|s| s.us).sum()),
         stages: stages.iter().map(|s| Stage { stage: s.name.to_owned(), ms: ms(s.us) }).collect(),
-        interrupted: false,
+        interrupted: lines.iter().any(|l| l.speaker == turn::Speaker::Bot && l.turn == timing.turn && !l.whole),
     }
 }
 

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::App;
-use super::driver::{Control, Driver, LegChannels};
+use super::driver::{Control, Driver, LegChannels, Papers, RecordingSlot};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
-use crate::journal::Journal;
-use crate::results::{CallResult, CallRow, Remains as JournalRemains, call_folder, rebuild};
+use crate::journal::Note;
+use crate::record::Recording;
+use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
+use crate::telemetry::Stage;
 use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
-use crate::units::{CallId, Moment, Stamp};
+use crate::units::{CallId, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
@@ -36,13 +38,8 @@ impl Host for App {
         let bot = self.bots.get(request.bot.as_str()).ok_or(Refusal::UnknownBot)?;
         match self.capacity.try_hold() {
             Ok(slot) => Ok(Held { _slot: slot, bot }),
-            Err(refused) => {
-                self.metrics.refused(refused.code());
-                Err(match refused {
-                    Refused::Full { .. } => Refusal::Full { retry_after_s: 5 },
-                    Refused::Draining | Refused::NotReady => Refusal::Draining,
-                })
-            }
+            Err(Refused::Full { .. }) => Err(Refusal::Full { retry_after_s: 5 }),
+            Err(Refused::Draining | Refused::NotReady) => Err(Refusal::Draining),
         }
     }
 
@@ -103,12 +100,13 @@ async fn run(
     controls: mpsc::Receiver<Control>,
     listing: super::directory::Listing,
 ) -> CallResult {
+    let leg_up = app.metrics.live_legs.enter();
     let LegEnd { facts, orders, port, report } = end;
-    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let now = rt::now();
-    let mut scribe =
-        Scribe::begin(&app.machinery.recorder, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
+    // Only now: whoever knows the call's id may count on its result. A leg that is gone already takes no order.
+    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
         scribe.warn("template_unset", &name);
@@ -118,58 +116,56 @@ async fn run(
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the bot's providers are not there");
             scribe.warn("provider_missing", &error.to_string());
-            return rebuilt(call, scribe, "provider_failed", now).await;
+            let end = Note::Ended {
+                end_reason: "provider_failed".to_owned(),
+                disconnected_by: "error".to_owned(),
+                analysis: None,
+            };
+            let (warnings, _) = scribe.close(rt::now(), end).await;
+            return rebuilt(app, call, (warnings, None), "provider_failed").await;
         }
     };
     let leg = LegChannels { facts, orders, port: Some(port) };
     let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
     let policy = call.bot.turn.clone();
     let machinery = app.machinery.clone();
-    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, (record_to, scribe));
+    let recording = RecordingSlot::default();
+    let papers = Papers { record_to, recording: Arc::clone(&recording), scribe };
+    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, papers);
     let running = rt::spawn("driver", driver.run(move |state| listing.note(state)));
-    match running.await {
+    let ran = running.await;
+    let recorded = finish::close_recording(&app.machinery.recorder, &recording).await;
+    match ran {
         Ok(Ok(remains)) => {
             let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
+            drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };
-            finish::close(remains, record, &app.machinery.recorder, leg, rt::now()).await
+            finish::close(remains, record, recorded, leg, rt::now()).await
         }
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
-            let mut scribe = Scribe::begin(
-                &app.machinery.recorder,
-                &call.folder,
-                &call.id,
-                &call.bot,
-                (call.started, now),
-                &call.meta,
-            );
-            scribe.warn("internal", "the call's driver failed; this result is made from its journal");
-            rebuilt(call, scribe, "internal", now).await
+            let detail = "the call's driver failed; this result is made from its journal";
+            rebuilt(app, call, (vec![Warning::new("internal", detail)], recorded), "internal").await
         }
     }
 }
 
 /// The result of a call whose driver never ran or failed, from its journal.
-async fn rebuilt(call: &Accepted, scribe: Scribe, reason: &str, now: Moment) -> CallResult {
-    let end = crate::journal::Note::Ended {
-        end_reason: reason.to_owned(),
-        disconnected_by: "error".to_owned(),
-        analysis: None,
-    };
-    let (warnings, journal_bytes) = scribe.close(now.max(rt::now()), end).await;
+async fn rebuilt(app: &App, call: &Accepted, left: (Vec<Warning>, Option<Recording>), reason: &str) -> CallResult {
+    let (warnings, recording) = left;
     let path = call.folder.join("journal");
-    let journal = tokio::task::spawn_blocking(move || std::fs::read(path).map(|b| crate::journal::read(&b)))
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .unwrap_or_else(Journal::default);
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        (crate::journal::read(&bytes), bytes.len() as u64)
+    });
+    let (journal, journal_bytes) = read.await.unwrap_or_default();
     let mut summary = rebuild(JournalRemains {
         call_id: call.id.clone(),
         journal: &journal,
         journal_bytes,
-        recording: None,
-        recording_url: None,
+        recording_url: recording.as_ref().filter(|r| r.bytes > 0).map(|_| app.links.recording_url(&call.id)),
+        recording: recording.as_ref().map(RecordingReport::from),
         last_seen: rt::stamp(),
     });
     reason.clone_into(&mut summary.end_reason);
@@ -216,9 +212,21 @@ fn end_label(reason: &str) -> &'static str {
     crate::call::EndReason::ALL.iter().map(|r| r.code()).find(|c| *c == reason).unwrap_or("internal")
 }
 
+/// Adds one result to the metrics.
 fn note_turns(app: &App, result: &CallResult) {
     for turn in &result.turns {
         app.metrics.turn_latency.observe_us((turn.total_ms * 1000.0) as u64);
+        for stage in &turn.stages {
+            let of = match stage.stage.as_str() {
+                "silence" | "patience" => Stage::Patience,
+                "recognise" => Stage::Stt,
+                "think" => Stage::Llm,
+                "synthesise" => Stage::Tts,
+                "playout" => Stage::Playout,
+                _ => Stage::Own,
+            };
+            app.metrics.stage(of).observe_us((stage.ms * 1000.0) as u64);
+        }
     }
     for _ in 0..result.media.barge_ins {
         app.metrics.barge_in("cut");

@@ -3,12 +3,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bot::io::BotFolder;
+use crate::bot::script::Script;
 use crate::bot::{Bot, JudgeChoice, LlmChoice, SttChoice, TtsChoice};
 use crate::provider::local::LocalSpeech;
 use crate::provider::script::ScriptLlm;
 use crate::provider::standin::{self, StandinJudge, StandinLlm, StandinStt, StandinTts};
 use crate::provider::{DialogueContext, Llm, ProviderError, Stt, Tts, TurnJudge, Voice};
-use crate::template::Values;
+use crate::template::{Template, Values};
+use crate::turn::SentenceCutter;
+use crate::units::SampleRate;
 
 /// Providers and prompts of one call.
 pub struct Kit {
@@ -51,6 +55,19 @@ impl Speech {
                 "the local speech set is not loaded; run `voicefleet models fetch` and start again".to_owned(),
             )
         })
+    }
+
+    /// Has the fixed lines of every bot with the local voice rendered in the background, so that saying one costs nothing.
+    pub fn render_ahead(&self, bots: &BotFolder) {
+        let Some(local) = &self.local else { return };
+        for bot in bots.list().iter().filter_map(|b| bots.get(b.id.as_str())) {
+            let lines = bot.script.as_ref().map(fixed_sentences).unwrap_or_default();
+            if bot.providers.tts == TtsChoice::Local
+                && let Err(error) = local.warm(lines, &voice(&bot), SampleRate::NARROW)
+            {
+                tracing::warn!(bot = %bot.id, %error, "fixed lines are rendered when they are first said");
+            }
+        }
     }
 
     /// The kit of a call with `bot`.
@@ -108,6 +125,23 @@ impl Speech {
         scripts.push((key, Arc::clone(&engine)));
         Ok(engine)
     }
+}
+
+/// The sentences of a script that are the same in every call, cut as the turn loop cuts them.
+fn fixed_sentences(script: &Script) -> Vec<String> {
+    let steps = script.step.iter().flat_map(|s| &s.say);
+    let ends = script.end.iter().flat_map(|e| &e.say);
+    let answers = script.answer.iter().flat_map(|a| &a.say);
+    let others = [&script.idle, &script.idle_goodbye, &script.warning, &script.unclear, &script.farewell];
+    let mut sentences = Vec::new();
+    for line in steps.chain(ends).chain(answers).chain(others.into_iter().flatten()) {
+        if Template::parse(line).tokens().next().is_none() {
+            let mut cutter = SentenceCutter::default();
+            cutter.push(line, &mut sentences);
+            cutter.finish(&mut sentences);
+        }
+    }
+    sentences
 }
 
 /// What a bot's file says of its voice, as synthesis wants it.

@@ -116,12 +116,13 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
         None => None,
     };
     let app = build(config, address, standin)?;
-    let ws_config =
-        WsConfig { tokens: config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect(), ..WsConfig::default() };
+    let tokens = config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect();
+    let ws_config = WsConfig { tokens, ..config.websocket.clone() };
     if ws_config.tokens.is_empty() && !address.ip().is_loopback() {
         tracing::warn!("media sockets are open to anybody who reaches {address}: set auth.ws_token");
     }
-    let access = Access::for_listener(address, None);
+    let page_token = config.auth.page_token.as_ref().map(|token| token.reveal().as_str());
+    let access = Access::for_listener(address, page_token);
     let router = api::router(Arc::clone(&app) as Arc<dyn api::Control>, access).merge(ws::routes(
         Arc::clone(&app),
         ws_config,
@@ -131,6 +132,7 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
     let (stop, stopped) = watch::channel(false);
     let server = rt::spawn("http", ws::serve(listener, tls, router, limits, stopped));
     let watcher = rt::spawn("bots", Arc::clone(&app.bots).watch());
+    app.speech.render_ahead(&app.bots);
     app.capacity.set_ready(true);
     Ok(Running { app, address, stop, server, watcher })
 }
@@ -164,16 +166,20 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     let (recorder, thread) =
         Recorder::start(&data_dir, &record_config, max_calls as usize).map_err(|e| data(e.to_string()))?;
     let shard_config = shard::Config { shards: usize::from(config.media.shards), fifo: config.media.fifo };
-    let shards = Shards::start(&shard_config, max_calls as usize).map_err(|e| StartError::System(e.to_string()))?;
+    let metrics = Metrics::new();
+    let lateness = Some(metrics.tick_lateness.clone());
+    let shards =
+        Shards::start(&shard_config, max_calls as usize, lateness).map_err(|e| StartError::System(e.to_string()))?;
     let speech = Speech::new(load_local(config, &bots)?, standin);
+    let machinery = Machinery { shards: Arc::new(shards), recorder, metrics: Arc::clone(&metrics) };
     Ok(Arc::new_cyclic(|me| App {
         me: me.clone(),
         bots,
-        machinery: Machinery { shards: Arc::new(shards), recorder },
+        machinery,
         speech,
         capacity: Capacity::new("w1", max_calls, "configured"),
-        metrics: Metrics::new(),
-        ws_metrics: Arc::new(WsMetrics::default()),
+        ws_metrics: Arc::new(WsMetrics::shown(Arc::clone(&metrics))),
+        metrics,
         links,
         index: Mutex::new(index.index),
         directory: Arc::new(Directory::default()),
@@ -185,24 +191,20 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     }))
 }
 
-/// Loads the local set where a bot wants it; its lack is an error only then.
+/// Loads the local set where a bot wants it, and only then.
 fn load_local(config: &Config, bots: &BotFolder) -> Result<Option<Arc<LocalSpeech>>, StartError> {
     let wanted = bots.list().iter().filter_map(|b| bots.get(b.id.as_str())).any(|b| {
         b.providers.stt == SttChoice::Local
             || b.providers.tts == TtsChoice::Local
             || b.providers.judge == JudgeChoice::Local
     });
+    if !wanted {
+        return Ok(None);
+    }
     let cache =
         if config.models.dir.as_os_str().is_empty() { models::default_cache() } else { config.models.dir.clone() };
     let local = LocalConfig { threads: usize::from(config.models.threads), ..LocalConfig::default() };
-    match LocalSpeech::load(&cache, &local) {
-        Ok(speech) => Ok(Some(speech)),
-        Err(error) if wanted => Err(StartError::Models(error.to_string())),
-        Err(error) => {
-            tracing::info!(%error, "local speech is not there; no bot asks for it");
-            Ok(None)
-        }
-    }
+    LocalSpeech::load(&cache, &local).map(Some).map_err(|error| StartError::Models(error.to_string()))
 }
 
 impl App {
@@ -222,6 +224,24 @@ impl App {
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The counts of all media sockets, for tests and commands.
+    #[must_use]
+    pub const fn ws_metrics(&self) -> &Arc<WsMetrics> {
+        &self.ws_metrics
+    }
+
+    /// The account of places.
+    #[must_use]
+    pub const fn capacity(&self) -> &Arc<Capacity> {
+        &self.capacity
+    }
+
+    /// The recorder's counts.
+    #[must_use]
+    pub fn recorder_stats(&self) -> record::RecorderStats {
+        self.machinery.recorder.stats()
     }
 
     /// The media threads' own counters.

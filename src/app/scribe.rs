@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::driver::Machinery;
 use crate::bot::Bot;
 use crate::call::{Call, Fact, LegMeta, Order};
 use crate::journal::{Entry, Note, Said, Who, Writer};
-use crate::record::{Log, Recorder};
+use crate::record::Log;
 use crate::results::Warning;
+use crate::telemetry::LiveGuard;
 use crate::turn::TranscriptLine;
 use crate::units::{CallId, Moment, SampleRate, Stamp};
 
@@ -21,11 +23,11 @@ const MOST_WARNINGS: usize = 50;
 #[derive(Debug)]
 pub struct Scribe {
     writer: Writer,
-    log: Option<Log>,
+    log: Option<(Log, LiveGuard)>,
     buffer: Vec<u8>,
     warnings: Vec<Warning>,
     bytes: u64,
-    said: usize,
+    said: u32,
     answered: bool,
     recording: bool,
 }
@@ -34,7 +36,7 @@ impl Scribe {
     /// Begins the journal of a call in `folder`. Where the disk refuses it, the call goes on with a warning.
     #[must_use]
     pub fn begin(
-        recorder: &Recorder,
+        machinery: &Machinery,
         folder: &Path,
         call: &CallId,
         bot: &Bot,
@@ -55,8 +57,8 @@ impl Scribe {
             answered: false,
             recording: false,
         };
-        match recorder.open_log(folder.join("journal")) {
-            Ok(log) => scribe.log = Some(log),
+        match machinery.recorder.open_log(folder.join("journal")) {
+            Ok(log) => scribe.log = Some((log, machinery.metrics.live_journals.enter())),
             Err(error) => scribe.warn("journal_missing", &error.to_string()),
         }
         scribe.flush();
@@ -65,7 +67,7 @@ impl Scribe {
 
     /// Waits until the journal's beginning is written, so that a crash from now on still leaves a result.
     pub async fn settle(&mut self) {
-        if let Some(log) = &mut self.log
+        if let Some((log, _)) = &mut self.log
             && !log.settle(DISK_PATIENCE).await
         {
             self.warn("journal_late", "the disk did not take the journal within 2 s; a crash may lose this call");
@@ -105,10 +107,12 @@ impl Scribe {
         }
         let zero = milestones.line_at.unwrap_or(milestones.opened_at);
         let lines = call.turn().history().lines();
-        for line in lines.iter().skip(self.said) {
+        // A line may be settled after one that began later: told by the order of settling.
+        let next = self.said;
+        for line in lines.iter().filter(|line| line.serial >= next) {
+            self.said = self.said.max(line.serial + 1);
             self.note(now, Note::Said(said(line, zero)));
         }
-        self.said = lines.len();
     }
 
     fn note(&mut self, at: Moment, note: Note) {
@@ -118,7 +122,7 @@ impl Scribe {
 
     fn flush(&mut self) {
         self.bytes += self.buffer.len() as u64;
-        if let Some(log) = &mut self.log {
+        if let Some((log, _)) = &mut self.log {
             log.append(&self.buffer);
         }
         self.buffer.clear();
@@ -127,7 +131,7 @@ impl Scribe {
     /// Notes the end and closes the journal; gives the warnings and the journal's length.
     pub(super) async fn close(mut self, now: Moment, end: Note) -> (Vec<Warning>, u64) {
         self.note(now, end);
-        if let Some(log) = self.log.take() {
+        if let Some((log, _open)) = self.log.take() {
             let outcome = log.close(DISK_PATIENCE).await;
             if outcome.lost_bytes > 0 || !outcome.closed {
                 let lost = outcome.lost_bytes;

@@ -34,9 +34,6 @@ pub struct Bot {
     pub disclosure: Option<Template>,
     /// Is the call recorded.
     pub recording: bool,
-    /// Where a caller who wants a human goes: number, extension or URI. Never a template: a value from outside must not choose
-    /// whom the fleet calls.
-    pub transfer_to: Option<String>,
     /// How it sounds.
     pub voice: VoiceConfig,
     /// Who listens, thinks and speaks.
@@ -153,7 +150,6 @@ pub(super) struct BotFile {
     pub language: String,
     pub disclosure: Option<String>,
     pub recording: bool,
-    pub transfer_to: Option<String>,
     pub voice: VoiceConfig,
     pub providers: Providers,
     pub turn: Policy,
@@ -171,7 +167,6 @@ impl Default for BotFile {
             language: "en".to_owned(),
             disclosure: None,
             recording: true,
-            transfer_to: None,
             voice: VoiceConfig::default(),
             providers: Providers::default(),
             turn: Policy::default(),
@@ -244,7 +239,6 @@ impl BotFile {
             language: self.language,
             disclosure: self.disclosure.as_deref().map(Template::parse),
             recording: self.recording,
-            transfer_to: self.transfer_to,
             voice: self.voice,
             providers: self.providers,
             turn: self.turn,

@@ -24,15 +24,12 @@ pub(super) const BOT: &[Key] = &[
     Key::new("language", Kind::Checked { expected: "a language tag such as en or en-IN", holds: is_language }),
     Key::new("disclosure", Kind::Text { blank: false, max_bytes: MAX_LINE_BYTES }),
     Key::new("recording", Kind::Switch),
-    Key::new("transfer_to", Kind::Checked { expected: TRANSFER, holds: is_transfer_target }),
     Key::new("voice", Kind::Table(VOICE)),
     Key::new("providers", Kind::Table(PROVIDERS)),
     Key::new("turn", Kind::Table(TURN)),
     Key::new("script", Kind::Foreign),
     Key::new("result", Kind::Table(RESULT)),
 ];
-
-const TRANSFER: &str = "a number, extension or URI of 1 to 128 characters without spaces";
 
 /// The keys of `[voice]`.
 pub(super) const VOICE: &[Key] = &[
@@ -75,10 +72,6 @@ fn is_language(text: &str) -> bool {
     (2..=3).contains(&primary.len())
         && primary.bytes().all(|b| b.is_ascii_alphabetic())
         && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
-}
-
-fn is_transfer_target(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+*#._-:@;=".contains(&b))
 }
 
 fn is_disposition(text: &str) -> bool {

@@ -1,5 +1,5 @@
 //! The script of a bot, as its file writes it: ordered steps, ends, answers to side questions, intents by example, and the
-//! lines for silence and nonsense. Plain data with the product's defaults; [`lint`] says what is wrong with it. Never
+//! lines for silence and nonsense. Plain data with the product's defaults; [`lint()`] says what is wrong with it. Never
 //! runs a dialogue: the scripted engine does.
 
 mod builtin;

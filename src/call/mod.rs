@@ -264,9 +264,9 @@ impl Call {
             Phase::Settling { .. } | Phase::Over => {}
             Phase::Leaving { .. } => self.settle(now),
             Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => {
-                // It rang until the dialler gave up: nobody was on the line who could have hung up.
+                // It rang until the dialler closed without a word: nobody answered. A dialler that says who hung up is believed.
                 let rang = self.outgoing && matches!(self.phase, Phase::Ringing { .. });
-                let unanswered = rang && matches!(reason, EndReason::CustomerHungUp | EndReason::LegClosed);
+                let unanswered = rang && reason == EndReason::LegClosed;
                 self.end(now, if unanswered { EndReason::NoAnswer } else { reason }, false);
             }
         }
@@ -403,7 +403,7 @@ impl Call {
             ToolCall::EndCall { reason } => {
                 let reason = match reason.as_str() {
                     "opted_out" => EndReason::OptedOut,
-                    "idle" => EndReason::Idle,
+                    "idle" | "no_response" => EndReason::Idle,
                     _ => EndReason::Completed,
                 };
                 if reason == EndReason::OptedOut {

@@ -11,6 +11,7 @@ const NEEDED_PATH: Kind = Kind::Text { blank: false, max_bytes: 4_096 };
 /// The keys of the configuration file.
 pub(super) const CONFIG: &[Key] = &[
     Key::new("server", Kind::Table(SERVER)),
+    Key::new("websocket", Kind::Table(WEBSOCKET)),
     Key::new("media", Kind::Table(MEDIA)),
     Key::new("data", Kind::Table(DATA)),
     Key::new("models", Kind::Table(MODELS)),
@@ -29,6 +30,28 @@ const SERVER: &[Key] = &[
 
 const URL: &str = "nothing, or http:// or https:// with a host and perhaps a path, without query, user or spaces";
 
+const fn span(name: &'static str, max: u64) -> Key {
+    Key::new(name, Kind::Whole { min: 50, max, unit: "ms" })
+}
+
+/// The call itself sets up in 10 s and rings for 60 s at most, so that longer deadlines of its leg would mean nothing.
+const WEBSOCKET: &[Key] = &[
+    Key::new("lenient", Kind::Switch),
+    span("handshake_ms", 10_000),
+    span("answer_ms", 60_000),
+    Key::new("early_frames", Kind::Whole { min: 2, max: 1_000, unit: "frames" }),
+    Key::new("early_bytes", Kind::Whole { min: 512, max: 1024 * 1024, unit: "bytes" }),
+    Key::new("message_bytes", Kind::Whole { min: 512, max: 4 * 1024 * 1024, unit: "bytes" }),
+    Key::new("frames_per_second", Kind::Whole { min: 60, max: 10_000, unit: "frames" }),
+    Key::new("flood_frames", Kind::Whole { min: 60, max: 100_000, unit: "frames" }),
+    span("write_ms", 60_000),
+    span("ping_ms", 300_000),
+    span("silence_ms", 600_000),
+    span("hang_up_ms", 10_000),
+    span("close_ms", 10_000),
+    span("late_ms", 10_000),
+];
+
 const MEDIA: &[Key] = &[
     Key::new("shards", Kind::Whole { min: 0, max: 1_024, unit: "threads" }),
     Key::new("fifo", Kind::Switch),
@@ -44,8 +67,12 @@ const DATA: &[Key] = &[
 const MODELS: &[Key] =
     &[Key::new("dir", PATH), Key::new("threads", Kind::Whole { min: 0, max: 1_024, unit: "threads" })];
 
-const AUTH: &[Key] =
-    &[Key::new("ws_token", Kind::Secret { instead: "auth.ws_token_file" }), Key::new("ws_token_file", PATH)];
+const AUTH: &[Key] = &[
+    Key::new("ws_token", Kind::Secret { instead: "auth.ws_token_file" }),
+    Key::new("ws_token_file", PATH),
+    Key::new("page_token", Kind::Secret { instead: "auth.page_token_file" }),
+    Key::new("page_token_file", PATH),
+];
 
 const LOG: &[Key] =
     &[Key::new("level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"])), Key::new("json", Kind::Switch)];

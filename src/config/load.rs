@@ -44,29 +44,45 @@ pub fn read(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     };
     let mut resolved = resolve(&file, text.as_deref(), env, overrides);
     resolved.faults.extend(unreadable);
-    read_token(&file, &mut resolved);
+    read_tokens(&file, &mut resolved);
     resolved.faults.extend(check_files(&file, &resolved.config));
     resolved
 }
 
-/// Takes the token out of the file that holds it.
-fn read_token(file: &str, resolved: &mut Resolved) {
-    let path = &resolved.config.auth.ws_token_file;
+/// Takes the tokens out of the files that hold them.
+fn read_tokens(file: &str, resolved: &mut Resolved) {
+    let auth = &resolved.config.auth;
+    let (ws_file, page_file) = (auth.ws_token_file.clone(), auth.page_token_file.clone());
+    if let Some(token) = read_token(file, "auth.ws_token_file", &ws_file, &mut resolved.faults) {
+        resolved.config.auth.ws_token = Some(token);
+    }
+    if let Some(token) = read_token(file, "auth.page_token_file", &page_file, &mut resolved.faults) {
+        resolved.config.auth.page_token = Some(token);
+    }
+}
+
+fn read_token(file: &str, key: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Pii<String>> {
     if path.as_os_str().is_empty() {
-        return;
+        return None;
     }
     let expected = "a readable file with the token on its first line";
     match text_of(path) {
-        Ok(text) => match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
-            Some(token) => resolved.config.auth.ws_token = Some(Pii::new(token.to_owned())),
-            None => resolved.faults.push(Fault {
-                file: file.to_owned(),
-                key: "auth.ws_token_file".to_owned(),
-                value: "a file with a blank first line".to_owned(),
-                expected: expected.to_owned(),
-            }),
-        },
-        Err(error) => resolved.faults.push(error.about(file, "auth.ws_token_file", expected)),
+        Ok(text) => {
+            let token = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
+            if token.is_none() {
+                faults.push(Fault {
+                    file: file.to_owned(),
+                    key: key.to_owned(),
+                    value: "a file with a blank first line".to_owned(),
+                    expected: expected.to_owned(),
+                });
+            }
+            token.map(|token| Pii::new(token.to_owned()))
+        }
+        Err(error) => {
+            faults.push(error.about(file, key, expected));
+            None
+        }
     }
 }
 

@@ -126,10 +126,16 @@ fn agree(file: &str, config: &Config, faults: &mut Vec<Fault>) {
             faults.push(fault(file, key, "nothing".to_owned(), format!("a PEM file, because {other} is set")));
         }
     }
-    if config.auth.ws_token.is_some() && has(&config.auth.ws_token_file) {
-        let value = config.auth.ws_token_file.display().to_string();
-        let expected = format!("nothing, because {ENV_PREFIX}AUTH__WS_TOKEN is set: one token has one source");
-        faults.push(fault(file, "auth.ws_token_file", format!("{value:?}"), expected));
+    let auth = &config.auth;
+    for (key, variable, token, path) in [
+        ("auth.ws_token_file", "AUTH__WS_TOKEN", &auth.ws_token, &auth.ws_token_file),
+        ("auth.page_token_file", "AUTH__PAGE_TOKEN", &auth.page_token, &auth.page_token_file),
+    ] {
+        if token.is_some() && has(path) {
+            let value = path.display().to_string();
+            let expected = format!("nothing, because {ENV_PREFIX}{variable} is set: one token has one source");
+            faults.push(fault(file, key, format!("{value:?}"), expected));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::transport::ws::WsConfig;
 use crate::units::Pii;
 
 /// The whole configuration.
@@ -13,6 +14,8 @@ use crate::units::Pii;
 pub struct Config {
     /// HTTP and WebSocket.
     pub server: ServerConfig,
+    /// Deadlines and limits of WebSocket legs.
+    pub websocket: WsConfig,
     /// The audio half of calls.
     pub media: MediaConfig,
     /// What is kept on disk.
@@ -135,6 +138,12 @@ pub struct AuthConfig {
     pub ws_token: Option<Pii<String>>,
     /// File that holds the token on its first line; empty: none.
     pub ws_token_file: PathBuf,
+    /// The password of the pages and of `/api/v1` (HTTP Basic with any user, or Bearer); only by environment
+    /// (`VOICEFLEET__AUTH__PAGE_TOKEN`) or by `page_token_file`. `None`: open to this machine alone, closed to all others.
+    #[serde(deserialize_with = "secret")]
+    pub page_token: Option<Pii<String>>,
+    /// File that holds the password on its first line; empty: none.
+    pub page_token_file: PathBuf,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pii<String>>, D::Error> {

@@ -166,7 +166,7 @@ impl TurnReport {
 /// One part of a wait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Its name: `jitter_queue`, `patience`, `stt_final`, `llm_first_text`, `tts_first_audio`, `tick`, `own`…
+    /// Its name: `silence`, `recognise`, `patience`, `think`, `sentence`, `synthesise`, `playout`.
     pub stage: String,
     /// How long it took.
     pub ms: f64,

@@ -1,5 +1,5 @@
-//! The only place that reads a clock or sleeps; everything else is handed a [`Moment`]. Follows tokio's clock, so a test
-//! that pauses tokio's time pauses the product's.
+//! The only place that reads a clock or sleeps; everything else is handed a [`Moment`]. Reads the system's monotonic clock, which
+//! a test that pauses tokio's time does not stop.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use crate::telemetry::Histogram;
+
 /// Upper bounds of the lateness histogram, in microseconds; one more bucket holds the rest.
 pub const LATE_BOUNDS_US: [u64; 12] =
     [50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 100_000, 1_000_000];
@@ -16,6 +18,7 @@ pub struct ShardGauge {
     pub(super) skipped: AtomicU64,
     pub(super) fifo: AtomicBool,
     pub(super) thread_id: AtomicU64,
+    shown: Option<Histogram>,
 }
 
 /// A reading of the counters.
@@ -38,7 +41,14 @@ pub struct ShardView {
 }
 
 impl ShardGauge {
+    pub(super) fn new(shown: Option<Histogram>) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
     pub(super) fn note_late(&self, us: u64) {
+        if let Some(shown) = &self.shown {
+            shown.observe_us(us);
+        }
         let bucket = LATE_BOUNDS_US.iter().position(|b| us <= *b).unwrap_or(LATE_BOUNDS_US.len());
         self.late[bucket].fetch_add(1, Ordering::Relaxed);
         self.late_max_us.fetch_max(us, Ordering::Relaxed);

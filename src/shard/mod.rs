@@ -16,9 +16,10 @@ use tokio::sync::{Notify, oneshot};
 pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
 
-use crate::call::line::{DriverEnd, Line, LineStats, RecordTap, Rings};
+use crate::call::line::{DriverEnd, Line, LineOrder, LineStats, RecordTap, Rings};
 use crate::media::ResampleError;
 use crate::record::BlockWriter;
+use crate::telemetry::Histogram;
 use crate::units::SampleRate;
 use thread::{Seat, Shared};
 use wake::{Bell, Entry, Pump};
@@ -69,8 +70,22 @@ pub struct LineHandle {
     pub ends: DriverEnd,
     /// Notified when there are facts or audio to read.
     pub wake: Arc<Notify>,
-    /// The line's counters, once it was closed.
-    pub done: oneshot::Receiver<LineStats>,
+    done: Option<oneshot::Receiver<LineStats>>,
+}
+
+impl LineHandle {
+    /// The line's counters, once it was closed; given once.
+    pub fn done(&mut self) -> Option<oneshot::Receiver<LineStats>> {
+        self.done.take()
+    }
+}
+
+impl Drop for LineHandle {
+    /// A call that vanishes (its task panicked) takes its line along; for one that was closed this says nothing new.
+    fn drop(&mut self) {
+        // The line empties this ring every tick; it is full only where the shard is dead.
+        let _ = self.ends.orders.push(LineOrder::Close);
+    }
 }
 
 /// All media threads of the process.
@@ -87,11 +102,11 @@ struct Shard {
 }
 
 impl Shards {
-    /// Starts the media threads for at most `max_lines` lines in all. Must be called within a runtime.
+    /// Starts the media threads for at most `max_lines` lines in all; `lateness` is told how late each tick began. Must be called within a runtime.
     ///
     /// # Errors
     /// Where the system gives no thread or no socket pair.
-    pub fn start(config: &Config, max_lines: usize) -> std::io::Result<Self> {
+    pub fn start(config: &Config, max_lines: usize, lateness: Option<Histogram>) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if config.shards == 0 { cores.saturating_sub(1).max(1) } else { config.shards };
         let mut shards = Vec::with_capacity(count);
@@ -103,7 +118,7 @@ impl Shards {
                 done: ArrayQueue::new(max_lines.max(INBOX)),
                 bell,
                 stop: AtomicBool::new(false),
-                gauge: ShardGauge::default(),
+                gauge: ShardGauge::new(lateness.clone()),
             });
             let pump = Pump::start(&shared, hear)?;
             let (thread_shared, fifo) = (Arc::clone(&shared), config.fifo);
@@ -141,7 +156,7 @@ impl Shards {
             return Err(OpenError::Full);
         }
         shard.shared.gauge.lines.fetch_add(1, Ordering::Relaxed);
-        Ok((LineHandle { ends, wake: driver_wake, done }, LegPort { caller, out: out_rx, wake: leg_wake }))
+        Ok((LineHandle { ends, wake: driver_wake, done: Some(done) }, LegPort { caller, out: out_rx, wake: leg_wake }))
     }
 
     /// What each thread says of itself.

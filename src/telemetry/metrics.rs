@@ -228,9 +228,9 @@ impl Metrics {
         self.refusals.get_or_create(&Code { code }).inc();
     }
 
-    /// A WebSocket message could not be used.
-    pub fn ws_fault(&self, kind: &'static str) {
-        self.ws_faults.get_or_create(&KindOf { kind }).inc();
+    /// `count` WebSocket messages could not be used.
+    pub fn ws_fault(&self, kind: &'static str, count: u64) {
+        self.ws_faults.get_or_create(&KindOf { kind }).inc_by(count);
     }
 
     /// The caller spoke over the bot; `outcome` is `cut` or `resumed`.
@@ -302,7 +302,7 @@ mod tests {
         metrics.call_started(false);
         metrics.call_ended("customer_hangup", 61_000_000);
         metrics.refused("no_capacity");
-        metrics.ws_fault("base64");
+        metrics.ws_fault("base64", 1);
         metrics.barge_in("cut");
         metrics.provider_failed(&ProviderLabels { role: "tts", kind: "timed_out" });
         metrics.queue_dropped("recorder", 3);

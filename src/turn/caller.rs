@@ -17,12 +17,16 @@ pub struct CallerTurn {
     pub spoken_ms: u64,
     /// When the present stretch of speech began.
     pub voice_since: Moment,
+    /// Since when the floor is the caller's: the monologue guard counts from here.
+    pub floor_at: Moment,
     /// It began while the bot was audible and has not become the caller's turn yet.
     pub over_bot: bool,
     /// The last take that was asked.
     pub take: u32,
     /// When it was asked, if for the present silence.
     pub asked_at: Option<Moment>,
+    /// When the end-of-turn model was asked about the present silence.
+    pub judge_asked_at: Option<Moment>,
     /// Its words.
     pub text: Option<String>,
     /// When they came.
@@ -57,9 +61,11 @@ impl CallerTurn {
             silent_at: None,
             spoken_ms: 0,
             voice_since: began,
+            floor_at: began,
             over_bot,
             take: 0,
             asked_at: None,
+            judge_asked_at: None,
             text: None,
             transcribed_at: None,
             judged: None,
@@ -72,6 +78,12 @@ impl CallerTurn {
             cut_bot: false,
             unheard: false,
         }
+    }
+
+    /// What was said over the bot becomes the caller's turn.
+    pub const fn take_floor(&mut self, now: Moment) {
+        self.over_bot = false;
+        self.floor_at = now;
     }
 
     /// The voice is on again: what was asked about the silence before is stale.
@@ -90,6 +102,7 @@ impl CallerTurn {
 
     fn forget_take(&mut self) {
         self.asked_at = None;
+        self.judge_asked_at = None;
         self.text = None;
         self.transcribed_at = None;
         self.judged = None;

@@ -24,20 +24,25 @@ pub struct TranscriptLine {
     pub whole: bool,
     /// The turn it belongs to: the caller's own, or the one that the bot answered.
     pub turn: TurnNo,
+    /// How many lines were settled before this one: the order of settling, where the transcript has that of beginning.
+    pub serial: u32,
 }
 
 /// The conversation so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     lines: Vec<TranscriptLine>,
+    settled: u32,
 }
 
 impl History {
     /// Adds a line where it belongs by its beginning; empty text is no line.
-    pub fn push(&mut self, line: TranscriptLine) {
+    pub fn push(&mut self, mut line: TranscriptLine) {
         if line.text.trim().is_empty() {
             return;
         }
+        line.serial = self.settled;
+        self.settled += 1;
         if self.lines.len() == MOST_LINES {
             self.lines.remove(0);
         }

@@ -68,7 +68,9 @@ impl TurnLoop {
             Some(turn) if turn.forced => turn.silent_at = Some(since),
             Some(turn) => {
                 turn.fall_silent(since);
-                if self.barge.is_paused() {
+                // Over the bot the words decide; after it they are taken on speculation, so that recognition works while the
+                // silence grows. Where the caller goes on, they are thrown away.
+                if self.barge.is_paused() || !turn.over_bot {
                     self.take(now, false);
                 }
             }
@@ -106,9 +108,17 @@ impl TurnLoop {
             let take = turn.next_take(now);
             self.orders.push_back(TurnOrder::Take { turn: turn.turn, take });
             if judge {
-                self.counts.judged += 1;
-                self.orders.push_back(TurnOrder::Judge { turn: turn.turn, take });
+                self.judge(now);
             }
+        }
+    }
+
+    /// Asks the end-of-turn model about the last take.
+    fn judge(&mut self, now: Moment) {
+        if let Some(turn) = &mut self.caller {
+            turn.judge_asked_at = Some(now);
+            self.counts.judged += 1;
+            self.orders.push_back(TurnOrder::Judge { turn: turn.turn, take: turn.take });
         }
     }
 
@@ -181,12 +191,17 @@ impl TurnLoop {
             self.end_turn(now);
             return;
         }
-        let (Some(silent_at), Some(asked_at)) = (turn.silent_at, turn.asked_at) else { return };
+        let Some(silent_at) = turn.silent_at else { return };
         if self.voice_on {
             return;
         }
-        let judge_due = asked_at.plus_ms(JUDGE_LIMIT_MS);
-        if turn.judged.is_none() && now < judge_due && !turn.words().trim().is_empty() {
+        let wordless = turn.words().trim().is_empty();
+        if turn.judge_asked_at.is_none() && !wordless {
+            turn.ends_at = Some(silent_at.plus_ms(u64::from(self.policy.ask_after_ms)));
+            return;
+        }
+        let judge_due = turn.judge_asked_at.unwrap_or(now).plus_ms(JUDGE_LIMIT_MS);
+        if turn.judged.is_none() && now < judge_due && !wordless {
             turn.ends_at = Some(judge_due);
             return;
         }
@@ -230,7 +245,7 @@ impl TurnLoop {
             self.timings.push(TurnTiming {
                 turn: turn.turn,
                 silent_at,
-                asked_at: turn.asked_at.unwrap_or(now),
+                asked_at: turn.judge_asked_at.or(turn.asked_at).unwrap_or(now),
                 transcribed_at: turn.transcribed_at,
                 judged_at: turn.judged_at,
                 judged: turn.judged,
@@ -256,6 +271,7 @@ impl TurnLoop {
             ended: turn.silent_at.unwrap_or(now),
             whole: true,
             turn: turn.turn,
+            serial: 0,
         });
     }
 
@@ -289,7 +305,7 @@ impl TurnLoop {
         let Some(turn) = &mut self.caller else { return };
         let recent = turn.silent_at.is_none_or(|at| now.ms_since(at) <= EARLY_ANSWER_MS);
         if voice_on || recent {
-            turn.over_bot = false;
+            turn.take_floor(now);
             if !voice_on {
                 if turn.asked_at.is_none() {
                     self.take(now, true);
@@ -334,7 +350,7 @@ impl TurnLoop {
         self.cutting = Some(answer);
         self.cutting_until = now.plus_ms(CUT_LIMIT_MS);
         if let Some(turn) = &mut self.caller {
-            turn.over_bot = false;
+            turn.take_floor(now);
             turn.cut_bot = true;
             if !self.voice_on && turn.text.is_none() {
                 self.take(now, true);
@@ -364,7 +380,7 @@ impl TurnLoop {
     pub(super) fn on_listening_time(&mut self, now: Moment) {
         let Some(turn) = &mut self.caller else { return };
         if self.voice_on && !turn.over_bot && !turn.forced {
-            if now.ms_since(turn.began) >= u64::from(self.policy.monologue_ms) {
+            if now.ms_since(turn.floor_at) >= u64::from(self.policy.monologue_ms) {
                 turn.forced = true;
                 self.take(now, false);
             }
@@ -373,13 +389,19 @@ impl TurnLoop {
         if turn.answered_by.is_some() {
             return;
         }
-        if let (Some(silent_at), None) = (turn.silent_at, turn.asked_at) {
-            if now.ms_since(silent_at) >= u64::from(self.policy.ask_after_ms) {
-                let judge = !turn.over_bot;
-                self.take(now, judge);
+        if let Some(silent_at) = turn.silent_at
+            && now.ms_since(silent_at) >= u64::from(self.policy.ask_after_ms)
+        {
+            match (turn.asked_at, turn.judge_asked_at, turn.over_bot) {
+                (None, _, over_bot) => {
+                    self.take(now, !over_bot);
+                    return;
+                }
+                (Some(_), None, false) if !turn.forced => self.judge(now),
+                _ => {}
             }
-            return;
         }
+        let Some(turn) = &mut self.caller else { return };
         if turn.text.is_none() && turn.asked_at.is_some_and(|at| now.ms_since(at) >= TRANSCRIPT_LIMIT_MS) {
             turn.text = Some(turn.partial.clone());
             turn.transcribed_at = Some(now);
@@ -395,16 +417,18 @@ impl TurnLoop {
         }
         if self.voice_on && !turn.over_bot && !turn.forced {
             // What was asked about while the bot still spoke does not matter any more.
-            return Some(turn.began.plus_ms(u64::from(self.policy.monologue_ms)));
+            return Some(turn.floor_at.plus_ms(u64::from(self.policy.monologue_ms)));
         }
+        let unasked =
+            if turn.over_bot { turn.asked_at.is_none() } else { turn.judge_asked_at.is_none() && !turn.forced };
+        let ask_at = turn.silent_at.filter(|_| unasked && !self.voice_on);
+        let ask_at = ask_at.map(|at| at.plus_ms(u64::from(self.policy.ask_after_ms)));
         if turn.text.is_none() && turn.asked_at.is_some() {
-            return turn.asked_at.map(|at| at.plus_ms(TRANSCRIPT_LIMIT_MS));
+            let limit = turn.asked_at.map(|at| at.plus_ms(TRANSCRIPT_LIMIT_MS));
+            return ask_at.into_iter().chain(limit).min();
         }
-        if self.voice_on {
-            return None;
-        }
-        if turn.asked_at.is_none() {
-            return turn.silent_at.map(|at| at.plus_ms(u64::from(self.policy.ask_after_ms)));
+        if self.voice_on || ask_at.is_some() {
+            return ask_at;
         }
         turn.ends_at.filter(|_| !turn.over_bot)
     }
@@ -463,6 +487,7 @@ impl TurnLoop {
             ended: now,
             whole: true,
             turn: self.ids.turn,
+            serial: 0,
         });
         self.ask(now, AskCause::Digits(digits));
         if self.voice_on {

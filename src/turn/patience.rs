@@ -93,12 +93,13 @@ impl Patience {
 
     /// A turn ended and the caller did not go on: the waits may come back a little.
     pub fn ended_well(&mut self, ending: Ending) {
-        let (slot, start) = match ending {
-            Ending::Complete => (&mut self.complete_ms, self.min_ms),
-            Ending::Open => (&mut self.open_ms, START_OPEN_MS * 0.7),
-            Ending::Dictation => (&mut self.dictation_ms, START_DICTATION_MS * 0.8),
+        // An open ending after which nothing came was none: a voice that the model does not know is learned quickly.
+        let (slot, least, decay) = match ending {
+            Ending::Complete => (&mut self.complete_ms, self.min_ms, DECAY),
+            Ending::Open => (&mut self.open_ms, START_OPEN_MS * 0.55, DECAY * DECAY),
+            Ending::Dictation => (&mut self.dictation_ms, START_DICTATION_MS * 0.8, DECAY),
         };
-        *slot = (*slot * DECAY).max(start.clamp(self.min_ms, self.max_ms));
+        *slot = (*slot * decay).max(least.clamp(self.min_ms, self.max_ms));
     }
 }
 

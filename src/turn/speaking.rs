@@ -235,6 +235,7 @@ impl TurnLoop {
             ended: now,
             whole,
             turn: self.ids.turn,
+            serial: 0,
         });
     }
 

@@ -12,7 +12,7 @@ const SENTENCE: &str = "Your payment of five hundred rupees was due on the first
 fn over_the_bot(voice: BotVoice, settings: &str, act: &str) -> Run {
     let text = format!(
         "{settings}\nreply \"Hello.\"\nreply \"{SENTENCE}\"\nreply \"I see.\"\nreply \"Goodbye.\" end=completed\n\
-         bot+500ms caller speaks 900ms \"yes speaking\"\nover+1s {act}\n20s caller speaks 900ms \"that is all\"\n\
+         bot+500ms caller speaks 900ms \"yes speaking\"\nover+1s {act}\n19s caller speaks 900ms \"that is all\"\n\
          30s caller speaks 900ms \"good bye then\"\n40s caller hangs up"
     );
     let mut script = Script::parse(&text);
@@ -43,7 +43,7 @@ fn after_the_cut_at_most_one_frame_of_old_audio_leaves() {
         assert_eq!(late, 0, "{act}: frames that left more than one tick after the decision");
         assert_eq!(run.late_frames, 0, "{act}: frames that left after the line knew");
         let last = run.heard.iter().rposition(|&s| tag_of(s) == Some(2)).expect("the answer was heard");
-        assert!(last as u64 / 8 <= cut_ms + 40, "{act}: heard until {} ms, cut at {cut_ms} ms", last / 8);
+        assert!(last as u64 / 8 <= cut_ms + 20, "{act}: heard until {} ms, cut at {cut_ms} ms", last / 8);
     }
 }
 

@@ -70,7 +70,12 @@ pub(super) fn denoised(wave: Vec<f32>) -> Vec<f32> {
 fn noise_of(powers: &[Vec<f32>]) -> Option<Vec<f32>> {
     let mut order: Vec<(f32, usize)> = powers.iter().map(|power| power.iter().sum()).zip(0..).collect();
     let loudest = order.iter().map(|(power, _)| *power).fold(0.0, f32::max);
+    let all = order.len();
     order.retain(|(power, _)| *power > loudest * 1e-6);
+    // Lost frames are few. Where much is that silent, the line itself is, and what is left is speech, not noise.
+    if (all - order.len()) * 5 > all {
+        return None;
+    }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let count = ((order.len() as f32 * QUIETEST) as usize).max(LEAST_SPECTRA).min(order.len());
     let chosen = order.get(..count).filter(|chosen| !chosen.is_empty())?;

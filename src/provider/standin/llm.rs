@@ -22,9 +22,10 @@ impl StandinLlm {
 }
 
 impl Llm for StandinLlm {
-    fn open(&self, _call: &DialogueContext, facts: FactSender) -> Result<Box<dyn LlmSession>, ProviderError> {
+    fn open(&self, call: &DialogueContext, facts: FactSender) -> Result<Box<dyn LlmSession>, ProviderError> {
         let faults = Faults::new(self.0.fail_every);
-        Ok(Box::new(Session { config: Arc::clone(&self.0), facts, faults, said: 0 }))
+        let panics = !self.0.panic_on.is_empty() && call.system.contains(&self.0.panic_on);
+        Ok(Box::new(Session { config: Arc::clone(&self.0), facts, faults, said: 0, panics }))
     }
 }
 
@@ -33,6 +34,7 @@ struct Session {
     facts: FactSender,
     faults: Faults,
     said: usize,
+    panics: bool,
 }
 
 impl Session {
@@ -41,7 +43,7 @@ impl Session {
             return vec![Heard::DraftFailed { utterance, error: ASKED_FOR.to_owned() }];
         }
         let draft = |text: &str| Heard::Drafted { utterance, text: text.to_owned(), protected: false };
-        let end = || Heard::ToolCalled { utterance, tool: ToolCall::EndCall { reason: "completed".to_owned() } };
+        let end = |reason: &str| Heard::ToolCalled { utterance, tool: ToolCall::EndCall { reason: reason.to_owned() } };
         let mut facts = match cause {
             AskCause::Opening | AskCause::Caller(_) | AskCause::Digits(_) => {
                 let lines = &self.config.bot_lines;
@@ -49,12 +51,12 @@ impl Session {
                 self.said += 1;
                 match lines.get(index) {
                     Some(line) => vec![draft(line)],
-                    None => vec![draft("Thank you. Goodbye."), end()],
+                    None => vec![draft("Thank you. Goodbye."), end("completed")],
                 }
             }
             AskCause::Idle(_) | AskCause::Unclear => vec![draft("Are you still there?")],
             AskCause::TimeWarning => vec![draft("We have half a minute left.")],
-            AskCause::IdleGoodbye => vec![draft("Goodbye."), end()],
+            AskCause::IdleGoodbye => vec![draft("Goodbye."), end("idle")],
         };
         facts.push(Heard::DraftEnded { utterance });
         facts
@@ -63,6 +65,8 @@ impl Session {
 
 impl LlmSession for Session {
     fn ask(&mut self, ask: Ask) {
+        let opening = matches!(ask.cause, AskCause::Opening);
+        assert!(opening || !self.panics, "the stand-in was configured to panic (panic_on)");
         let answer = self.answer(ask.utterance, &ask.cause);
         let facts = self.facts.clone();
         let delay = Duration::from_millis(u64::from(self.config.llm_ms));

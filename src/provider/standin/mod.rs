@@ -34,6 +34,9 @@ pub struct Config {
     pub speech_ms_per_char: u32,
     /// Every n-th request of each role fails; 0 for never.
     pub fail_every: u32,
+    /// The dialogue panics when it is first asked after the opening, in each call whose rendered system prompt holds this text;
+    /// empty for never.
+    pub panic_on: String,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             tts_ms: 40,
             speech_ms_per_char: 60,
             fail_every: 0,
+            panic_on: String::new(),
         }
     }
 }

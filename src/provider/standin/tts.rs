@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::f32::consts::TAU;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use super::{ASKED_FOR, Config, Faults, Shared};
 use crate::provider::{FactSender, ProviderError, Tts, TtsSession, Voice};
 use crate::rt;
 use crate::turn::Heard;
-use crate::units::{SampleRate, UtteranceId};
+use crate::units::{Moment, SampleRate, UtteranceId};
 
 /// Synthesis by script.
 #[derive(Debug)]
@@ -25,22 +26,49 @@ impl StandinTts {
 
 impl Tts for StandinTts {
     fn open(&self, _voice: &Voice, rate: SampleRate, facts: FactSender) -> Result<Box<dyn TtsSession>, ProviderError> {
+        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        let cancelled = Arc::default();
+        drop(rt::spawn("standin", speak(waiting, facts, Arc::clone(&cancelled))));
         Ok(Box::new(Session {
             faults: Faults::new(self.0.fail_every),
             config: Arc::clone(&self.0),
             rate,
-            facts,
-            cancelled: Arc::default(),
+            queue,
+            cancelled,
         }))
+    }
+}
+
+/// Sentences that may wait. Full: the newest is dropped; no script asks for so many.
+const MOST_WAITING: usize = 64;
+
+type Cancelled = Arc<Mutex<HashSet<UtteranceId>>>;
+
+/// A sentence's outcome, and when it is ready.
+struct Made {
+    at: Moment,
+    utterance: UtteranceId,
+    fact: Heard,
+}
+
+/// Hands over what was made, one after the other: sentences keep their order.
+async fn speak(mut waiting: mpsc::Receiver<Made>, facts: FactSender, cancelled: Cancelled) {
+    while let Some(made) = waiting.recv().await {
+        rt::sleep_until(made.at).await;
+        let unwanted = cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(&made.utterance);
+        if !unwanted && facts.send(made.fact).await.is_err() {
+            // A call that is over takes no more.
+            return;
+        }
     }
 }
 
 struct Session {
     config: Shared,
     rate: SampleRate,
-    facts: FactSender,
+    queue: mpsc::Sender<Made>,
     faults: Faults,
-    cancelled: Arc<Mutex<HashSet<UtteranceId>>>,
+    cancelled: Cancelled,
 }
 
 impl TtsSession for Session {
@@ -51,16 +79,8 @@ impl TtsSession for Session {
             let ms = u64::from(self.config.speech_ms_per_char) * text.chars().count() as u64;
             Heard::Spoken { utterance, segment, samples: hum(self.rate, ms), last: true }
         };
-        let (facts, cancelled) = (self.facts.clone(), Arc::clone(&self.cancelled));
-        let delay = Duration::from_millis(u64::from(self.config.tts_ms));
-        drop(rt::spawn("standin", async move {
-            rt::sleep(delay).await;
-            let unwanted = cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(&utterance);
-            if !unwanted {
-                // A call that is over takes no more.
-                let _ = facts.send(fact).await;
-            }
-        }));
+        let at = rt::now().plus_ms(u64::from(self.config.tts_ms));
+        let _ = self.queue.try_send(Made { at, utterance, fact });
     }
 
     fn cancel(&mut self, utterance: UtteranceId) {

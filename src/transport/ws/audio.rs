@@ -1,6 +1,7 @@
 //! Samples to and from the bytes of a leg's format. Plain functions over slices; keeps nothing between frames (the dialect hands
 //! in whole samples).
 
+use crate::media::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 use crate::wire::ws::Encoding;
 
 /// Appends the samples of `bytes`; a last odd byte of PCM16 is left out.
@@ -9,8 +10,8 @@ pub(super) fn decode(encoding: Encoding, bytes: &[u8], samples: &mut Vec<i16>) {
         Encoding::Linear => {
             samples.extend(bytes.as_chunks::<2>().0.iter().map(|pair| i16::from_le_bytes(*pair)));
         }
-        Encoding::Mulaw => samples.extend(bytes.iter().map(|&byte| mulaw_sample(byte))),
-        Encoding::Alaw => samples.extend(bytes.iter().map(|&byte| alaw_sample(byte))),
+        Encoding::Mulaw => append(bytes, samples, ulaw_decode),
+        Encoding::Alaw => append(bytes, samples, alaw_decode),
     }
 }
 
@@ -18,44 +19,16 @@ pub(super) fn decode(encoding: Encoding, bytes: &[u8], samples: &mut Vec<i16>) {
 pub(super) fn encode(encoding: Encoding, samples: &[i16], bytes: &mut Vec<u8>) {
     match encoding {
         Encoding::Linear => bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
-        Encoding::Mulaw => bytes.extend(samples.iter().map(|&sample| mulaw_byte(sample))),
-        Encoding::Alaw => bytes.extend(samples.iter().map(|&sample| alaw_byte(sample))),
+        Encoding::Mulaw => append(samples, bytes, ulaw_encode),
+        Encoding::Alaw => append(samples, bytes, alaw_encode),
     }
 }
 
-/// Added before the segment is found, so that every segment is a power of two (G.711 µ-law).
-const BIAS: i32 = 132;
-
-fn mulaw_byte(sample: i16) -> u8 {
-    let sign = if sample < 0 { 0x80 } else { 0 };
-    let magnitude = i32::from(sample).abs().min(32_635) + BIAS;
-    let segment = 24 - magnitude.leading_zeros() as i32;
-    let step = (magnitude >> (segment + 3)) & 15;
-    !((sign | (segment << 4) | step) as u8)
-}
-
-fn mulaw_sample(byte: u8) -> i16 {
-    let code = i32::from(!byte);
-    let magnitude = ((((code & 15) << 3) + BIAS) << ((code >> 4) & 7)) - BIAS;
-    (if code & 0x80 == 0 { magnitude } else { -magnitude }) as i16
-}
-
-fn alaw_byte(sample: i16) -> u8 {
-    let wide = i32::from(sample) >> 3;
-    let (mask, magnitude) = if wide >= 0 { (0xd5, wide) } else { (0x55, -wide - 1) };
-    let segment = (32 - (magnitude >> 5).leading_zeros()) as i32;
-    let step = (magnitude >> segment.max(1)) & 15;
-    (((segment << 4) | step) ^ mask) as u8
-}
-
-fn alaw_sample(byte: u8) -> i16 {
-    let code = i32::from(byte ^ 0x55);
-    let step = (code & 15) << 4;
-    let magnitude = match (code >> 4) & 7 {
-        0 => step + 8,
-        segment => (step + 0x108) << (segment - 1),
-    };
-    (if code & 0x80 == 0 { -magnitude } else { magnitude }) as i16
+/// Appends what `coded` makes of `input`, which gives one item for each of its own.
+fn append<A, B: Default + Clone>(input: &[A], out: &mut Vec<B>, coded: fn(&[A], &mut [B]) -> usize) {
+    let begin = out.len();
+    out.resize(begin + input.len(), B::default());
+    coded(input, &mut out[begin..]);
 }
 
 #[cfg(test)]

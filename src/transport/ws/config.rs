@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Deadlines and limits of WebSocket legs.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WsConfig {
-    /// Tokens that open a media socket; any of them does. Empty: no token is asked for.
-    #[serde(skip_serializing)]
+    /// Tokens that open a media socket; any of them does. Empty: no token is asked for. Never part of the section: they come from
+    /// `[auth]`.
+    #[serde(skip)]
     pub tokens: Vec<String>,
     /// Also take `start` and `answer` before `connected`.
     pub lenient: bool,

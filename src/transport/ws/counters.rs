@@ -1,8 +1,10 @@
 //! What a session and all sessions together have counted. Never decides anything.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::call::LegLoss;
+use crate::telemetry::Metrics;
 use crate::wire::ws::Tally;
 
 /// Upper bounds of the pacing buckets, in microseconds; one more bucket takes the rest.
@@ -134,39 +136,76 @@ pub struct WsMetrics {
     pub flooded: AtomicU64,
     /// Bot frames per pacing bucket.
     pub pacing: [AtomicU64; PACING_BUCKETS_US.len() + 1],
+    sink: Option<Arc<Metrics>>,
 }
 
 impl WsMetrics {
+    /// Counts that also show on the metrics page.
+    #[must_use]
+    pub fn shown(sink: Arc<Metrics>) -> Self {
+        Self { sink: Some(sink), ..Self::default() }
+    }
+
+    fn fault(&self, kind: &'static str, count: u64) {
+        if let Some(sink) = self.sink.as_ref().filter(|_| count > 0) {
+            sink.ws_fault(kind, count);
+        }
+    }
+
+    pub(super) fn refused(&self, problem: &'static str) {
+        if let Some(sink) = &self.sink {
+            sink.refused(problem);
+        }
+    }
+
+    pub(super) fn unopened(&self) {
+        self.never_opened.fetch_add(1, Ordering::Relaxed);
+        self.fault("never_opened", 1);
+    }
+
     pub(super) fn paced(&self, error_us: u64) {
+        if let Some(sink) = &self.sink {
+            sink.pacing_error.observe_us(error_us);
+        }
         if let Some(count) = self.pacing.get(Pacing::bucket(error_us)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn lost(&self, loss: LegLoss) {
-        let counter = match loss {
-            LegLoss::Closed => &self.lost_closed,
-            LegLoss::Silent => &self.lost_silent,
-            LegLoss::Stuck => &self.lost_stuck,
-            LegLoss::Protocol => &self.lost_protocol,
-            LegLoss::Unanswered => &self.lost_unanswered,
-            LegLoss::Internal => &self.lost_internal,
+        let (counter, kind) = match loss {
+            LegLoss::Closed => (&self.lost_closed, "lost_closed"),
+            LegLoss::Silent => (&self.lost_silent, "lost_silent"),
+            LegLoss::Stuck => (&self.lost_stuck, "lost_stuck"),
+            LegLoss::Protocol => (&self.lost_protocol, "lost_protocol"),
+            LegLoss::Unanswered => (&self.lost_unanswered, "lost_unanswered"),
+            LegLoss::Internal => (&self.lost_internal, "lost_internal"),
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        self.fault(kind, 1);
     }
 
     pub(super) fn ended(&self, report: &LegReport) {
         let tally = &report.tally;
-        let ignored = tally.bad_json
-            + tally.bad_base64
-            + tally.unknown_event
-            + tally.bad_value
-            + tally.foreign
-            + tally.oversize
-            + tally.wrong_kind
-            + tally.duplicate
-            + tally.early
-            + tally.late;
+        let kinds = [
+            ("bad_json", tally.bad_json),
+            ("bad_base64", tally.bad_base64),
+            ("unknown_event", tally.unknown_event),
+            ("bad_value", tally.bad_value),
+            ("foreign", tally.foreign),
+            ("oversize", tally.oversize),
+            ("wrong_kind", tally.wrong_kind),
+            ("duplicate", tally.duplicate),
+            ("early", tally.early),
+            ("late", tally.late),
+        ];
+        kinds.iter().for_each(|(kind, count)| self.fault(kind, *count));
+        self.fault("flood", report.counters.flooded);
+        if let Some(sink) = &self.sink {
+            sink.ws_frames_in.inc_by(report.counters.frames_in);
+            sink.ws_frames_out.inc_by(report.counters.audio_out);
+        }
+        let ignored = kinds.iter().map(|(_, count)| count).sum();
         for (counter, by) in [
             (&self.frames_in, report.counters.frames_in),
             (&self.frames_out, report.counters.frames_out),

@@ -405,7 +405,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
         let now = rt::now();
         match (&ending.fact, &self.leg) {
             (_, None) => {
-                self.metrics.never_opened.fetch_add(1, Ordering::Relaxed);
+                self.metrics.unopened();
             }
             (LegFact::Lost(loss), Some(_)) if self.stage != Stage::Leaving => self.metrics.lost(*loss),
             _ => {}

@@ -137,6 +137,7 @@ impl<H: Host> Edge<H> {
             Ok((bot, slot, accept)) => self.upgrade(bot, slot, &accept, request),
             Err(problem) => {
                 self.counter(&problem).fetch_add(1, Ordering::Relaxed);
+                self.metrics.refused(problem.code);
                 problem.into_response()
             }
         }

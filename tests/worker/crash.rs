@@ -1,0 +1,122 @@
+//! The worker is killed in the middle of calls: the next start leaves every recording playable and every call one result.
+//! `VOICEFLEET_WORKER_KILLS` asks for more kills than the suite's own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use voicefleet::results::{DisconnectedBy, Speaker};
+
+use crate::caller::{Caller, Plan};
+use crate::tape::{assert_own_voice, channels};
+use crate::world::{Folder, beside_others, standin_bot};
+
+const LIVE: usize = 3;
+const KILLS: &str = "VOICEFLEET_WORKER_KILLS";
+
+/// The real program, serving a folder.
+pub struct Program {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Program {
+    pub fn start(folder: &Folder) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_voicefleet"))
+            .arg("serve")
+            .current_dir(folder.path())
+            .env("VOICEFLEET__SERVER__LISTEN", "127.0.0.1:0")
+            .env("VOICEFLEET__DATA__DIR", folder.data())
+            .env("VOICEFLEET__BOTS__DIR", folder.path().join("bots"))
+            .env("VOICEFLEET__MODELS__DIR", folder.path().join("no-models"))
+            .env("VOICEFLEET__MEDIA__SHARDS", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.split_once("serves on http://")?.1.trim().parse().ok());
+        let address = address.expect("the program says where it serves");
+        // What else it writes is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: nothing of the program runs any more.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_worker_owes_nobody_anything_after_the_next_start() {
+    let _turn = beside_others().await;
+    let kills: usize = std::env::var(KILLS).ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let folder = Folder::new("crash");
+    folder.bot("demo", &standin_bot(""));
+    for kill in 0..kills {
+        let program = Program::start(&folder);
+        let url = format!("ws://{}/ws/demo", program.address);
+        let mut callers = Vec::new();
+        for n in 0..LIVE {
+            let plan = Plan { tone: n, turns: 1, ..Plan::new(&format!("kill-{kill:03}-caller-{n}")) };
+            let mut caller = Caller::open(&url, plan).await.unwrap();
+            callers.push(voicefleet::rt::spawn("caller", async move {
+                // To the middle of the call: its one turn was said, and the bot answers it. Later kills come later.
+                let extra = 40 + kill % 50;
+                let said = |m: &crate::caller::Memory| m.spoke.first().is_some_and(|(_, end)| *end < u64::MAX);
+                let answered = |m: &crate::caller::Memory| {
+                    let end = m.spoke.first().map_or(u64::MAX, |(_, end)| *end);
+                    m.came.iter().filter(|(at, _)| *at > end).count() > extra
+                };
+                assert!(caller.until(|m| said(m) && answered(m)).await, "the call is up: {:?}", caller.memory);
+                caller
+            }));
+        }
+        let mut up = Vec::new();
+        for caller in callers {
+            up.push(caller.await.unwrap().unwrap());
+        }
+        program.kill();
+        drop(up);
+        let again = Program::start(&folder);
+        check(&folder, kill);
+        again.kill();
+        let third = Program::start(&folder);
+        check(&folder, kill);
+        third.kill();
+    }
+}
+
+fn check(folder: &Folder, kill: usize) {
+    let of_kill = format!("kill-{kill:03}-");
+    let results: Vec<_> = folder.results().into_iter().filter(|r| r.caller_id.reveal().starts_with(&of_kill)).collect();
+    assert_eq!(results.len(), LIVE, "one result a call");
+    for (n, result) in results.iter().enumerate() {
+        let what = format!("caller {n} after kill {kill}");
+        assert_eq!((result.disconnected_by, result.end_reason.as_str()), (DisconnectedBy::Error, "worker_crashed"));
+        let said = |who| result.transcript.iter().filter(|l| l.speaker == who).count();
+        assert!(said(Speaker::Bot) >= 1 && said(Speaker::Customer) >= 1, "{what}: {:?}", result.transcript);
+        assert!(result.call_duration_seconds > 1.0, "{what}: {}", result.call_duration_seconds);
+        assert!(result.recording_url.is_some(), "{what}: the recording has its link");
+        let call = folder.data().join("calls").join(&result.session_id);
+        let (left, _) = channels(&call.join("recording.wav"));
+        assert_own_voice(&left, n, LIVE, &what);
+        let results = std::fs::read_dir(&call).unwrap().flatten();
+        let names: Vec<String> = results.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(names.iter().filter(|name| name.starts_with("result")).count(), 1, "{what}: {names:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The whole worker over real sockets of this machine: many calls at once, crashes, a full disk, hostile peers, the flow of a
+//! call from its opening to its one result, and what its media thread asks of the kernel. Stand-in speech, except where a test
+//! says otherwise.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod caller;
+mod crash;
+mod density;
+mod disk_full;
+mod ends;
+mod flow;
+mod futex;
+mod gates;
+mod hostile;
+mod http;
+mod tape;
+mod world;
