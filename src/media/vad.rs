@@ -45,6 +45,8 @@ const STEADY_DB: f32 = 3.0;
 
 /// Zeros in a hop that make it part of a hole.
 const DEAD_SAMPLES: usize = HOP / 4;
+/// Only in a line with noise is dead silence a hole.
+const NOISY_FLOOR_DBFS: f32 = -53.0;
 /// A hole of up to so many hops, 80 ms, teaches the floor nothing.
 const HOLE_HOPS: u32 = 5;
 
@@ -199,7 +201,8 @@ impl VoiceDetector {
     /// silent indeed.
     fn note_dead(&mut self) {
         let zeros = self.hop.iter().filter(|&&sample| sample == 0).count();
-        self.dead_hops = if zeros >= DEAD_SAMPLES { self.dead_hops + 1 } else { 0 };
+        let in_noise = self.floor_dbfs > NOISY_FLOOR_DBFS;
+        self.dead_hops = if in_noise && zeros >= DEAD_SAMPLES { self.dead_hops + 1 } else { 0 };
         self.patched |= (1..=HOLE_HOPS).contains(&self.dead_hops);
     }
 

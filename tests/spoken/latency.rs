@@ -124,7 +124,7 @@ fn the_parts_of_a_wait_are_the_whole() {
     assert!(all.len() >= 20, "{} turns", all.len());
     for turn in &all {
         assert!(
-            turn.unexplained_ms().abs() <= UNEXPLAINED_MS,
+            turn.unexplained_ms().abs().round() <= UNEXPLAINED_MS,
             "{:.1} ms of {:.0} unexplained",
             turn.unexplained_ms(),
             turn.wire_ms
