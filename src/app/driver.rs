@@ -364,8 +364,12 @@ impl Driver {
     fn begin_turn(&mut self, turn: TurnNo, pos: Option<u64>) {
         let pushed = self.meter.listened_samples;
         let ago = pos.map_or(0, |pos| pushed.saturating_sub(pos) / 16);
+        let ago_ms = u32::try_from(ago).unwrap_or(u32::MAX);
         if let Some(stt) = &mut self.sessions.stt {
-            stt.begin(turn, u32::try_from(ago).unwrap_or(u32::MAX));
+            stt.begin(turn, ago_ms);
+        }
+        if let Some(judge) = &mut self.sessions.judge {
+            judge.begin(turn, ago_ms);
         }
     }
 

@@ -35,8 +35,10 @@ const UNVOICED: f32 = 0.3;
 const LOWEST_FLOOR_DBFS: f32 = -63.0;
 /// A hop this much above the floor opens the gate. Hops of white noise scatter by 0.4 dB.
 const MARGIN_DB: f32 = 3.0;
-/// So many hops in a row at the level of the noise are no voice: 64 ms.
-const STILL_HOPS: u32 = 4;
+/// So many dead silent hops in a row are no voice: 32 ms.
+const STILL_HOPS: u32 = 2;
+/// Below this a hop is dead silent: under the least significant bits of a telephone's codec.
+const DEAD_DBFS: f32 = -80.0;
 
 /// A sound that kept its level to within [`STEADY_DB`] for this many hops, three quarters of a second, is no speech.
 const STEADY_HOPS: usize = 48;
@@ -86,7 +88,7 @@ pub struct VoiceDetector {
     dead_hops: u32,
     floor_dbfs: f32,
     quiet_hops: u32,
-    /// Hops in a row at the level of the noise, whatever the network says.
+    /// Dead silent hops in a row, whatever the network says.
     still_hops: u32,
     /// The last skipped hops, oldest first from `warm_at`.
     warm: [[i16; HOP]; WARM_HOPS],
@@ -218,9 +220,8 @@ impl VoiceDetector {
         }
         self.warm_up();
         let heard = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
-        // The network keeps saying "voice" for some 120 ms after the last sound. A stretch at the level of the line's noise is not
-        // voice; shorter ones stand within words.
-        self.still_hops = if quiet { self.still_hops + 1 } else { 0 };
+        // The network keeps saying "voice" for some 120 ms after the last sound. On a line without noise that need not be waited for.
+        self.still_hops = if quiet && level < DEAD_DBFS { self.still_hops + 1 } else { 0 };
         let probability = if self.steady(level) || self.still_hops >= STILL_HOPS { 0.0 } else { heard };
         self.quiet_hops = if quiet && probability < UNVOICED { self.quiet_hops + 1 } else { 0 };
         self.follow(level, probability);

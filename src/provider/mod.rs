@@ -90,6 +90,9 @@ pub trait TurnJudge: Send + Sync {
 pub trait JudgeSession: Send {
     /// The next stretch of the caller's audio, 16 kHz mono.
     fn audio(&mut self, samples: &[i16]);
+    /// The caller began turn `turn`; speech started `ago_ms` before the end of the audio pushed so far. What was said before does
+    /// not belong to the question.
+    fn begin(&mut self, turn: TurnNo, ago_ms: u32);
     /// Is the turn complete, judged by the audio so far? Answered by one [`Heard::Judged`] with the same `take`.
     fn judge(&mut self, turn: TurnNo, take: u32);
 }

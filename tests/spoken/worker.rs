@@ -17,9 +17,6 @@ use voicefleet::tools::caller::{CallOptions, Opening, ResultFrom, Script, Spoil,
 /// Calls that one machine of two cores carries with both ends' speech models in one process.
 pub const CALLS_AT_ONCE: usize = 2;
 
-/// A telephone line without noise and loss.
-pub const CLEAN: Spoil = Spoil { noise_db: None, loss_pct: 0.0, mulaw: true, echo: None, seed: 1 };
-
 /// The worker, its callers' ears, and where things are.
 pub struct World {
     runtime: Runtime,

@@ -19,6 +19,9 @@ use crate::provider::{FactSender, JudgeSession, ProviderError};
 use crate::turn::Heard;
 use crate::units::TurnNo;
 
+/// Audio before the reported start of speech that belongs to the turn: detectors are late.
+const PRE_ROLL_MS: usize = 200;
+const SAMPLES_PER_MS: usize = 16;
 const WHAT: &str = "end-of-turn judgement";
 /// What is said where the model could not be asked: no evidence that the caller has finished, so patience decides.
 const NO_EVIDENCE: f32 = 0.0;
@@ -52,12 +55,15 @@ pub(super) struct Judging {
     lanes: Arc<Lanes<Bench>>,
     facts: FactSender,
     heard: VecDeque<i16>,
+    /// Samples since shortly before the open turn's first sound: the model was taught on single turns, and takes earlier ones
+    /// for a speaker who goes on.
+    since: usize,
     latest: Arc<AtomicU64>,
 }
 
 impl Judging {
     pub(super) fn new(lanes: Arc<Lanes<Bench>>, facts: FactSender) -> Self {
-        Self { lanes, facts, heard: VecDeque::new(), latest: Arc::default() }
+        Self { lanes, facts, heard: VecDeque::new(), since: 0, latest: Arc::default() }
     }
 }
 
@@ -67,11 +73,17 @@ impl JudgeSession for Judging {
         let surplus = (self.heard.len() + samples.len()).saturating_sub(SAMPLES);
         self.heard.drain(..surplus);
         self.heard.extend(samples);
+        self.since = self.since.saturating_add(samples.len()).min(SAMPLES);
+    }
+
+    fn begin(&mut self, _turn: TurnNo, ago_ms: u32) {
+        self.since = (ago_ms as usize + PRE_ROLL_MS) * SAMPLES_PER_MS;
     }
 
     fn judge(&mut self, turn: TurnNo, take: u32) {
         let number = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
-        let audio = self.heard.iter().copied().collect();
+        let before = self.heard.len().saturating_sub(self.since);
+        let audio = self.heard.iter().skip(before).copied().collect();
         let work = Judge { facts: self.facts.clone(), latest: self.latest.clone(), number, turn, take, audio };
         if let Err(error) = self.lanes.offer(Lane::Now, work) {
             tracing::debug!(%error, "an end-of-turn judgement was not made");

@@ -84,6 +84,8 @@ struct Judge {
 impl JudgeSession for Judge {
     fn audio(&mut self, _samples: &[i16]) {}
 
+    fn begin(&mut self, _turn: TurnNo, _ago_ms: u32) {}
+
     fn judge(&mut self, turn: TurnNo, take: u32) {
         send_later(self.facts.clone(), self.delay_ms, Heard::Judged { turn, take, complete: 0.95 });
     }
