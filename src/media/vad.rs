@@ -35,10 +35,6 @@ const UNVOICED: f32 = 0.3;
 const LOWEST_FLOOR_DBFS: f32 = -63.0;
 /// A hop this much above the floor opens the gate. Hops of white noise scatter by 0.4 dB.
 const MARGIN_DB: f32 = 3.0;
-/// So many dead silent hops in a row are no voice: 32 ms.
-const STILL_HOPS: u32 = 2;
-/// Below this a hop is dead silent: under the least significant bits of a telephone's codec.
-const DEAD_DBFS: f32 = -80.0;
 
 /// A sound that kept its level to within [`STEADY_DB`] for this many hops, three quarters of a second, is no speech.
 const STEADY_HOPS: usize = 48;
@@ -88,8 +84,6 @@ pub struct VoiceDetector {
     dead_hops: u32,
     floor_dbfs: f32,
     quiet_hops: u32,
-    /// Dead silent hops in a row, whatever the network says.
-    still_hops: u32,
     /// The last skipped hops, oldest first from `warm_at`.
     warm: [[i16; HOP]; WARM_HOPS],
     warm_at: usize,
@@ -128,7 +122,6 @@ impl VoiceDetector {
             dead_hops: 0,
             floor_dbfs: LOWEST_FLOOR_DBFS,
             quiet_hops: 0,
-            still_hops: 0,
             warm: [[0; HOP]; WARM_HOPS],
             warm_at: 0,
             warm_held: 0,
@@ -180,7 +173,6 @@ impl VoiceDetector {
         self.dead_hops = 0;
         self.floor_dbfs = LOWEST_FLOOR_DBFS;
         self.quiet_hops = 0;
-        self.still_hops = 0;
         self.warm_held = 0;
         self.levels = [-100.0; STEADY_HOPS];
         self.smooth_power = 0.0;
@@ -220,9 +212,7 @@ impl VoiceDetector {
         }
         self.warm_up();
         let heard = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
-        // The network keeps saying "voice" for some 120 ms after the last sound. On a line without noise that need not be waited for.
-        self.still_hops = if quiet && level < DEAD_DBFS { self.still_hops + 1 } else { 0 };
-        let probability = if self.steady(level) || self.still_hops >= STILL_HOPS { 0.0 } else { heard };
+        let probability = if self.steady(level) { 0.0 } else { heard };
         self.quiet_hops = if quiet && probability < UNVOICED { self.quiet_hops + 1 } else { 0 };
         self.follow(level, probability);
         probability
