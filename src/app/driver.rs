@@ -263,6 +263,9 @@ impl Driver {
                 Order::BeginTurn { turn, pos } => self.begin_turn(turn, pos),
                 Order::Take { turn, take } => {
                     if let Some(stt) = &mut self.sessions.stt {
+                        if let Some(hints) = self.sessions.llm.as_ref().and_then(|llm| llm.expects()) {
+                            stt.expect(&hints);
+                        }
                         stt.take(turn, take);
                     }
                 }

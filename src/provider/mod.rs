@@ -6,6 +6,7 @@
 //! tagged with the id it belongs to, so a late answer about a cancelled utterance is harmless. Never owns the call's
 //! state and never decides whose turn it is.
 
+pub mod hints;
 pub mod local;
 pub mod models;
 pub mod normalise;
@@ -14,6 +15,8 @@ pub mod script;
 pub mod standin;
 
 use std::sync::Arc;
+
+pub use hints::Hints;
 
 use crate::turn::{Ask, Heard};
 use crate::units::{SampleRate, TurnNo, UtteranceId};
@@ -70,6 +73,11 @@ pub trait SttSession: Send {
     /// The caller began turn `turn`; speech started `ago_ms` before the end of the audio pushed so far. The session keeps
     /// 300 ms more than that as pre-roll and sends [`Heard::Partial`] from time to time while the turn is open.
     fn begin(&mut self, turn: TurnNo, ago_ms: u32);
+    /// What the dialogue would understand at this point, for the takes that follow. A recogniser may weigh by it what the audio
+    /// leaves open; one that cannot takes no notice.
+    fn expect(&mut self, hints: &Arc<Hints>) {
+        let _ = hints;
+    }
     /// Recognise the turn from its start to here, at once: answered by one [`Heard::Transcribed`] with the same `take`
     /// (also when nothing was understood: empty text). A newer take replaces an older one.
     fn take(&mut self, turn: TurnNo, take: u32);
@@ -155,6 +163,10 @@ pub trait LlmSession: Send {
     fn ask(&mut self, ask: Ask);
     /// The answer `utterance` is no longer wanted. What it would have changed must not stand: see [`Ask::after`].
     fn cancel(&mut self, utterance: UtteranceId);
+    /// What the engine would understand next, where it knows that; an opinion of this moment, as an answer may be taken back.
+    fn expects(&self) -> Option<Arc<Hints>> {
+        None
+    }
     /// What the engine made of the call so far, for the result: `{disposition, summary, slots}` from the scripted engine,
     /// nothing from a language model (its analysis runs after the call).
     fn outcome(&self) -> Option<serde_json::Value>;

@@ -3,6 +3,7 @@
 //!
 //! All models share one small pool of threads (`pool`); a call's sessions only keep audio and text and hand work over.
 
+mod beam;
 mod bench;
 mod deliver;
 mod denoise;

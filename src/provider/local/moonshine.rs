@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ort::environment::Environment;
-use ort::session::{Session, SessionInputValue};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor};
 
+use super::beam::{Beam, Reading};
 use super::runtime::{failed, odd, session};
 use super::vocabulary::Vocabulary;
 use crate::provider::ProviderError;
+use crate::provider::hints::Hints;
 use crate::provider::models::{STT_DECODER, STT_ENCODER};
 
 const ENCODE: &str = "recognition (encoder)";
@@ -66,10 +68,11 @@ impl Moonshine {
         })
     }
 
-    /// The words of `audio` (16 kHz, −1 to 1); `None` where `wanted` turned false on the way.
+    /// The words of `audio` (16 kHz, −1 to 1), weighed by `hints`; `None` where `wanted` turned false on the way.
     pub(super) fn transcribe(
         &mut self,
         audio: &[f32],
+        hints: &Hints,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Option<String>, ProviderError> {
         if audio.len() < LEAST_SAMPLES {
@@ -83,7 +86,12 @@ impl Moonshine {
             return Ok(None);
         }
         let most = (audio.len() / SAMPLES_PER_TOKEN).max(4);
-        let Some(tokens) = self.decode(&hidden, most, wanted)? else { return Ok(None) };
+        let tokens = if hints.is_empty() {
+            self.decode(&hidden, most, wanted)?
+        } else {
+            self.weigh(&hidden, most, hints, wanted)?
+        };
+        let Some(tokens) = tokens else { return Ok(None) };
         Ok(Some(self.vocabulary.text(&tokens).trim().to_owned()))
     }
 
@@ -94,32 +102,16 @@ impl Moonshine {
         most: usize,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<u32>>, ProviderError> {
-        let mut memory: Vec<DynValue> = Vec::with_capacity(self.names.len());
-        for _ in &self.names {
-            let zeros = Tensor::from_array(([1, HEADS, 1, HEAD_WIDTH], vec![0f32; HEADS * HEAD_WIDTH]));
-            memory.push(zeros.map_err(failed(DECODE))?.into_dyn());
-        }
+        let mut memory = self.empty_memory()?;
         let mut tokens: Vec<u32> = Vec::with_capacity(most);
-        let mut last = START;
         while tokens.len() < most {
             let first = tokens.is_empty();
-            let ids = Tensor::from_array(([1usize, 1], vec![last])).map_err(failed(DECODE))?;
-            let cached = Tensor::from_array(([1usize], vec![!first])).map_err(failed(DECODE))?;
-            let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = vec![
-                ("input_ids".into(), ids.into()),
-                ("encoder_hidden_states".into(), hidden.into()),
-                ("use_cache_branch".into(), cached.into()),
-            ];
-            for (name, value) in self.names.iter().zip(&memory) {
-                inputs.push((name.past.as_str().into(), value.into()));
-            }
-            let mut outputs = self.decoder.run(inputs).map_err(failed(DECODE))?;
-            let logits = outputs.get("logits").ok_or_else(|| odd(DECODE, "no logits"))?;
-            let (_, scores) = logits.try_extract_tensor::<f32>().map_err(failed(DECODE))?;
+            let last = tokens.last().map_or(START, |last| i64::from(*last));
+            let mut outputs = step(&mut self.decoder, &self.names, hidden, &memory, vec![last], first)?;
+            let (_, scores) = logits(&outputs)?;
             // Whoever asks has found speech: with noise or a short word the network would rather say nothing at all.
             let best = likeliest(scores, first).ok_or_else(|| odd(DECODE, "no scores"))?;
-            last = i64::from(best);
-            if last == END {
+            if i64::from(best) == END {
                 break;
             }
             tokens.push(best);
@@ -138,6 +130,112 @@ impl Moonshine {
         }
         Ok(Some(tokens))
     }
+
+    /// Decoding of a few readings side by side, see [`Beam`].
+    fn weigh(
+        &mut self,
+        hidden: &DynValue,
+        most: usize,
+        hints: &Hints,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<u32>>, ProviderError> {
+        let vocabulary = self.vocabulary.clone();
+        let end = u32::try_from(END).unwrap_or_default();
+        let mut beam = Beam::new(hints, &vocabulary, end);
+        let mut memory = self.empty_memory()?;
+        let (mut hidden, mut first) = (rows(hidden, &[0])?, true);
+        for _ in 0..most {
+            let last = |reading: &Reading| reading.tokens.last().map_or(START, |last| i64::from(*last));
+            let last: Vec<i64> = beam.live().iter().map(last).collect();
+            let width = last.len();
+            let outputs = step(&mut self.decoder, &self.names, &hidden, &memory, last, first)?;
+            let (shape, scores) = logits(&outputs)?;
+            let pieces = shape.last().and_then(|pieces| usize::try_from(*pieces).ok()).unwrap_or(0).max(1);
+            if !beam.step(scores.chunks_exact(pieces)) {
+                break;
+            }
+            if beam.live().iter().any(|reading| before_loop(&reading.tokens).is_some()) {
+                break;
+            }
+            let from: Vec<usize> = beam.live().iter().map(|reading| reading.from).collect();
+            // What the decoder keeps of the audio is the same for all readings: copied only when their number changes.
+            let same_width = !first && from.len() == width;
+            for (name, value) in self.names.iter().zip(&mut memory) {
+                let present = || outputs.get(&name.present).ok_or_else(|| odd(DECODE, name.present.as_str()));
+                if !name.of_audio || first {
+                    *value = rows(present()?, &from)?;
+                } else if !same_width {
+                    *value = rows(value, &from)?;
+                }
+            }
+            if !same_width {
+                hidden = rows(&hidden, &vec![0; from.len()])?;
+            }
+            first = false;
+            if !wanted() {
+                return Ok(None);
+            }
+        }
+        let mut tokens = beam.best();
+        if let Some(sound) = before_loop(&tokens) {
+            tokens.truncate(sound);
+        }
+        Ok(Some(tokens))
+    }
+
+    fn empty_memory(&self) -> Result<Vec<DynValue>, ProviderError> {
+        let zeros = |_| {
+            let zeros = Tensor::from_array(([1, HEADS, 1, HEAD_WIDTH], vec![0f32; HEADS * HEAD_WIDTH]));
+            Ok(zeros.map_err(failed(DECODE))?.into_dyn())
+        };
+        self.names.iter().map(zeros).collect()
+    }
+}
+
+/// One step of the decoder for readings that end in `last`.
+fn step<'s>(
+    decoder: &'s mut Session,
+    names: &[LayerNames],
+    hidden: &DynValue,
+    memory: &[DynValue],
+    last: Vec<i64>,
+    first: bool,
+) -> Result<SessionOutputs<'s>, ProviderError> {
+    let ids = Tensor::from_array(([last.len(), 1], last)).map_err(failed(DECODE))?;
+    let cached = Tensor::from_array(([1usize], vec![!first])).map_err(failed(DECODE))?;
+    let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = vec![
+        ("input_ids".into(), ids.into()),
+        ("encoder_hidden_states".into(), hidden.into()),
+        ("use_cache_branch".into(), cached.into()),
+    ];
+    for (name, value) in names.iter().zip(memory) {
+        inputs.push((name.past.as_str().into(), value.into()));
+    }
+    decoder.run(inputs).map_err(failed(DECODE))
+}
+
+/// The raw scores of a step, one row for each reading.
+fn logits<'o>(outputs: &'o SessionOutputs<'_>) -> Result<(&'o [i64], &'o [f32]), ProviderError> {
+    let logits = outputs.get("logits").ok_or_else(|| odd(DECODE, "no logits"))?;
+    let (shape, scores) = logits.try_extract_tensor::<f32>().map_err(failed(DECODE))?;
+    Ok((shape, scores))
+}
+
+/// The rows `wanted` of a tensor, in that order, some perhaps more than once.
+fn rows(value: &DynValue, wanted: &[usize]) -> Result<DynValue, ProviderError> {
+    let (shape, all) = value.try_extract_tensor::<f32>().map_err(failed(DECODE))?;
+    let count = shape.first().and_then(|rows| usize::try_from(*rows).ok()).unwrap_or(0).max(1);
+    let size = all.len() / count;
+    let mut out = Vec::with_capacity(size * wanted.len());
+    for &row in wanted {
+        let row = all.get(row * size..(row + 1) * size).ok_or_else(|| odd(DECODE, "fewer readings than were asked"))?;
+        out.extend_from_slice(row);
+    }
+    let mut shape: Vec<i64> = shape.to_vec();
+    if let Some(rows) = shape.first_mut() {
+        *rows = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
+    }
+    Ok(Tensor::from_array((shape, out)).map_err(failed(DECODE))?.into_dyn())
 }
 
 /// The likeliest token; with `go_on` any but the end.

@@ -13,7 +13,7 @@ use super::deliver::{deliver, offer};
 use super::denoise::denoised;
 use super::pool::{Job, Lane, Lanes};
 use super::speech_level::{longest_pause, speech_ms};
-use crate::provider::{FactSender, ProviderError, SttSession};
+use crate::provider::{FactSender, Hints, ProviderError, SttSession};
 use crate::turn::Heard;
 use crate::units::{SampleRate, TurnNo, dbfs};
 
@@ -75,6 +75,7 @@ pub(super) struct Listening {
     partial_at: usize,
     /// Audio between two partials; 0 = no partials.
     partial_every: usize,
+    hints: Arc<Hints>,
 }
 
 impl Listening {
@@ -87,6 +88,7 @@ impl Listening {
             tail: Vec::new(),
             partial_at: 0,
             partial_every: samples(u64::from(partial_every_ms)),
+            hints: Arc::default(),
         }
     }
 
@@ -148,6 +150,8 @@ impl Listening {
             epoch: open.epoch,
             tail: self.tail.as_slice().into(),
             pieces: open.pieces.len(),
+            // Partials come often and decide little: they stay cheap.
+            hints: if take.is_some() { self.hints.clone() } else { Arc::default() },
         })
     }
 }
@@ -175,6 +179,10 @@ impl SttSession for Listening {
         self.partial_at = 0;
         let mut open = self.shared.open();
         *open = Open { turn: Some(turn), epoch: open.epoch + 1, ..Open::default() };
+    }
+
+    fn expect(&mut self, hints: &Arc<Hints>) {
+        self.hints = hints.clone();
     }
 
     fn take(&mut self, turn: TurnNo, take: u32) {
@@ -224,6 +232,7 @@ struct Recognise {
     tail: Arc<[i16]>,
     /// How many cut pieces stood before `tail`.
     pieces: usize,
+    hints: Arc<Hints>,
 }
 
 impl Recognise {
@@ -278,7 +287,7 @@ impl Recognise {
             return Ok(Some(String::new()));
         }
         let wave: Vec<f32> = audio.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
-        bench.moonshine().transcribe(&denoised(wave), &|| self.wanted())
+        bench.moonshine().transcribe(&denoised(wave), &self.hints, &|| self.wanted())
     }
 
     fn answer(&self, text: String) {

@@ -48,7 +48,7 @@ impl Vocabulary {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, ProviderError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ProviderError> {
         const MOST: usize = 1_000_000;
         let file: File =
             serde_json::from_str(text).map_err(|error| odd("recognition vocabulary", error.to_string()))?;
@@ -73,6 +73,14 @@ impl Vocabulary {
             }
         }
         Ok(Self(pieces))
+    }
+
+    /// The text of one piece; empty for a single byte of a character and for what is never text.
+    pub(super) fn piece(&self, token: u32) -> &str {
+        match self.0.get(token as usize) {
+            Some(Piece::Text(text)) => text,
+            Some(Piece::Byte(_) | Piece::Silent) | None => "",
+        }
     }
 
     /// The text of `tokens`; bytes that make no character become nothing.

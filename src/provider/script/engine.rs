@@ -8,6 +8,7 @@ use super::plan::{Lines, Place, Plan, StepPlan};
 use super::state::{At, MOST_OFTEN, Past, State};
 use super::understand::{Calendar, Manner, SlotValue, Words, rank, read};
 use crate::bot::script::SlotKind;
+use crate::provider::Hints;
 use crate::template::{Namespace, Template, Values};
 use crate::turn::{Ask, AskCause, ToolCall};
 
@@ -55,6 +56,17 @@ impl Engine {
         let state = State::new();
         let past = Past::new(state.clone());
         Self { plan, values: (*values).clone(), base: values, state, past, asks: 0, calendar }
+    }
+
+    /// What may be said where the dialogue stands: at its first step before anything was said, nothing once it is over.
+    #[must_use]
+    pub fn expects(&self) -> Option<Arc<Hints>> {
+        let step = match self.state.at {
+            At::Start => 0,
+            At::Step(step) => step,
+            At::End(_) => return None,
+        };
+        self.plan.expected.get(step).cloned()
     }
 
     /// Answers one request.

@@ -2,6 +2,7 @@
 //! answers within microseconds, and its outcome is exact. Never calls out and never waits.
 
 mod engine;
+mod expected;
 mod hearing;
 mod outcome;
 mod plan;
@@ -17,7 +18,7 @@ pub use engine::{Engine, Piece};
 pub use plan::Plan;
 pub use understand::Calendar;
 
-use super::{DialogueContext, FactSender, Llm, LlmSession, ProviderError};
+use super::{DialogueContext, FactSender, Hints, Llm, LlmSession, ProviderError};
 use crate::bot::script::Script;
 use crate::rt;
 use crate::template::{Namespace, Values};
@@ -81,6 +82,10 @@ impl LlmSession for Session {
 
     /// Nothing is under way: an answer is complete when `ask` returns. Whether it stands is said by the next request.
     fn cancel(&mut self, _utterance: UtteranceId) {}
+
+    fn expects(&self) -> Option<Arc<Hints>> {
+        self.engine.expects()
+    }
 
     fn outcome(&self) -> Option<serde_json::Value> {
         Some(self.engine.outcome())

@@ -2,12 +2,15 @@
 //! shared by its calls. Cannot fail: what the linter refuses leads to the script's own way out here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::expected;
 use super::understand::{Intent, Polarity};
 use crate::bot::script::{
     Action, Answer, BUILT_IN_ANSWERS, BUILT_IN_INTENTS, End, NO_PHRASES, Script, Slot, SlotKind, Step, YES_PHRASES,
     built_in_ends,
 };
+use crate::provider::Hints;
 use crate::template::Template;
 
 /// A place of the dialogue.
@@ -26,6 +29,8 @@ pub(super) type Lines = Vec<Template>;
 #[derive(Debug)]
 pub struct Plan {
     pub(super) steps: Vec<StepPlan>,
+    /// Per step: what may be said there.
+    pub(super) expected: Vec<Arc<Hints>>,
     pub(super) ends: Vec<EndPlan>,
     pub(super) intents: Vec<Intent>,
     /// Per intent: where it leads from anywhere.
@@ -111,16 +116,20 @@ impl Plan {
     pub fn new(script: &Script, opening: Option<&str>, disclosure: Option<&str>) -> Self {
         let all_ends: Vec<End> = script.end.iter().cloned().chain(built_in_ends()).collect();
         let places = places(script, &all_ends);
-        let intents = intents(script);
+        let intents: Vec<Intent> = phrases(script).into_iter().map(|(name, any)| Intent::new(name, any)).collect();
         let number = |name: &str| intents.iter().position(|intent| intent.name == name);
         let globals: Vec<Option<Place>> =
             intents.iter().map(|intent| script.global_target(&intent.name).map(|id| places.of(id))).collect();
         let answers =
             intents.iter().zip(&globals).map(|(intent, global)| answer(script, &intent.name, global.is_some()));
-        let answers = answers.collect();
+        let answers: Vec<Option<Lines>> = answers.collect();
+        let anywhere: Vec<bool> =
+            globals.iter().zip(&answers).map(|(global, answer)| global.is_some() || answer.is_some()).collect();
+        let steps: Vec<StepPlan> = script.step.iter().map(|step| StepPlan::new(step, &places, &number)).collect();
         let built_in = |id: &str| all_ends.iter().rposition(|end| end.id == id).unwrap_or(0);
         Self {
-            steps: script.step.iter().map(|step| StepPlan::new(step, &places, &number)).collect(),
+            expected: expected::of_steps(script, &steps, &intents, &anywhere),
+            steps,
             ends: all_ends.iter().map(EndPlan::new).collect(),
             globals,
             answers,
@@ -157,8 +166,8 @@ fn places(script: &Script, all_ends: &[End]) -> Places {
     Places { by_id, lost }
 }
 
-/// The built-in intents and the script's own, each once.
-fn intents(script: &Script) -> Vec<Intent> {
+/// The built-in intents and the script's own, each once, with the phrases of both.
+pub(super) fn phrases(script: &Script) -> Vec<(&str, Vec<&str>)> {
     let mut phrases: Vec<(&str, Vec<&str>)> =
         BUILT_IN_INTENTS.iter().map(|(name, any)| (*name, any.to_vec())).collect();
     for (name, own) in &script.intents {
@@ -168,7 +177,7 @@ fn intents(script: &Script) -> Vec<Intent> {
             None => phrases.push((name, own.collect())),
         }
     }
-    phrases.into_iter().map(|(name, any)| Intent::new(name, any)).collect()
+    phrases
 }
 
 /// The script's answer to an intent, else the built-in one; none where the intent leads somewhere.

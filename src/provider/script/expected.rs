@@ -1,0 +1,179 @@
+//! What a caller may say at each step, as hints for recognition: the phrases of what the step and the whole dialogue know, in the
+//! forms in which people say them. Made once per bot version; decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::plan::{StepPlan, phrases};
+use super::understand::Intent;
+use crate::bot::script::{NO_PHRASES, Script, SlotKind, YES_PHRASES};
+use crate::provider::Hints;
+
+/// Ways of choosing that are taken from one phrase.
+const MOST_FORMS: usize = 64;
+
+/// As the phrases have it, and as it is said.
+const SHORT_FORMS: &[(&str, &str)] = &[
+    ("can not", "can't"),
+    ("can not", "cannot"),
+    ("could not", "couldn't"),
+    ("did not", "didn't"),
+    ("do not", "don't"),
+    ("does not", "doesn't"),
+    ("have not", "haven't"),
+    ("is not", "isn't"),
+    ("was not", "wasn't"),
+    ("will not", "won't"),
+    ("would not", "wouldn't"),
+    ("i am", "i'm"),
+    ("i have", "i've"),
+    ("i will", "i'll"),
+    ("i would", "i'd"),
+    ("he is", "he's"),
+    ("it is", "it's"),
+    ("she is", "she's"),
+    ("that is", "that's"),
+    ("there is", "there's"),
+    ("what is", "what's"),
+    ("who is", "who's"),
+    ("you are", "you're"),
+];
+
+const DIGITS: &[&str] =
+    &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple"];
+const NUMBERS: &[&str] = &[
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "hundred",
+    "thousand",
+    "lakh",
+    "crore",
+    "half",
+];
+const MONEY: &[&str] = &["rupees", "thousand rupees", "hundred rupees", "dollars", "naira", "pounds", "euros"];
+const DAYS: &[&str] = &[
+    "today",
+    "tomorrow",
+    "day after tomorrow",
+    "on|this|next|coming monday|tuesday|wednesday|thursday|friday|saturday|sunday",
+    "monday|tuesday|wednesday|thursday|friday|saturday|sunday",
+    "next|this week|month",
+    "end of the week|month",
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth",
+    "sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty|thirtieth|thirty first",
+    "of|on|the january|february|march|april|may|june|july|august|september|october|november|december",
+    "january|february|march|april|june|july|august|september|october|november|december",
+    "on the",
+    "of next month",
+    "of this month",
+];
+const TIMES: &[&str] = &[
+    "in the morning|afternoon|evening",
+    "o'clock",
+    "half|quarter past",
+    "quarter to",
+    "noon",
+    "thirty",
+    "fifteen",
+    "at one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon",
+    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve in the morning|afternoon|evening",
+    "am|pm",
+];
+const NAMES: &[&str] = &["my name is", "it is", "the name is", "this is"];
+/// Answers that begin or end in a common way, at any step.
+const ALWAYS: &[&str] = &[
+    "yes",
+    "yes please",
+    "yes that is right",
+    "yes that is correct",
+    "yes speaking",
+    "yes this is",
+    "no thank you",
+    "no that is all",
+];
+
+/// The hints of each step, in their order. The words of a slot that another step asks for do not count.
+pub(super) fn of_steps(script: &Script, steps: &[StepPlan], intents: &[Intent], anywhere: &[bool]) -> Vec<Arc<Hints>> {
+    let of_intents: BTreeMap<&str, Vec<&str>> = phrases(script).into_iter().collect();
+    let any = |numbers: &mut dyn Iterator<Item = usize>| -> Vec<&str> {
+        let names = numbers.filter_map(|number| intents.get(number));
+        names.filter_map(|intent| of_intents.get(intent.name.as_str())).flatten().copied().collect()
+    };
+    let mut always: Vec<&str> = any(&mut (0..intents.len()).filter(|number| anywhere.get(*number) == Some(&true)));
+    for fixed in [ALWAYS, YES_PHRASES, NO_PHRASES] {
+        always.extend(fixed);
+    }
+    let always: Vec<String> = always.into_iter().flat_map(forms).collect();
+    let of_step = |step: &StepPlan| {
+        let expected = any(&mut step.expect.iter().map(|(number, _)| *number));
+        let slot = step.slot.iter().flat_map(|slot| of_slot(slot.kind)).flat_map(|words| words.iter().copied());
+        let own: Vec<String> = expected.into_iter().chain(slot).flat_map(forms).collect();
+        Arc::new(Hints::new(own.iter().chain(&always)))
+    };
+    steps.iter().map(of_step).collect()
+}
+
+const fn of_slot(kind: SlotKind) -> &'static [&'static [&'static str]] {
+    match kind {
+        SlotKind::Number => &[DIGITS, NUMBERS],
+        SlotKind::Money => &[DIGITS, NUMBERS, MONEY],
+        SlotKind::Date => &[DAYS],
+        SlotKind::Time => &[TIMES],
+        SlotKind::Id | SlotKind::Phone => &[DIGITS],
+        SlotKind::Name => &[NAMES],
+        // Anything may be said: callbacks are about days and times, reasons about nothing that could be listed.
+        SlotKind::Text => &[DAYS, TIMES],
+        SlotKind::YesNo => &[],
+    }
+}
+
+/// A phrase of a script (`call|ring me back`) in all its forms, long and short.
+fn forms(phrase: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for part in phrase.trim_start_matches('=').split_whitespace() {
+        let longer = all.iter().flat_map(|start| part.split('|').map(move |word| format!("{start} {word}")));
+        all = longer.take(MOST_FORMS).collect();
+    }
+    let mut short: Vec<String> = Vec::new();
+    for form in &mut all {
+        form.remove(0);
+        for (long, said) in SHORT_FORMS {
+            let shortened = format!(" {form} ").replace(&format!(" {long} "), &format!(" {said} "));
+            if shortened.trim() != form {
+                short.push(shortened.trim().to_owned());
+            }
+        }
+    }
+    all.append(&mut short);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phrase_stands_in_all_forms_in_which_it_is_said() {
+        assert_eq!(forms("=pardon me"), ["pardon me"]);
+        assert_eq!(forms("call|ring me"), ["call me", "ring me"]);
+        assert_eq!(forms("i can not pay"), ["i can not pay", "i can't pay", "i cannot pay"]);
+        assert_eq!(forms("a|b|c|d|e a|b|c|d|e a|b|c|d|e").len(), MOST_FORMS);
+        assert_eq!(forms("cannot be this ism"), ["cannot be this ism"]);
+    }
+}
