@@ -8,6 +8,7 @@ use ort::environment::Environment;
 use super::g2p::Pronunciation;
 use super::hibari::{Hibari, Phonemes};
 use super::joe::Joe;
+use super::kokoro::Kokoro;
 use super::moonshine::Moonshine;
 use super::oov::Oov;
 use super::runtime::environment;
@@ -47,10 +48,11 @@ pub(super) struct Bench {
     smart_turn: SmartTurn,
     hibari: Hibari,
     joe: Option<Joe>,
+    kokoro: Option<Kokoro>,
 }
 
 impl Bench {
-    /// Opens what every call needs; the voice of the test caller is opened when it first speaks.
+    /// Opens what every call needs; the voices of test callers are opened when they first speak.
     pub(super) fn open(common: Arc<Common>) -> Result<Self, ProviderError> {
         let (environment, cache) = (&common.environment, common.cache.as_path());
         Ok(Self {
@@ -58,6 +60,7 @@ impl Bench {
             smart_turn: SmartTurn::open(environment, cache)?,
             hibari: Hibari::open(environment, cache)?,
             joe: None,
+            kokoro: None,
             common,
         })
     }
@@ -78,6 +81,13 @@ impl Bench {
         match &mut self.joe {
             Some(joe) => Ok(joe),
             empty => Ok(empty.insert(Joe::open(&self.common.environment, &self.common.cache)?)),
+        }
+    }
+
+    pub(super) fn kokoro(&mut self) -> Result<&mut Kokoro, ProviderError> {
+        match &mut self.kokoro {
+            Some(kokoro) => Ok(kokoro),
+            empty => Ok(empty.insert(Kokoro::open(&self.common.environment, &self.common.cache)?)),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The voice of the test caller: a second speaker, so that a bot is never tested against its own voice. Fetched with the
-//! test group only; a bot may not count on it.
+//! The voice `joe` of test callers: another speaker, so that a bot is never tested against its own voice. Fetched with the
+//! test group only; a bot may not count on it. Checks its files when it is opened, which is when it first speaks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use ort::value::Tensor;
 
 use super::runtime::{failed, odd, session};
 use crate::provider::ProviderError;
-use crate::provider::models::{JOE_NETWORK, JOE_SETTINGS, REPAIR};
+use crate::provider::models::{JOE_NETWORK, JOE_SETTINGS, REPAIR_TEST, faults_among};
 
 /// Samples per second of the wave.
 pub(super) const RATE_HZ: u32 = 22_050;
@@ -29,10 +29,14 @@ struct Settings {
 
 impl Joe {
     pub(super) fn open(environment: &Environment, cache: &Path) -> Result<Self, ProviderError> {
+        let faults = faults_among(cache, &[JOE_NETWORK, JOE_SETTINGS]);
+        if !faults.is_empty() {
+            return Err(ProviderError::Unavailable(faults.join("\n")));
+        }
         let path = cache.join(JOE_SETTINGS);
         let unavailable = |why: String| {
             ProviderError::Unavailable(format!(
-                "the test caller's voice {} cannot be read ({why}); run `{REPAIR}` with the test voices",
+                "the test caller's voice {} cannot be read ({why}); run `{REPAIR_TEST}`",
                 path.display()
             ))
         };

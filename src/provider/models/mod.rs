@@ -9,19 +9,23 @@ mod archive;
 mod client;
 mod fetch;
 mod manifest;
+mod test_voices;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
 pub use fetch::{FetchError, Progress, fetch};
 pub use manifest::{
-    Group, JOE_NETWORK, JOE_SETTINGS, JUDGE, Member, OOV_ALPHABET, OOV_NETWORK, Package, Platform, RUNTIME, Registry,
-    STT_DECODER, STT_ENCODER, STT_VOCABULARY, TTS_NETWORK, TTS_VOCABULARY, packages,
+    Group, JUDGE, Member, OOV_ALPHABET, OOV_NETWORK, Package, Platform, RUNTIME, Registry, STT_DECODER, STT_ENCODER,
+    STT_VOCABULARY, TTS_NETWORK, TTS_VOCABULARY, packages,
 };
-pub use verify::{Checked, FileState, faults, verify};
+pub use test_voices::{JOE_NETWORK, JOE_SETTINGS, KOKORO_PARTS, KOKORO_VOCABULARY, KOKORO_VOICES};
+pub use verify::{Checked, FileState, faults, faults_among, verify};
 
-/// The command that repairs whatever is missing or damaged; every error about models names it.
+/// The command that repairs what is missing or damaged of the speech models; every error about them names it.
 pub const REPAIR: &str = "voicefleet models fetch";
+/// The same for the voices and recordings of the tests.
+pub const REPAIR_TEST: &str = "voicefleet models fetch --test-voices";
 
 /// The default cache folder: `$VOICEFLEET_MODELS`, else `$XDG_CACHE_HOME/voicefleet`, else `~/.cache/voicefleet`.
 #[must_use]

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::REPAIR;
 use super::archive::sha256_of;
 use super::manifest::{Group, Member, packages};
+use super::{REPAIR, REPAIR_TEST};
 
 /// What was found of one file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +30,8 @@ pub enum FileState {
 pub struct Checked {
     /// What the file is for.
     pub role: &'static str,
+    /// Who needs it.
+    pub group: Group,
     /// Which file.
     pub member: Member,
     /// What was found.
@@ -43,13 +45,17 @@ impl Checked {
         let path = cache.join(self.member.file);
         let path = path.display();
         let role = self.role;
+        let repair = match self.group {
+            Group::Speech => REPAIR,
+            Group::Test => REPAIR_TEST,
+        };
         match &self.state {
             FileState::Whole => None,
-            FileState::Missing => Some(format!("{role}: {path} is missing; run `{REPAIR}`")),
+            FileState::Missing => Some(format!("{role}: {path} is missing; run `{repair}`")),
             FileState::Damaged { expected, actual } => {
-                Some(format!("{role}: {path} is damaged (expected SHA-256 {expected}, found {actual}); run `{REPAIR}`"))
+                Some(format!("{role}: {path} is damaged (expected SHA-256 {expected}, found {actual}); run `{repair}`"))
             }
-            FileState::Unreadable(why) => Some(format!("{role}: {path} cannot be read ({why}); run `{REPAIR}`")),
+            FileState::Unreadable(why) => Some(format!("{role}: {path} cannot be read ({why}); run `{repair}`")),
         }
     }
 }
@@ -61,6 +67,7 @@ pub fn verify(cache: &Path, groups: &[Group]) -> Vec<Checked> {
         .flat_map(|package| {
             package.members.iter().map(|member| Checked {
                 role: package.role,
+                group: package.group,
                 member: *member,
                 state: state_of(cache, member),
             })
@@ -81,6 +88,22 @@ pub fn faults(cache: &Path, groups: &[Group]) -> Vec<String> {
     unsupported.into_iter().chain(verify(cache, groups).iter().filter_map(|checked| checked.fault(cache))).collect()
 }
 
+/// What is wrong with these files (names in the cache, as the manifest has them), one sentence per file; for those that are
+/// loaded only when they are asked for.
+#[must_use]
+pub fn faults_among(cache: &Path, files: &[&str]) -> Vec<String> {
+    let groups = [Group::Speech, Group::Test];
+    let packages = packages(std::env::consts::ARCH, &groups);
+    packages
+        .flat_map(|package| package.members.iter().map(move |member| (package, member)))
+        .filter(|(_, member)| files.contains(&member.file))
+        .filter_map(|(package, member)| {
+            let state = state_of(cache, member);
+            Checked { role: package.role, group: package.group, member: *member, state }.fault(cache)
+        })
+        .collect()
+}
+
 pub(super) fn state_of(cache: &Path, member: &Member) -> FileState {
     match sha256_of(&cache.join(member.file)) {
         Ok((actual, _)) if actual == member.sha256 => FileState::Whole,
@@ -94,6 +117,7 @@ pub(super) fn state_of(cache: &Path, member: &Member) -> FileState {
 mod tests {
     use super::*;
     use crate::provider::models::archive::tests::Scratch;
+    use crate::provider::models::{JOE_SETTINGS, KOKORO_PARTS};
 
     #[test]
     fn an_empty_cache_misses_every_file_and_says_how_to_get_them() {
@@ -102,6 +126,17 @@ mod tests {
         assert!(found.len() >= 8 && found.iter().all(|checked| checked.state == FileState::Missing));
         for fault in faults(&dir.0, &[Group::Speech]) {
             assert!(fault.contains("missing") && fault.contains("voicefleet models fetch"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_missing_voice_of_the_tests_names_the_command_that_fetches_it() {
+        let dir = Scratch::new("verify-test-voices");
+        let files: Vec<&str> = KOKORO_PARTS.into_iter().chain([JOE_SETTINGS]).collect();
+        let faults = faults_among(&dir.0, &files);
+        assert_eq!(faults.len(), files.len(), "{faults:?}");
+        for fault in faults {
+            assert!(fault.contains("is missing; run `voicefleet models fetch --test-voices`"), "{fault}");
         }
     }
 
