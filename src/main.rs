@@ -87,7 +87,7 @@ async fn command(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve => serve(&config, None).await,
         Command::Demo => {
-            if let Err(error) = tools::models::fetch(&cache, true).await {
+            if let Err(error) = tools::models::fetch(&cache, false).await {
                 return fail(&error.to_string());
             }
             serve(&config, Some(cli.config)).await

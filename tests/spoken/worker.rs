@@ -21,7 +21,7 @@ pub const CALLS_AT_ONCE: usize = 2;
 pub struct World {
     runtime: Runtime,
     running: Running,
-    /// The callers' own recognition.
+    /// The callers' own recognition, and their natural voices.
     pub speech: Arc<LocalSpeech>,
     /// Models and rendered lines.
     pub cache: PathBuf,
@@ -105,7 +105,7 @@ impl World {
             show: false,
             cache: self.cache.clone(),
             stt: Some(self.speech.stt()),
-            tts: None,
+            tts: Some(self.speech.tts()),
             result: Some(ResultFrom { base: self.http(), token: None }),
             script,
         }
@@ -124,6 +124,7 @@ impl World {
             cache: self.cache.clone(),
             recordings: Some(self.tapes.clone()),
             stt: self.speech.stt(),
+            tts: Some(self.speech.tts()),
         }
     }
 }

@@ -147,6 +147,25 @@ async fn what_the_voice_says_the_recogniser_understands_over_a_telephone_line() 
 }
 
 #[tokio::test]
+async fn natural_callers_are_understood_word_for_word() {
+    for name in CALLER_VOICES {
+        for sentence in ["Yes, this is Rahul speaking.", "I would like to book an appointment for Monday."] {
+            let begun = crate::rt::now();
+            let (audio, _) = said_by(&voice(name), SampleRate::NARROW, sentence).await;
+            let spent_ms = crate::rt::now().since(begun).as_millis();
+            let text = heard_in(&over_the_line(&audio)).await;
+            println!("{name}: {text} ({} ms of speech in {spent_ms} ms)", audio.len() / 8);
+            if ["joe", "kumo"].contains(&name) {
+                assert_eq!(words(&text), words(sentence), "{name}");
+            } else {
+                let (wrong, total) = errors(sentence, &text);
+                assert!(wrong * 100 <= total * 25, "{name}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn recorded_people_are_understood_over_a_telephone_line() {
     let numbers = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
     for (file, wanted) in [

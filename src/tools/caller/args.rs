@@ -52,7 +52,8 @@ pub struct CallArgs {
     /// Play these WAV files, one at each turn, then hang up
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "script")]
     pub wav: Vec<PathBuf>,
-    /// The caller's voice: auto, slt, rms, awb, kal16 (flite), en-us, en-gb, en-us+f3 … (espeak-ng), builtin (the bot's own)
+    /// The caller's voice: auto, slt, rms, awb, kal16 (flite), en-us, en-gb, en-us+f3 … (espeak-ng), joe,
+    /// kumo, alpha, gongitsune, nezumi, tebukuro (natural, by `voicefleet models fetch --test-voices`), builtin (the bot's own)
     #[arg(long)]
     pub voice: Option<String>,
     /// Keep what was said (left) and heard (right) as a stereo WAV
@@ -127,8 +128,8 @@ fn field(text: &str) -> Result<(String, String), String> {
 }
 
 impl CallArgs {
-    /// The call that these arguments ask for. `cache` is the folder of the models; `stt` recognises the bot, `tts` is only for
-    /// the voice `builtin`.
+    /// The call that these arguments ask for. `cache` is the folder of the models; `stt` recognises the bot, `tts` is for the
+    /// voices of the local set alone.
     ///
     /// # Errors
     /// An unreadable script, a figure out of range.

@@ -10,12 +10,12 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Spread};
-use super::run::{CallError, CallOptions, Opening, run};
+use super::run::{CallError, CallOptions, Opening, rehearse, run};
 use super::script::{Script, ScriptError};
 use super::server::ResultFrom;
 use super::signal::Spoil;
 use super::socket::Trust;
-use crate::provider::Stt;
+use crate::provider::{Stt, Tts};
 use crate::units::Pii;
 
 /// A line that the bot may say so often in one call.
@@ -93,6 +93,8 @@ pub struct DialogueRun {
     pub recordings: Option<PathBuf>,
     /// Recognises the bot.
     pub stt: Arc<dyn Stt>,
+    /// The local set's voices, where a dialogue asks for one.
+    pub tts: Option<Arc<dyn Tts>>,
 }
 
 /// One dialogue's outcome.
@@ -156,9 +158,16 @@ impl DialogueReport {
     }
 }
 
-/// Runs every dialogue; `done` is told of each as it ends.
+/// Runs every dialogue; `done` is told of each as it ends. All lines are rendered before the first call: a natural voice takes
+/// a core for about a second a line, which would be missing to a call.
 pub async fn run_all(dialogues: &Dialogues, how: &DialogueRun, mut done: impl FnMut(&DialogueRow)) -> DialogueReport {
-    let calls = dialogues.dialogue.iter().enumerate().map(|(index, script)| one(index, script, how));
+    for (index, script) in dialogues.dialogue.iter().enumerate() {
+        if let Err(error) = rehearse(&options(index, script, how)).await {
+            // The call itself meets the same fault, and its row tells it.
+            tracing::debug!(name = script.name, %error, "a line was not rendered ahead");
+        }
+    }
+    let calls = dialogues.dialogue.iter().enumerate().map(|(index, script)| one(script, options(index, script, how)));
     let mut running = stream::iter(calls).buffered(how.at_a_time.max(1));
     let mut rows = Vec::with_capacity(dialogues.dialogue.len());
     while let Some(row) = running.next().await {
@@ -168,9 +177,13 @@ pub async fn run_all(dialogues: &Dialogues, how: &DialogueRun, mut done: impl Fn
     DialogueReport::of(rows)
 }
 
-async fn one(index: usize, script: &Script, how: &DialogueRun) -> DialogueRow {
+async fn one(script: &Script, options: CallOptions) -> DialogueRow {
+    row(script, run(options).await)
+}
+
+fn options(index: usize, script: &Script, how: &DialogueRun) -> CallOptions {
     let number = index as u64 + 1;
-    let options = CallOptions {
+    CallOptions {
         url: format!("{}/ws/{}", how.ws_base.trim_end_matches('/'), script.bot),
         token: how.token.clone(),
         trust: Trust::Public,
@@ -188,10 +201,9 @@ async fn one(index: usize, script: &Script, how: &DialogueRun) -> DialogueRow {
         show: false,
         cache: how.cache.clone(),
         stt: Some(Arc::clone(&how.stt)),
-        tts: None,
+        tts: how.tts.clone(),
         result: Some(ResultFrom { base: how.http_base.clone(), token: how.result_token.clone() }),
-    };
-    row(script, run(options).await)
+    }
 }
 
 fn file_name(name: &str) -> String {

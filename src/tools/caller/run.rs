@@ -71,7 +71,7 @@ pub struct CallOptions {
     pub cache: PathBuf,
     /// Recognises the bot. Without it no step may wait for words.
     pub stt: Option<Arc<dyn Stt>>,
-    /// The product's own voice, for `builtin` alone.
+    /// The local set's voices: for those that a test caller may have (`joe`, `kumo`, …), and the bot's own for `builtin` alone.
     pub tts: Option<Arc<dyn Tts>>,
     /// Where the server's result is fetched after the call.
     pub result: Option<ResultFrom>,
@@ -150,6 +150,14 @@ pub async fn run(options: CallOptions) -> Result<Report, CallError> {
         server::add(&mut report, from, options.script.disposition.as_deref()).await;
     }
     Ok(report)
+}
+
+/// Renders and keeps every line of the script, so that the call itself has none to render.
+///
+/// # Errors
+/// As those of [`run`] before it connects.
+pub(super) async fn rehearse(options: &CallOptions) -> Result<(), CallError> {
+    rendered(options, &options.script.plan(&options.script.name)?).await.map(|_| ())
 }
 
 /// Renders every line that the script can say.

@@ -1,5 +1,6 @@
-//! The caller's voice: a speech program of the system that is run, never linked, so that the caller does not sound like the bot.
-//! Each text is rendered once and kept as a WAV. Speaks in the product's own voice only where that was asked for by name.
+//! The caller's voice: a speech program of the system that is run, never linked, or a voice of the local set that is not the
+//! bot's, so that the caller does not sound like the bot. Each text is rendered once and kept as a WAV. Speaks in the bot's own
+//! voice only where that was asked for by name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use tokio::sync::mpsc;
 use super::machine::RATE;
 use super::signal::Clip;
 use crate::media::convert;
+use crate::provider::local::CALLER_VOICES;
+use crate::provider::models::REPAIR_TEST;
 use crate::provider::{ProviderError, Tts, Voice};
 use crate::rt;
 use crate::turn::Heard;
@@ -33,7 +36,9 @@ pub(super) enum Speaker {
     Flite(String),
     /// `espeak-ng -v NAME`.
     Espeak(String),
-    /// The product's own synthesis.
+    /// A voice of the local set for test callers.
+    Natural(&'static str),
+    /// The bot's own voice.
     Builtin,
 }
 
@@ -49,7 +54,7 @@ pub enum VoiceError {
         program: &'static str,
     },
     /// The voice's name is none.
-    #[error("expected a voice such as auto, slt, en-us+f3, flite:rms, espeak:en-gb or builtin; found {0:?}")]
+    #[error("expected a voice such as auto, slt, en-us+f3, flite:rms, espeak:en-gb, joe, kumo or builtin; found {0:?}")]
     Unknown(String),
     /// The program failed.
     #[error("{program} could not say {text:?} with voice {voice}: {detail}")]
@@ -82,9 +87,24 @@ pub enum VoiceError {
         /// Why.
         source: io::Error,
     },
-    /// The product's own synthesis failed or is not loaded.
-    #[error("the built-in voice: {0}")]
-    Builtin(String),
+    /// A voice of the local set could not say a line.
+    #[error("the local set could not say {text:?} with voice {voice}: {detail}")]
+    Local {
+        /// Voice.
+        voice: String,
+        /// The line.
+        text: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The local set is not loaded.
+    #[error("the caller's voice {voice} needs the local speech set, which is not loaded: run `{command}`")]
+    NotLoaded {
+        /// Voice.
+        voice: String,
+        /// What brings the files.
+        command: &'static str,
+    },
 }
 
 impl Speaker {
@@ -102,6 +122,7 @@ impl Speaker {
             None if name == "builtin" => Some(Self::Builtin),
             None if name == "auto" => Some(Self::auto()),
             None if FLITE_VOICES.contains(&name) => Some(Self::Flite(name.to_owned())),
+            None if let Some(known) = CALLER_VOICES.iter().find(|known| **known == name) => Some(Self::Natural(known)),
             None if plain(name) => Some(Self::Espeak(name.to_owned())),
             None => None,
         };
@@ -120,6 +141,7 @@ impl Speaker {
         match self {
             Self::Flite(_) => "flite",
             Self::Espeak(_) => "espeak-ng",
+            Self::Natural(_) => "local",
             Self::Builtin => "builtin",
         }
     }
@@ -127,6 +149,7 @@ impl Speaker {
     fn voice(&self) -> &str {
         match self {
             Self::Flite(voice) | Self::Espeak(voice) => voice,
+            Self::Natural(voice) => voice,
             Self::Builtin => "heart",
         }
     }
@@ -153,11 +176,11 @@ impl Booth {
     /// `text` in this voice, levelled, at the leg's rate.
     pub(super) async fn line(&self, speaker: &Speaker, text: &str) -> Result<Clip, VoiceError> {
         let samples = match speaker {
-            Speaker::Builtin => self.builtin(text).await?,
+            Speaker::Builtin => self.spoken(speaker.voice(), text).await?,
             _ => {
                 let path = self.kept(speaker, text);
                 if !path.is_file() {
-                    self.run(speaker, text, &path).await?;
+                    self.render(speaker, text, &path).await?;
                 }
                 read_wav(&path)?
             }
@@ -175,7 +198,7 @@ impl Booth {
         self.cache.join(format!("{name}.wav"))
     }
 
-    async fn run(&self, speaker: &Speaker, text: &str, path: &Path) -> Result<(), VoiceError> {
+    async fn render(&self, speaker: &Speaker, text: &str, path: &Path) -> Result<(), VoiceError> {
         let kept = |path: &Path| {
             let path = path.to_owned();
             move |source| VoiceError::Cache { path, source }
@@ -184,29 +207,39 @@ impl Booth {
         // Two callers may render the same line at once: each writes its own file, the last rename wins.
         let unique = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         let (words, wav) = (self.cache.join(format!("{unique}.txt")), self.cache.join(format!("{unique}.part")));
-        std::fs::write(&words, format!("{text}\n")).map_err(kept(&words))?;
-        let ran = render(speaker, text, &words, &wav).await;
+        let rendered = match speaker {
+            Speaker::Natural(voice) => match self.spoken(voice, text).await {
+                Ok(samples) => write_wav(&wav, &samples).map_err(kept(&wav)),
+                Err(error) => Err(error),
+            },
+            _ => match std::fs::write(&words, format!("{text}\n")) {
+                Ok(()) => run(speaker, text, &words, &wav).await,
+                Err(error) => Err(kept(&words)(error)),
+            },
+        };
         // What is left of a failed run is of no use; a file that is not there is none to remove.
         let _ = std::fs::remove_file(&words);
-        if ran.is_err() {
+        if rendered.is_err() {
             let _ = std::fs::remove_file(&wav);
         }
-        ran?;
+        rendered?;
         std::fs::rename(&wav, path).map_err(kept(path))
     }
 
-    async fn builtin(&self, text: &str) -> Result<Vec<i16>, VoiceError> {
-        let failed = |error: ProviderError| VoiceError::Builtin(error.to_string());
-        let tts = self.tts.as_ref().ok_or_else(|| VoiceError::Builtin("no synthesis is loaded".to_owned()))?;
-        let voice = Voice {
-            name: "heart".to_owned(),
+    /// `text` in a voice of the local set, at the leg's rate.
+    async fn spoken(&self, voice: &str, text: &str) -> Result<Vec<i16>, VoiceError> {
+        let failed = |detail: String| VoiceError::Local { voice: voice.to_owned(), text: text.to_owned(), detail };
+        let not_loaded = || VoiceError::NotLoaded { voice: voice.to_owned(), command: REPAIR_TEST };
+        let tts = self.tts.as_ref().ok_or_else(not_loaded)?;
+        let asked = Voice {
+            name: voice.to_owned(),
             speed: 1.0,
             language: "en".to_owned(),
             pronounce: Arc::default(),
             currency: String::new(),
         };
         let (facts, mut heard) = mpsc::channel(64);
-        let mut session = tts.open(&voice, RATE, facts).map_err(failed)?;
+        let mut session = tts.open(&asked, RATE, facts).map_err(|error: ProviderError| failed(error.to_string()))?;
         session.say(UtteranceId(1), 0, text);
         let mut all = Vec::new();
         loop {
@@ -217,15 +250,37 @@ impl Booth {
                         return Ok(all);
                     }
                 }
-                Some(Heard::SpeechFailed { error, .. }) => return Err(VoiceError::Builtin(error)),
+                Some(Heard::SpeechFailed { error, .. }) => return Err(failed(error)),
                 Some(_) => {}
-                None => return Err(VoiceError::Builtin("no audio within a minute".to_owned())),
+                None => return Err(failed("no audio within a minute".to_owned())),
             }
         }
     }
 }
 
-async fn render(speaker: &Speaker, text: &str, words: &Path, wav: &Path) -> Result<(), VoiceError> {
+/// Samples at the leg's rate as a WAV.
+fn write_wav(path: &Path, samples: &[i16]) -> io::Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE.hz(),
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let write = || -> Result<(), hound::Error> {
+        let mut wav = hound::WavWriter::create(path, spec)?;
+        for sample in samples {
+            wav.write_sample(*sample)?;
+        }
+        wav.finalize()
+    };
+    write().map_err(|error| match error {
+        hound::Error::IoError(error) => error,
+        other => io::Error::other(other),
+    })
+}
+
+/// Has the speech program read the file `words` into the file `wav`.
+async fn run(speaker: &Speaker, text: &str, words: &Path, wav: &Path) -> Result<(), VoiceError> {
     let program = speaker.program();
     let failed = |detail: String| VoiceError::Failed {
         program,
@@ -281,6 +336,7 @@ pub(super) fn read_wav(path: &Path) -> Result<Vec<i16>, VoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::{FactSender, TtsSession};
 
     #[test]
     fn a_voice_is_known_by_its_name() {
@@ -289,6 +345,10 @@ mod tests {
         assert_eq!(named("en-us+f3"), Speaker::Espeak("en-us+f3".to_owned()));
         assert_eq!(named("flite:rms"), Speaker::Flite("rms".to_owned()));
         assert_eq!(named("builtin"), Speaker::Builtin);
+        for natural in ["joe", "kumo", "alpha", "gongitsune", "nezumi", "tebukuro"] {
+            assert_eq!(named(natural), Speaker::Natural(natural));
+        }
+        assert_eq!(named("espeak:alpha"), Speaker::Espeak("alpha".to_owned()));
         for bad in ["", "-w", "a b", "mp3:x", "flite:", "../x", "espeak:-f"] {
             assert!(Speaker::named(bad).is_err(), "{bad:?}");
         }
@@ -301,5 +361,61 @@ mod tests {
         assert_ne!(booth.kept(&slt, "yes"), booth.kept(&rms, "yes"));
         assert_ne!(booth.kept(&slt, "yes"), booth.kept(&slt, "no"));
         assert_eq!(booth.kept(&slt, "yes"), booth.kept(&slt, "yes"));
+        let natural = ["joe", "kumo", "alpha"].map(|voice| booth.kept(&Speaker::Natural(voice), "yes"));
+        assert!(natural[0] != natural[1] && natural[1] != natural[2] && natural[2] != natural[0]);
+        assert_ne!(natural[2], booth.kept(&Speaker::Espeak("alpha".to_owned()), "yes"));
+    }
+
+    /// A synthesis that says a constant, longer for `kumo`, and nothing but what it lacks for `joe`; it counts its lines.
+    struct Stub(std::sync::atomic::AtomicUsize);
+
+    struct Saying(String, FactSender);
+
+    impl Tts for Stub {
+        fn open(
+            &self,
+            voice: &Voice,
+            rate: SampleRate,
+            facts: FactSender,
+        ) -> Result<Box<dyn TtsSession>, ProviderError> {
+            assert_eq!(rate, RATE);
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Box::new(Saying(voice.name.clone(), facts)))
+        }
+    }
+
+    impl TtsSession for Saying {
+        fn say(&mut self, utterance: UtteranceId, segment: u16, _: &str) {
+            let fact = match self.0.as_str() {
+                "joe" => Heard::SpeechFailed { utterance, segment, error: format!("run `{REPAIR_TEST}`") },
+                "kumo" => Heard::Spoken { utterance, segment, samples: vec![9_000; 1_600].into(), last: true },
+                _ => Heard::Spoken { utterance, segment, samples: vec![9_000; 800].into(), last: true },
+            };
+            self.1.try_send(fact).unwrap();
+        }
+
+        fn cancel(&mut self, _: UtteranceId) {}
+    }
+
+    #[tokio::test]
+    async fn a_natural_line_is_rendered_once_and_kept_and_a_failure_leaves_nothing() {
+        let folder = std::env::temp_dir().join(format!("voicefleet-natural-{}", uuid::Uuid::now_v7().simple()));
+        let stub = Arc::new(Stub(std::sync::atomic::AtomicUsize::new(0)));
+        let booth = Booth::new(&folder, Some(stub.clone()));
+        let kumo = Speaker::Natural("kumo");
+        booth.line(&kumo, "yes").await.unwrap();
+        booth.line(&kumo, "yes").await.unwrap();
+        assert_eq!(stub.0.load(std::sync::atomic::Ordering::Relaxed), 1, "the second time it comes from the file");
+        assert_eq!(read_wav(&booth.kept(&kumo, "yes")).unwrap(), vec![9_000; 1_600]);
+        booth.line(&Speaker::Natural("alpha"), "yes").await.unwrap();
+        let error = booth.line(&Speaker::Natural("joe"), "yes").await.err().unwrap().to_string();
+        assert!(error.contains("voice joe") && error.contains("voicefleet models fetch --test-voices"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.join("callers")).unwrap().count(), 2, "two lines and no rest of the third");
+        // What is kept needs no synthesis any more.
+        let bare = Booth::new(&folder, None);
+        bare.line(&kumo, "yes").await.unwrap();
+        let error = bare.line(&kumo, "no").await.err().unwrap().to_string();
+        assert!(error.contains("voicefleet models fetch --test-voices"), "{error}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
