@@ -406,7 +406,8 @@ mod tests {
         booth.line(&kumo, "yes").await.unwrap();
         booth.line(&kumo, "yes").await.unwrap();
         assert_eq!(stub.0.load(std::sync::atomic::Ordering::Relaxed), 1, "the second time it comes from the file");
-        assert_eq!(read_wav(&booth.kept(&kumo, "yes")).unwrap(), vec![9_000; 1_600]);
+        let kept = read_wav(&booth.kept(&kumo, "yes")).unwrap();
+        assert!(kept.len() == 1_600 && kept.iter().all(|sample| (8_999..=9_000).contains(sample)), "{}", kept.len());
         booth.line(&Speaker::Natural("alpha"), "yes").await.unwrap();
         let error = booth.line(&Speaker::Natural("joe"), "yes").await.err().unwrap().to_string();
         assert!(error.contains("voice joe") && error.contains("voicefleet models fetch --test-voices"), "{error}");
