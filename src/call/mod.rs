@@ -341,6 +341,7 @@ impl Call {
             Heard::DraftFailed { error, .. } | Heard::ListenFailed { error } => self.note_error(error.clone()),
             Heard::Partial { .. }
             | Heard::Transcribed { .. }
+            | Heard::Expected { .. }
             | Heard::Judged { .. }
             | Heard::Drafted { .. }
             | Heard::ToolCalled { .. }

@@ -201,6 +201,13 @@ pub enum Heard {
         /// The words.
         text: String,
     },
+    /// The words of a take are wholly what the dialogue waits for.
+    Expected {
+        /// The caller's turn.
+        turn: u32,
+        /// Which take.
+        take: u32,
+    },
     /// The end-of-turn model's opinion.
     Judged {
         /// The caller's turn.
@@ -309,6 +316,7 @@ impl From<&turn::Heard> for Heard {
         match heard {
             H::Partial { turn, text } => Self::Partial { turn: turn.0, text: text.clone() },
             H::Transcribed { turn, take, text } => Self::Transcribed { turn: turn.0, take: *take, text: text.clone() },
+            H::Expected { turn, take } => Self::Expected { turn: turn.0, take: *take },
             H::Judged { turn, take, complete } => {
                 // JSON has no word for what is not a number.
                 let complete = if complete.is_finite() { *complete } else { 0.0 };
@@ -342,6 +350,7 @@ impl TryFrom<Heard> for turn::Heard {
         Ok(match heard {
             Heard::Partial { turn, text } => Self::Partial { turn: TurnNo(turn), text },
             Heard::Transcribed { turn, take, text } => Self::Transcribed { turn: TurnNo(turn), take, text },
+            Heard::Expected { turn, take } => Self::Expected { turn: TurnNo(turn), take },
             Heard::Judged { turn, take, complete } => Self::Judged { turn: TurnNo(turn), take, complete },
             Heard::Drafted { utterance, text, protected } => {
                 Self::Drafted { utterance: UtteranceId(utterance), text, protected }

@@ -49,6 +49,7 @@ fn heard() -> impl Strategy<Value = turn::Heard> {
     prop_oneof![
         (turn_no.clone(), text()).prop_map(|(turn, text)| H::Partial { turn, text }),
         (turn_no.clone(), any::<u32>(), text()).prop_map(|(turn, take, text)| H::Transcribed { turn, take, text }),
+        (turn_no.clone(), any::<u32>()).prop_map(|(turn, take)| H::Expected { turn, take }),
         (turn_no, any::<u32>(), 0.0_f32..=1.0).prop_map(|(turn, take, complete)| H::Judged { turn, take, complete }),
         (utterance.clone(), text(), any::<bool>()).prop_map(|(utterance, text, protected)| H::Drafted {
             utterance,

@@ -26,6 +26,15 @@ impl Hints {
         self.0.is_empty()
     }
 
+    /// Is `text` wholly made of phrases, but for a word or so, and does it end with one?
+    #[must_use]
+    pub fn make_up(&self, text: &str) -> bool {
+        let mut trail = Trail::default();
+        trail.follow(self, text.trim());
+        trail.end(self);
+        trail.written > 0 && trail.counted_to == trail.written && trail.covered * 10 >= trail.written * 7
+    }
+
     /// The phrases of `range` whose byte at `depth` is `byte`.
     fn narrowed(&self, range: Range, byte: u8) -> Option<Range> {
         let phrases = self.0.get(range.from..range.to)?;
@@ -171,6 +180,17 @@ mod tests {
         assert_eq!(covered(&phrases, &["I'll", " pay it"]), "i'll pay".len());
         assert_eq!(covered(&[], &["anything at all"]), 0);
         assert_eq!(covered(&phrases, &["", "  ", "…"]), 0);
+    }
+
+    #[test]
+    fn an_answer_is_what_was_waited_for_where_phrases_make_it_up_to_its_end() {
+        let hints = Hints::new(["yes", "yes this is", "speaking", "i will pay", "on friday"]);
+        for whole in ["Yes.", "Yes, this is Rahul speaking.", "I will pay on Friday.", " yes! "] {
+            assert!(hints.make_up(whole), "{whole:?}");
+        }
+        for not in ["", " ", "...", "Yes, but I", "I will pay and", "My brother is speaking"] {
+            assert!(!hints.make_up(not), "{not:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct CallerTurn {
     pub text: Option<String>,
     /// When they came.
     pub transcribed_at: Option<Moment>,
+    /// They are wholly what the dialogue waits for.
+    pub expected: bool,
     /// Its judgement.
     pub judged: Option<f32>,
     /// When that came.
@@ -68,6 +70,7 @@ impl CallerTurn {
             judge_asked_at: None,
             text: None,
             transcribed_at: None,
+            expected: false,
             judged: None,
             judged_at: None,
             partial: String::new(),
@@ -105,6 +108,7 @@ impl CallerTurn {
         self.judge_asked_at = None;
         self.text = None;
         self.transcribed_at = None;
+        self.expected = false;
         self.judged = None;
         self.judged_at = None;
         self.ends_at = None;
@@ -126,6 +130,6 @@ impl CallerTurn {
     /// What the end of it looks like.
     #[must_use]
     pub fn ending(&self) -> Ending {
-        ending(self.words(), self.judged)
+        ending(self.words(), self.judged, self.expected)
     }
 }

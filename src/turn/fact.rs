@@ -24,6 +24,13 @@ pub enum Heard {
         /// The words.
         text: String,
     },
+    /// The words of a take, which follow at once, are wholly what the dialogue waits for.
+    Expected {
+        /// The turn.
+        turn: TurnNo,
+        /// Which take was asked.
+        take: u32,
+    },
     /// The end-of-turn model's opinion.
     Judged {
         /// The turn.

@@ -153,6 +153,13 @@ impl TurnLoop {
         self.try_end(now);
     }
 
+    pub(super) fn on_expected(&mut self, turn: TurnNo, take: u32) {
+        let mine = self.caller.as_mut().filter(|t| t.turn == turn && t.take == take && t.asked_at.is_some());
+        if let Some(mine) = mine {
+            mine.expected = true;
+        }
+    }
+
     pub(super) fn on_judged(&mut self, now: Moment, turn: TurnNo, take: u32, complete: f32) {
         let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn && t.take == take) else { return };
         if mine.asked_at.is_none() || mine.judged.is_some() {

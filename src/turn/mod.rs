@@ -189,6 +189,7 @@ impl TurnLoop {
         match fact {
             Heard::Partial { turn, text } => self.on_partial(now, *turn, text),
             Heard::Transcribed { turn, take, text } => self.on_transcribed(now, *turn, *take, text),
+            Heard::Expected { turn, take } => self.on_expected(*turn, *take),
             Heard::Judged { turn, take, complete } => self.on_judged(now, *turn, *take, *complete),
             Heard::Drafted { utterance, text, protected } => self.on_drafted(now, *utterance, text, *protected),
             Heard::ToolCalled { utterance, tool } => self.on_tool(now, *utterance, tool),

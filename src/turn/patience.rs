@@ -9,6 +9,8 @@ use super::words;
 pub enum Ending {
     /// The model and the words agree that the turn is complete.
     Complete,
+    /// The model says that more is coming; the words are wholly what the dialogue waits for.
+    Doubtful,
     /// The model or the words say that more is coming.
     Open,
     /// The caller reads digits or letters out, in groups.
@@ -18,13 +20,16 @@ pub enum Ending {
 /// From here on the model's opinion outweighs a word that only often goes on.
 const SURE: f32 = 0.8;
 
-/// Judges an ending from the words and the end-of-turn model's probability (`None` where it gave no opinion).
+/// Judges an ending from the words, the end-of-turn model's probability (`None` where it gave no opinion) and whether the words are
+/// wholly what the dialogue waits for.
 #[must_use]
-pub fn ending(text: &str, complete: Option<f32>) -> Ending {
+pub fn ending(text: &str, complete: Option<f32>, expected: bool) -> Ending {
     if words::is_dictating(text) {
         Ending::Dictation
-    } else if words::ends_open(text, complete.is_some_and(|p| p >= SURE)) || complete.is_some_and(|p| p < 0.5) {
+    } else if words::ends_open(text, complete.is_some_and(|p| p >= SURE)) {
         Ending::Open
+    } else if complete.is_some_and(|p| p < 0.5) {
+        if expected { Ending::Doubtful } else { Ending::Open }
     } else {
         Ending::Complete
     }
@@ -37,6 +42,8 @@ pub struct Patience {
     max_ms: f32,
     /// Wait after a complete ending.
     complete_ms: f32,
+    /// Wait after a doubtful ending.
+    doubtful_ms: f32,
     /// Wait after an open ending.
     open_ms: f32,
     /// Wait within dictation.
@@ -45,6 +52,7 @@ pub struct Patience {
 
 /// Where the waits start before the caller was heard: short after a complete ending, long after an open one.
 const START_COMPLETE_MS: f32 = 300.0;
+const START_DOUBTFUL_MS: f32 = 550.0;
 const START_OPEN_MS: f32 = 1_050.0;
 const START_DICTATION_MS: f32 = 1_200.0;
 /// A pause is covered with this much to spare, and with the time the voice detector takes to be sure of a beginning.
@@ -63,6 +71,7 @@ impl Patience {
             min_ms,
             max_ms,
             complete_ms: within(START_COMPLETE_MS),
+            doubtful_ms: within(START_DOUBTFUL_MS),
             open_ms: within(START_OPEN_MS),
             dictation_ms: within(START_DICTATION_MS),
         }
@@ -73,6 +82,7 @@ impl Patience {
     pub fn wait_ms(&self, ending: Ending) -> u32 {
         let ms = match ending {
             Ending::Complete => self.complete_ms,
+            Ending::Doubtful => self.doubtful_ms.max(self.complete_ms),
             Ending::Open => self.open_ms.max(self.complete_ms),
             Ending::Dictation => self.dictation_ms.max(self.complete_ms),
         };
@@ -84,6 +94,7 @@ impl Patience {
         let wanted = (pause_ms as f32 * MARGIN + ONSET_MS).clamp(self.min_ms, self.max_ms);
         let slot = match ending {
             Ending::Complete => &mut self.complete_ms,
+            Ending::Doubtful => &mut self.doubtful_ms,
             Ending::Open => &mut self.open_ms,
             Ending::Dictation => &mut self.dictation_ms,
         };
@@ -96,6 +107,7 @@ impl Patience {
         // An open ending after which nothing came was none: a voice that the model does not know is learned quickly.
         let (slot, least, decay) = match ending {
             Ending::Complete => (&mut self.complete_ms, self.min_ms, DECAY),
+            Ending::Doubtful => (&mut self.doubtful_ms, START_DOUBTFUL_MS * 0.8, DECAY),
             Ending::Open => (&mut self.open_ms, START_OPEN_MS * 0.55, DECAY * DECAY),
             Ending::Dictation => (&mut self.dictation_ms, START_DICTATION_MS * 0.8, DECAY),
         };
@@ -109,11 +121,13 @@ mod tests {
 
     #[test]
     fn endings_are_judged_by_words_before_the_model() {
-        assert_eq!(ending("I will pay on the", Some(0.9)), Ending::Open);
-        assert_eq!(ending("one two three", Some(0.9)), Ending::Dictation);
-        assert_eq!(ending("I paid it yesterday", Some(0.9)), Ending::Complete);
-        assert_eq!(ending("I paid it yesterday", Some(0.1)), Ending::Open);
-        assert_eq!(ending("I paid it yesterday", None), Ending::Complete);
+        assert_eq!(ending("I will pay on the", Some(0.9), false), Ending::Open);
+        assert_eq!(ending("I will pay on the", Some(0.9), true), Ending::Open, "a phrase may end in mid-sentence");
+        assert_eq!(ending("one two three", Some(0.9), true), Ending::Dictation);
+        assert_eq!(ending("I paid it yesterday", Some(0.9), false), Ending::Complete);
+        assert_eq!(ending("I paid it yesterday", Some(0.1), false), Ending::Open);
+        assert_eq!(ending("I paid it yesterday", Some(0.1), true), Ending::Doubtful);
+        assert_eq!(ending("I paid it yesterday", None, true), Ending::Complete);
     }
 
     #[test]

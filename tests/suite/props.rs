@@ -158,6 +158,7 @@ fn heard() -> impl Strategy<Value = Heard> {
     prop_oneof![
         1 => (turn(), text()).prop_map(|(turn, text)| Heard::Partial { turn, text }),
         3 => (turn(), 0..5u32, text()).prop_map(|(turn, take, text)| Heard::Transcribed { turn, take, text }),
+        1 => (turn(), 0..5u32).prop_map(|(turn, take)| Heard::Expected { turn, take }),
         1 => (turn(), 0..5u32, 0.0..1.0f32).prop_map(|(turn, take, complete)| Heard::Judged { turn, take, complete }),
         3 => (utterance(), text(), any::<bool>()).prop_map(|(utterance, text, protected)| Heard::Drafted { utterance, text, protected }),
         1 => (utterance(), tool).prop_map(|(utterance, tool)| Heard::ToolCalled { utterance, tool }),

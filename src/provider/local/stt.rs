@@ -294,6 +294,9 @@ impl Recognise {
         match self.take {
             Some(take) => {
                 if self.wanted() {
+                    if self.hints.make_up(&text) {
+                        deliver(&self.facts, Heard::Expected { turn: self.turn, take });
+                    }
                     deliver(&self.facts, Heard::Transcribed { turn: self.turn, take, text });
                 }
             }

@@ -37,6 +37,9 @@ impl World {
                 Order::Take { turn, take } => {
                     let text = self.words_of(turn);
                     self.note(&format!("take {turn}.{take}"));
+                    if self.script.expects.make_up(&text) {
+                        self.later(self.script.stt_ms, Event::Heard(Heard::Expected { turn, take }));
+                    }
                     self.later(self.script.stt_ms, Event::Heard(Heard::Transcribed { turn, take, text }));
                 }
                 Order::Judge { turn, take } => {
@@ -248,6 +251,7 @@ impl World {
         for turn in [TurnNo(0), TurnNo(newest.0 + 5)] {
             self.tell(Fact::Heard(Heard::Partial { turn, text: text.clone() }));
             self.tell(Fact::Heard(Heard::Transcribed { turn, take: 1, text: text.clone() }));
+            self.tell(Fact::Heard(Heard::Expected { turn, take: 1 }));
             self.tell(Fact::Heard(Heard::Judged { turn, take: 1, complete: 1.0 }));
         }
         // A take that was superseded.

@@ -6,6 +6,7 @@
 //! ringing                        audio may flow, but nobody said that the caller is on the line
 //! silent-start                   no start, no media: only the acts say what comes
 //! stt 80ms | judge 30ms | llm 40ms | tts 40ms      delays of the providers; `never` for one that does not answer
+//! expects phrase; phrase         what the dialogue waits for: a take made of it is said to be expected
 //! partials 400ms | never         recognition tells partial words this often
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
 //! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute] [half]
@@ -20,6 +21,7 @@
 //! 9s recognition fails
 //! ```
 
+use voicefleet::provider::Hints;
 use voicefleet::turn::Policy;
 
 /// When something happens.
@@ -155,6 +157,7 @@ pub struct Script {
     pub tts_ms: u64,
     pub partials_ms: u64,
     pub echo: Option<(f32, u64)>,
+    pub expects: Hints,
     pub limit_ms: u64,
     pub replies: Vec<Reply>,
     pub acts: Vec<(When, Act)>,
@@ -175,6 +178,7 @@ impl Script {
             tts_ms: 40,
             partials_ms: 400,
             echo: None,
+            expects: Hints::default(),
             limit_ms: 700_000,
             replies: Vec::new(),
             acts: Vec::new(),
@@ -196,6 +200,7 @@ impl Script {
             "llm" => self.llm_ms = millis(rest),
             "tts" => self.tts_ms = millis(rest),
             "partials" => self.partials_ms = millis(rest),
+            "expects" => self.expects = Hints::new(rest.split(';')),
             "limit" => self.limit_ms = millis(rest),
             "echo" => {
                 let (db, delay) = rest.split_once(' ').expect("echo -20dB 150ms");
