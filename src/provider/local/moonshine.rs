@@ -85,11 +85,10 @@ impl Moonshine {
         if !wanted() {
             return Ok(None);
         }
-        let most = (audio.len() / SAMPLES_PER_TOKEN).max(4);
         let tokens = if hints.is_empty() {
-            self.decode(&hidden, most, wanted)?
+            self.decode(&hidden, most_tokens(audio.len()), wanted)?
         } else {
-            self.weigh(&hidden, most, hints, wanted)?
+            self.weigh(&hidden, audio.len(), hints, wanted)?
         };
         let Some(tokens) = tokens else { return Ok(None) };
         Ok(Some(self.vocabulary.text(&tokens).trim().to_owned()))
@@ -135,16 +134,16 @@ impl Moonshine {
     fn weigh(
         &mut self,
         hidden: &DynValue,
-        most: usize,
+        samples: usize,
         hints: &Hints,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<u32>>, ProviderError> {
         let vocabulary = self.vocabulary.clone();
         let end = u32::try_from(END).unwrap_or_default();
-        let mut beam = Beam::new(hints, &vocabulary, end);
+        let mut beam = Beam::new(hints, &vocabulary, end, samples);
         let mut memory = self.empty_memory()?;
         let (mut hidden, mut first) = (rows(hidden, &[0])?, true);
-        for _ in 0..most {
+        for _ in 0..most_tokens(samples) {
             let last = |reading: &Reading| reading.tokens.last().map_or(START, |last| i64::from(*last));
             let last: Vec<i64> = beam.live().iter().map(last).collect();
             let width = last.len();
@@ -190,6 +189,11 @@ impl Moonshine {
         };
         self.names.iter().map(zeros).collect()
     }
+}
+
+const fn most_tokens(samples: usize) -> usize {
+    let most = samples / SAMPLES_PER_TOKEN;
+    if most < 4 { 4 } else { most }
 }
 
 /// One step of the decoder for readings that end in `last`.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Spread};
 use super::run::{CallError, CallOptions, Opening, rehearse, run};
-use super::script::{Script, ScriptError};
+use super::script::{Script, ScriptError, Step};
 use super::server::ResultFrom;
 use super::signal::Spoil;
 use super::socket::Trust;
@@ -28,6 +28,9 @@ pub struct Dialogues {
     /// Custom fields of every call to a bot, by its id; a dialogue's own come over them.
     #[serde(default)]
     pub fields: BTreeMap<String, BTreeMap<String, String>>,
+    /// `[question, answer]` by the bot's id: what any caller answers where none of his own lines fits.
+    #[serde(default)]
+    pub also: BTreeMap<String, Vec<[String; 2]>>,
     /// The dialogues.
     pub dialogue: Vec<Script>,
 }
@@ -59,6 +62,13 @@ impl Dialogues {
             if script.bot.is_empty() || script.disposition.is_none() {
                 faults.push(format!("{name}: expected `bot` and `disposition`"));
             }
+            script.step.extend(all.also.get(&script.bot).into_iter().flatten().map(|[after, say]| Step {
+                after: Some(after.clone()),
+                say: Some(say.clone()),
+                optional: true,
+                again: true,
+                ..Step::default()
+            }));
             if let Err(error) = script.plan(&name) {
                 faults.extend(error.faults.into_iter().map(|fault| format!("{name}: {fault}")));
             }
