@@ -68,6 +68,33 @@ pub fn has_stop_word(text: &str) -> bool {
     words(text).any(|w| STOP_WORDS.contains(&w.as_str()))
 }
 
+/// What is left of a text recognised while the bot said `played`, without the bot's own words: an echo brings them in the bot's
+/// order, so two neighbours must be found together, or all that there is. The words beside a run are heard in part and
+/// misheard; they are given up with it, unless one of them stops the bot.
+pub fn without_echo(text: &str, played: &str) -> Vec<String> {
+    let heard: Vec<String> = words(text).collect();
+    let said: Vec<String> = words(played).collect();
+    let mut own = vec![false; heard.len()];
+    for (at, pair) in heard.windows(2).enumerate() {
+        if said.windows(2).any(|s| are_alike(&s[0], &pair[0]) && are_alike(&s[1], &pair[1])) {
+            (own[at], own[at + 1]) = (true, true);
+        }
+    }
+    if let [alone] = heard.as_slice() {
+        own[0] = said.iter().any(|word| are_alike(word, alone));
+    }
+    let beside = |at: usize| (at > 0 && own[at - 1]) || own.get(at + 1).copied().unwrap_or(false);
+    let is_own = |at: usize, word: &str| own[at] || (beside(at) && !STOP_WORDS.contains(&word));
+    heard.iter().enumerate().filter(|(at, word)| !is_own(*at, word)).map(|(_, word)| word.clone()).collect()
+}
+
+/// The same word, or one that begins like it and was not heard to its end.
+fn are_alike(one: &str, other: &str) -> bool {
+    let same = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let longer = one.chars().count().max(other.chars().count());
+    same == longer || (same >= 3 && 3 * same >= 2 * longer)
+}
+
 /// Does the text end in a phrase that wants a continuation?
 fn ends_in_phrase(text: &str) -> bool {
     let said = words(text).collect::<Vec<_>>().join(" ");
@@ -122,6 +149,26 @@ mod tests {
         assert!(has_stop_word("Wait!"));
         assert!(has_stop_word("a HUMAN please"));
         assert!(!has_stop_word("I know"));
+    }
+
+    #[test]
+    fn the_bots_own_words_are_taken_out() {
+        let played = "We are calling about the garden that you asked us to look after, sorry,";
+        for (heard, left) in [
+            ("Lying about the garden that you asked us to do", ""),
+            ("Knowing about the", ""),
+            ("sorry", ""),
+            ("garden", ""),
+            ("no", "no"),
+            ("No, about the garden", "no"),
+            ("about the garden wait a moment please", "wait a moment please"),
+            ("I already paid that", "i already paid that"),
+            ("you paid", "you paid"),
+            ("", ""),
+        ] {
+            assert_eq!(without_echo(heard, played).join(" "), left, "{heard}");
+        }
+        assert_eq!(without_echo("about the garden", "").len(), 3);
     }
 
     #[test]
