@@ -28,6 +28,14 @@ const REACH: usize = 6;
 const HISTORY: usize = WINDOW + MAX_LAG;
 /// From here on a similarity is an echo.
 const ECHO: f32 = 0.78;
+/// Once an echo was found, what is at most so much louder than it is echo as well, as a ratio of powers: 6 dB.
+const LOUDER: f32 = 4.0;
+/// An echo louder than this beside what was played, 13 dB below it, would drown a caller if loudness were to tell.
+const SOFT: f32 = 0.05;
+/// For so many questions after the last one that found it, about 5 s.
+const TRUSTED_ASKS: u32 = 80;
+/// By how much the loudest that was played fades from one question to the next, as a ratio of powers: half a decibel.
+const FADE: f32 = 0.9;
 /// Mean power, in squared sixteen-bit units, below which there is nothing to compare: about −75 dBFS.
 const SILENCE: f32 = 32.0;
 /// Share of the sample before that is taken off, to lift the upper harmonics: they tell voices apart better than pitch.
@@ -45,6 +53,20 @@ pub struct EchoGuard {
     heard: Track<{ 2 * WINDOW }>,
     /// The filters of the places between two samples.
     between: [[f32; 2 * REACH]; PHASES - 1],
+    /// How loud the echo was beside what was played, as a ratio of powers, and how many questions ago it was found.
+    coupling: Option<(f32, u32)>,
+    /// The energy of the loudest 200 ms played of late.
+    loudest: f32,
+}
+
+/// The likest of all delays.
+#[derive(Clone, Copy, Debug, Default)]
+struct Likest {
+    similarity: f32,
+    heard_energy: f32,
+    played_energy: f32,
+    /// The energy of the loudest stretch that was compared.
+    loudest: f32,
 }
 
 impl EchoGuard {
@@ -52,7 +74,13 @@ impl EchoGuard {
     #[must_use]
     pub fn new(rate: SampleRate) -> Self {
         let step = (rate.hz() / RATE_HZ).max(1) as usize;
-        Self { played: Track::new(step), heard: Track::new(step), between: std::array::from_fn(|i| interpolator(i + 1)) }
+        Self {
+            played: Track::new(step),
+            heard: Track::new(step),
+            between: std::array::from_fn(|i| interpolator(i + 1)),
+            coupling: None,
+            loudest: 0.0,
+        }
     }
 
     /// What the bot played in this tick: silence too, or the two lose their common time.
@@ -69,16 +97,24 @@ impl EchoGuard {
     /// Costs some 320,000 multiplications whatever the signals, so ask when there is something to decide.
     #[must_use]
     pub fn similarity(&self) -> f32 {
+        self.likest().similarity
+    }
+
+    fn likest(&self) -> Likest {
         let heard = self.heard.last(WINDOW);
         let heard_energy = energy(heard);
+        let mut best = Likest { heard_energy, ..Likest::default() };
         if heard_energy < SILENCE * WINDOW as f32 {
-            return 0.0;
+            return best;
         }
         let (sums, energies) = self.correlate(heard);
-        let mut best = 0.0_f32;
         let mut keep_best = |sum: f32, played_energy: f32| {
+            best.loudest = best.loudest.max(played_energy);
             if played_energy > SILENCE * WINDOW as f32 {
-                best = best.max(sum.abs() / (heard_energy * played_energy).sqrt());
+                let similarity = (sum.abs() / (heard_energy * played_energy).sqrt()).min(1.0);
+                if similarity > best.similarity {
+                    (best.similarity, best.played_energy) = (similarity, played_energy);
+                }
             }
         };
         for (&sum, &played_energy) in sums.iter().zip(&energies) {
@@ -91,7 +127,7 @@ impl EchoGuard {
                 keep_best(sum, pair[0] + share * (pair[1] - pair[0]));
             }
         }
-        best.min(1.0)
+        best
     }
 
     /// What was heard against what was played at every delay in whole samples, the longest first, and the energy of the latter.
@@ -113,16 +149,28 @@ impl EchoGuard {
         (sums, energies)
     }
 
-    /// Whether the last 200 ms heard are the bot's own voice.
-    #[must_use]
-    pub fn is_echo(&self) -> bool {
-        self.similarity() >= ECHO
+    /// Whether the last 200 ms heard are the bot's own voice. A line that was found to echo is known by its loudness from then
+    /// on: where the network stumbles, the echo jumps to another delay, and for as long as the jump is among the last 200 ms it
+    /// is like nothing that was played. A caller who talks over the echo is louder.
+    pub fn is_echo(&mut self) -> bool {
+        let likest = self.likest();
+        self.loudest = likest.loudest.max(self.loudest * FADE);
+        if likest.similarity >= ECHO {
+            let coupling = likest.heard_energy / likest.played_energy;
+            // The loudest of late, as an echo beneath a caller's soft words shows itself too small, never too great.
+            let before = self.coupling.map_or(0.0, |(before, _)| before * FADE);
+            self.coupling = Some((coupling.max(before), 0));
+            return true;
+        }
+        self.coupling = self.coupling.map(|(c, asks)| (c, asks + 1)).filter(|&(_, asks)| asks <= TRUSTED_ASKS);
+        self.coupling.is_some_and(|(c, _)| c <= SOFT && likest.heard_energy <= LOUDER * c * self.loudest)
     }
 
     /// Forgets both.
     pub fn reset(&mut self) {
         self.played.reset();
         self.heard.reset();
+        (self.coupling, self.loudest) = (None, 0.0);
     }
 }
 

@@ -247,7 +247,9 @@ impl VoiceDetector {
             self.unvoiced_hops = (self.unvoiced_hops + 1).min(BESIDE_HOPS);
             return false;
         }
-        let flat = is_flat(&self.hop);
+        // A few samples of noise beside a hole are too few to be told from a voice.
+        let zeros = self.hop.iter().filter(|&&sample| sample == 0).count();
+        let flat = zeros >= DEAD_SAMPLES || is_flat(&self.hop);
         self.unvoiced_hops = if flat { (self.unvoiced_hops + 1).min(BESIDE_HOPS) } else { 0 };
         flat && self.unvoiced_hops >= BESIDE_HOPS
     }
