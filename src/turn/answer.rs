@@ -328,9 +328,9 @@ mod tests {
         answer.segments[1].made_ms = 8_000;
         answer.heard(0);
         answer.piece_since = at(1_000);
-        assert_eq!(answer.words_since(at(1_200), at(1_500)), "Hello there. one two");
+        assert_eq!(answer.words_since(at(1_200), at(1_500)), "Hello there. one two three");
         let late = answer.words_since(at(6_000), at(6_500));
-        assert!(late.starts_with("five six") && late.ends_with("eleven"), "{late}");
+        assert!(late.starts_with("seven eight") && late.ends_with("thirteen"), "{late}");
         answer.paused_at = Some(at(6_500));
         assert_eq!(answer.words_since(at(6_000), at(6_500)), late);
         answer.resume(at(7_300));
