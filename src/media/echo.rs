@@ -5,6 +5,11 @@
 //! The measure is the normalised cross-correlation, its highest peak over delays of 0 to 400 ms. An echo is the same wave,
 //! only later and softer, and comes near 1 at any level; another speaker, even on the same vowel, stays well below; a
 //! caller who talks over an echo pulls it down by being louder.
+//!
+//! No echo comes back after a whole number of samples. Half a sample off, the upper harmonics are in counter-phase and an
+//! echo looks like another speaker, so the correlation is interpolated to quarters of a sample before its peak is sought.
+
+use std::f32::consts::PI;
 
 use crate::media::fir::{TILE, tile};
 use crate::units::SampleRate;
@@ -15,28 +20,67 @@ const RATE_HZ: u32 = 2000;
 const WINDOW: usize = 400;
 /// The longest delay looked at: 400 ms.
 const MAX_LAG: usize = 800;
+/// Delays looked at for each sample: the correlation is interpolated in between.
+const PHASES: usize = 4;
+/// Samples of the correlation on either side that an interpolated one is made of.
+const REACH: usize = 6;
 /// Samples kept of what was played.
 const HISTORY: usize = WINDOW + MAX_LAG;
 /// From here on a similarity is an echo.
-const ECHO: f32 = 0.7;
+const ECHO: f32 = 0.78;
+/// Once an echo was found, what is at most so much louder than it is echo as well, as a ratio of powers: 6 dB.
+const LOUDER: f32 = 4.0;
+/// An echo louder than this beside what was played, 13 dB below it, would drown a caller if loudness were to tell.
+const SOFT: f32 = 0.05;
+/// For so many questions after the last one that found it, about 5 s.
+const TRUSTED_ASKS: u32 = 80;
+/// By how much the loudest that was played fades from one question to the next, as a ratio of powers: half a decibel.
+const FADE: f32 = 0.9;
 /// Mean power, in squared sixteen-bit units, below which there is nothing to compare: about −75 dBFS.
 const SILENCE: f32 = 32.0;
 /// Share of the sample before that is taken off, to lift the upper harmonics: they tell voices apart better than pitch.
 const EMPHASIS: f32 = 0.7;
+
+/// The low-pass before the rate is taken down is so many samples of the comparison long.
+const LOW_PASS_GROUPS: usize = 12;
+/// The share of the band that it passes, to half the amplitude.
+const PASSED: f32 = 0.7;
 
 /// Compares what one call's bot says with what its caller's line brings.
 #[derive(Clone, Debug)]
 pub struct EchoGuard {
     played: Track<{ 2 * HISTORY }>,
     heard: Track<{ 2 * WINDOW }>,
+    /// The filters of the places between two samples.
+    between: [[f32; 2 * REACH]; PHASES - 1],
+    /// How loud the echo was beside what was played, as a ratio of powers, and how many questions ago it was found.
+    coupling: Option<(f32, u32)>,
+    /// The energy of the loudest 200 ms played of late.
+    loudest: f32,
+}
+
+/// The likest of all delays.
+#[derive(Clone, Copy, Debug, Default)]
+struct Likest {
+    similarity: f32,
+    heard_energy: f32,
+    played_energy: f32,
+    /// The energy of the loudest stretch that was compared.
+    loudest: f32,
 }
 
 impl EchoGuard {
-    /// A guard for a call at this rate, which has played and heard silence so far. About 13 KiB.
+    /// A guard for a call at this rate, which has played and heard silence so far. About 14 KiB.
     #[must_use]
     pub fn new(rate: SampleRate) -> Self {
         let step = (rate.hz() / RATE_HZ).max(1) as usize;
-        Self { played: Track::new(step), heard: Track::new(step) }
+        Self {
+            played: Track::new(step),
+            heard: Track::new(step),
+            between: std::array::from_fn(|i| interpolator(i + 1)),
+            coupling: None,
+            loudest: 0.0,
+        }
     }
 
     /// What the bot played in this tick: silence too, or the two lose their common time.
@@ -53,43 +97,105 @@ impl EchoGuard {
     /// Costs some 320,000 multiplications whatever the signals, so ask when there is something to decide.
     #[must_use]
     pub fn similarity(&self) -> f32 {
+        self.likest().similarity
+    }
+
+    fn likest(&self) -> Likest {
         let heard = self.heard.last(WINDOW);
         let heard_energy = energy(heard);
+        let mut best = Likest { heard_energy, ..Likest::default() };
         if heard_energy < SILENCE * WINDOW as f32 {
-            return 0.0;
+            return best;
         }
-        let played = self.played.last(HISTORY);
-        let mut best = 0.0_f32;
+        let (sums, energies) = self.correlate(heard);
         let mut keep_best = |sum: f32, played_energy: f32| {
+            best.loudest = best.loudest.max(played_energy);
             if played_energy > SILENCE * WINDOW as f32 {
-                best = best.max(sum.abs() / (heard_energy * played_energy).sqrt());
+                let similarity = (sum.abs() / (heard_energy * played_energy).sqrt()).min(1.0);
+                if similarity > best.similarity {
+                    (best.similarity, best.played_energy) = (similarity, played_energy);
+                }
             }
         };
+        for (&sum, &played_energy) in sums.iter().zip(&energies) {
+            keep_best(sum, played_energy);
+        }
+        for (around, pair) in sums.windows(2 * REACH).zip(energies[REACH - 1..].windows(2)) {
+            for (phase, filter) in (1..).zip(&self.between) {
+                let sum = around.iter().zip(filter).map(|(sum, tap)| sum * tap).sum();
+                let share = phase as f32 / PHASES as f32;
+                keep_best(sum, pair[0] + share * (pair[1] - pair[0]));
+            }
+        }
+        best
+    }
+
+    /// What was heard against what was played at every delay in whole samples, the longest first, and the energy of the latter.
+    fn correlate(&self, heard: &[f32]) -> ([f32; MAX_LAG + 1], [f32; MAX_LAG + 1]) {
+        let played = self.played.last(HISTORY);
+        let (mut sums, mut energies) = ([0.0; MAX_LAG + 1], [0.0; MAX_LAG + 1]);
         for start in (0..MAX_LAG).step_by(TILE) {
-            let sums = tile(&played[start..start + WINDOW + TILE - 1], heard);
+            sums[start..start + TILE].copy_from_slice(&tile(&played[start..start + WINDOW + TILE - 1], heard));
             // Summed anew for every tile, so that rounding cannot pile up.
             let mut played_energy = energy(&played[start..start + WINDOW]);
-            for (at, sum) in (start..).zip(sums) {
-                keep_best(sum, played_energy);
+            for at in start..start + TILE {
+                energies[at] = played_energy;
                 played_energy += played[at + WINDOW].powi(2) - played[at].powi(2);
             }
         }
         let undelayed = &played[MAX_LAG..];
-        keep_best(undelayed.iter().zip(heard).map(|(p, h)| p * h).sum(), energy(undelayed));
-        best.min(1.0)
+        sums[MAX_LAG] = undelayed.iter().zip(heard).map(|(p, h)| p * h).sum();
+        energies[MAX_LAG] = energy(undelayed);
+        (sums, energies)
     }
 
-    /// Whether the last 200 ms heard are the bot's own voice.
-    #[must_use]
-    pub fn is_echo(&self) -> bool {
-        self.similarity() >= ECHO
+    /// Whether the last 200 ms heard are the bot's own voice. A line that was found to echo is known by its loudness from then
+    /// on: where the network stumbles, the echo jumps to another delay, and for as long as the jump is among the last 200 ms it
+    /// is like nothing that was played. A caller who talks over the echo is louder.
+    pub fn is_echo(&mut self) -> bool {
+        let likest = self.likest();
+        self.loudest = likest.loudest.max(self.loudest * FADE);
+        if likest.similarity >= ECHO {
+            let coupling = likest.heard_energy / likest.played_energy;
+            // The loudest of late, as an echo beneath a caller's soft words shows itself too small, never too great.
+            let before = self.coupling.map_or(0.0, |(before, _)| before * FADE);
+            self.coupling = Some((coupling.max(before), 0));
+            return true;
+        }
+        self.coupling = self.coupling.map(|(c, asks)| (c, asks + 1)).filter(|&(_, asks)| asks <= TRUSTED_ASKS);
+        self.coupling.is_some_and(|(c, _)| c <= SOFT && likest.heard_energy <= LOUDER * c * self.loudest)
     }
 
     /// Forgets both.
     pub fn reset(&mut self) {
         self.played.reset();
         self.heard.reset();
+        (self.coupling, self.loudest) = (None, 0.0);
     }
+}
+
+/// A sinc under a raised cosine that finds what lies `phase` of [`PHASES`] parts behind the middle of its samples.
+fn interpolator(phase: usize) -> [f32; 2 * REACH] {
+    std::array::from_fn(|tap| {
+        let x = tap as f32 - (REACH - 1) as f32 - phase as f32 / PHASES as f32;
+        let window = (PI * x / (2 * REACH) as f32).cos().powi(2);
+        window * (PI * x).sin() / (PI * x)
+    })
+}
+
+/// A windowed sinc of sum 1, for taking the rate down by `step`.
+fn low_pass(step: usize) -> Box<[f32]> {
+    let count = LOW_PASS_GROUPS * step;
+    let middle = (count - 1) as f32 / 2.0;
+    let tap = |n: usize| {
+        let x = n as f32 - middle;
+        let turn = PI * x * PASSED / step as f32;
+        let sinc = if x.abs() < 0.25 { 1.0 } else { turn.sin() / turn };
+        sinc * (PI * x / count as f32).cos().powi(2)
+    };
+    let taps: Vec<f32> = (0..count).map(tap).collect();
+    let sum: f32 = taps.iter().sum();
+    taps.into_iter().map(|tap| tap / sum).collect()
 }
 
 fn energy(samples: &[f32]) -> f32 {
@@ -102,43 +208,46 @@ struct Track<const N: usize> {
     samples: Box<[f32]>,
     end: usize,
     step: usize,
-    /// Samples of the open group, and its two weighted sums.
+    /// The low-pass, and the last samples of the line that it covers; `filled` of the newest group are there.
+    taps: Box<[f32]>,
+    line: Box<[f32]>,
     filled: usize,
-    rising: i32,
-    falling: i32,
-    /// The rising half of the group before.
-    before: i32,
     /// The last output before emphasis.
     plain: f32,
 }
 
 impl<const N: usize> Track<N> {
     fn new(step: usize) -> Self {
+        let taps = low_pass(step);
+        let line = vec![0.0; taps.len()].into_boxed_slice();
         let samples = vec![0.0; N].into_boxed_slice();
-        Self { samples, end: N / 2, step, filled: 0, rising: 0, falling: 0, before: 0, plain: 0.0 }
+        Self { samples, end: N / 2, step, taps, line, filled: 0, plain: 0.0 }
     }
 
     fn reset(&mut self) {
         self.samples.fill(0.0);
         self.end = N / 2;
-        (self.filled, self.rising, self.falling, self.before, self.plain) = (0, 0, 0, 0, 0.0);
+        self.line.fill(0.0);
+        (self.filled, self.plain) = (0, 0.0);
     }
 
     fn last(&self, count: usize) -> &[f32] {
         &self.samples[self.end - count..self.end]
     }
 
-    /// Takes the rate down by a triangle over two groups of `step` samples, one rising, one falling.
+    /// Takes the rate down. What lies above the new band has to be gone: folded into it, it would move the other way with
+    /// the delay.
     fn push(&mut self, frame: &[i16]) {
         for &sample in frame {
-            let sample = i32::from(sample);
-            self.filled += 1;
-            self.rising += sample * self.filled as i32;
-            self.falling += sample * (self.step - self.filled) as i32;
             if self.filled == self.step {
-                let sum = (self.before + self.falling) as f32 / (self.step * self.step) as f32;
-                self.append(sum);
-                (self.before, self.rising, self.falling, self.filled) = (self.rising, 0, 0, 0);
+                self.line.copy_within(self.step.., 0);
+                self.filled = 0;
+            }
+            let newest = self.line.len() - self.step;
+            self.line[newest + self.filled] = f32::from(sample);
+            self.filled += 1;
+            if self.filled == self.step {
+                self.append(self.line.iter().zip(&self.taps).map(|(sample, tap)| sample * tap).sum());
             }
         }
     }

@@ -11,7 +11,12 @@ use crate::units::dbfs;
 const FRAME: usize = 160;
 
 fn echo_of(bot: &[i16], delay_ms: usize, db: f32) -> Vec<i16> {
-    let mut echo = vec![0; delay_ms * 8];
+    delayed(bot, delay_ms * 8, db)
+}
+
+/// The same, later by so many samples of a narrow line.
+fn delayed(bot: &[i16], delay: usize, db: f32) -> Vec<i16> {
+    let mut echo = vec![0; delay];
     echo.extend_from_slice(bot);
     echo.truncate(bot.len());
     gain(&mut echo, factor(db));
@@ -83,6 +88,23 @@ fn the_bots_own_voice_is_an_echo_at_any_delay_and_level() {
                 });
                 assert!(asked.iter().all(|a| a.is_echo), "{bot} {delay_ms} ms {db} dB, noisy: {}", worst(&asked));
             }
+        }
+    }
+}
+
+/// A telephone line owes nobody a delay of whole milliseconds.
+#[test]
+fn an_echo_may_come_back_between_two_samples_of_the_comparison() {
+    for bot in BOTS {
+        let played = clip(bot);
+        for delay in 1_200..1_204 {
+            let echo = delayed(&played, delay, -20.0);
+            let asked = ask(SampleRate::NARROW, &played, &echo, &[], |line| {
+                Noise::new(5, dbfs(&echo) - 15.0).add_to(line);
+                through_ulaw(line);
+            });
+            println!("{bot} {delay} samples: {:.3}", worst(&asked));
+            assert!(asked.len() > 40 && asked.iter().all(|a| a.is_echo), "{bot} {delay} samples: {}", worst(&asked));
         }
     }
 }

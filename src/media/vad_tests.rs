@@ -3,6 +3,7 @@
 use super::*;
 use crate::media::clips::{BOTS, CALLERS, spoken, wide};
 use crate::media::level::{factor, gain};
+use crate::media::resample::Resampler;
 use crate::media::tone::{Noise, Tone};
 use crate::media::vad_edges::{Edge, EdgeConfig, VoiceEdges};
 use crate::units::SampleRate;
@@ -73,6 +74,26 @@ fn noise_is_no_voice_from_its_first_frame_and_the_net_soon_rests() {
         assert!(false_share <= 0.02, "{level} dBFS: {false_share}");
         assert_eq!(hops, 625);
         assert!(skipped >= 500, "{level} dBFS: {skipped} of {hops} skipped");
+    }
+}
+
+/// On a narrow line noise is only half as wide as the band that the network knows: it took its onset for voice, for as long as
+/// it took to find it steady.
+#[test]
+fn noise_that_sets_in_on_a_narrow_line_begins_no_speech() {
+    for level in [-55.0, -45.0, -35.0, -25.0] {
+        for silent_frames in [0, 2, 20, 60] {
+            let mut line = vec![0; (silent_frames + 100) * 160];
+            Noise::new(7, level).fill(&mut line[silent_frames * 160..]);
+            let mut up = Resampler::new(SampleRate::NARROW, SampleRate::WIDE).unwrap();
+            let mut wide = Vec::new();
+            for frame in line.chunks(160) {
+                let mut out = [0; FRAME + 8];
+                let count = up.process(frame, &mut out);
+                wide.extend_from_slice(&out[..count]);
+            }
+            assert_eq!(began(&wide), 0, "{level} dBFS after {silent_frames} frames");
+        }
     }
 }
 

@@ -30,6 +30,12 @@ pub struct Segment {
 /// How long a character takes at most, in milliseconds: for pieces whose length is not known.
 const SLOWEST_CHAR_MS: u32 = 90;
 
+/// Words that were played this long before a voice began may be in what recognition hears of it: an echo of 400 ms, the jitter
+/// queue, the recogniser's own look back, and the estimate's error.
+const ECHO_REACH_MS: u64 = 2_500;
+/// The estimate of where the bot stands may be late by this much.
+const ECHO_SLACK_MS: u64 = 700;
+
 impl Segment {
     /// The length of the whole piece, in milliseconds; an upper bound while synthesis has not made all of it.
     fn whole_ms(&self) -> u32 {
@@ -68,6 +74,10 @@ pub struct Answer {
     pub audible_at: Option<Moment>,
     /// The last sign of life from engine, synthesis or playout.
     pub progress_at: Moment,
+    /// Since when the piece that is being heard is heard, later by every pause in it.
+    pub piece_since: Moment,
+    /// Since when it is paused.
+    pub paused_at: Option<Moment>,
     cutter: SentenceCutter,
     drafting_protected: bool,
 }
@@ -88,6 +98,8 @@ impl Answer {
             draft_ended: false,
             audible_at: None,
             progress_at: now,
+            piece_since: now,
+            paused_at: None,
             cutter: SentenceCutter::default(),
             drafting_protected: false,
         }
@@ -145,6 +157,37 @@ impl Answer {
             self.tools.push(tool);
         }
         room
+    }
+
+    /// The line goes on from where it paused.
+    pub fn resume(&mut self, now: Moment) {
+        if let Some(at) = self.paused_at.take() {
+            self.piece_since = self.piece_since.plus_ms(now.ms_since(at));
+        }
+    }
+
+    /// The words that may have been heard since `from`, by the time that has passed: rather more than fewer, as nothing is known
+    /// of when each began, and an echo comes late.
+    #[must_use]
+    pub fn words_since(&self, from: Moment, now: Moment) -> String {
+        let going_on_ms = self.paused_at.unwrap_or(now).ms_since(self.piece_since);
+        let before_ms: u64 = self.segments.iter().filter(|s| s.done).map(|s| u64::from(s.made_ms)).sum();
+        let until_ms = before_ms + going_on_ms;
+        let from_ms = until_ms.saturating_sub(now.ms_since(from) + ECHO_REACH_MS);
+        let until_ms = until_ms + ECHO_SLACK_MS;
+        let mut began_ms = 0;
+        let mut parts: Vec<&str> = Vec::new();
+        for seg in self.segments.iter().filter(|s| !s.failed) {
+            let whole_ms = if seg.done { seg.made_ms } else { seg.whole_ms() };
+            let within = |ms: u64| {
+                let ms = u32::try_from(ms.saturating_sub(began_ms)).unwrap_or(u32::MAX);
+                words_within(&seg.text, ms, whole_ms)
+            };
+            parts.push(within(until_ms).strip_prefix(within(from_ms)).unwrap_or_default().trim());
+            began_ms += u64::from(whole_ms);
+        }
+        parts.retain(|p| !p.is_empty());
+        parts.join(" ")
     }
 
     /// A segment was heard to its end.
@@ -275,6 +318,23 @@ mod tests {
         assert_eq!(answer.text_until(1, 0), "Your loan is due.");
         assert_eq!(answer.text_until(1, 999), "Your loan is due. Will you pay");
         assert_eq!(answer.text_until(1, 1000), "Your loan is due. Will you pay today?");
+    }
+
+    #[test]
+    fn the_words_around_a_moment_are_those_that_an_echo_may_bring() {
+        let at = Moment::from_millis;
+        let long = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";
+        let mut answer = answer(&["Hello there.", long]);
+        answer.segments[1].made_ms = 8_000;
+        answer.heard(0);
+        answer.piece_since = at(1_000);
+        assert_eq!(answer.words_since(at(1_200), at(1_500)), "Hello there. one two three");
+        let late = answer.words_since(at(6_000), at(6_500));
+        assert!(late.starts_with("seven eight") && late.ends_with("thirteen"), "{late}");
+        answer.paused_at = Some(at(6_500));
+        assert_eq!(answer.words_since(at(6_000), at(6_500)), late);
+        answer.resume(at(7_300));
+        assert_eq!(answer.words_since(at(6_800), at(7_300)), late, "a pause does not count");
     }
 
     #[test]

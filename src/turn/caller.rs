@@ -39,6 +39,8 @@ pub struct CallerTurn {
     pub judged_at: Option<Moment>,
     /// The latest partial.
     pub partial: String,
+    /// What the bot said meanwhile, where it began over the bot: an echo brings nothing else.
+    pub bot_words: String,
     /// When the turn will be over unless the caller goes on.
     pub ends_at: Option<Moment>,
     /// The answer that was asked for it, not audible yet.
@@ -74,6 +76,7 @@ impl CallerTurn {
             judged: None,
             judged_at: None,
             partial: String::new(),
+            bot_words: String::new(),
             ends_at: None,
             answered_by: None,
             withdrawn: 0,

@@ -23,6 +23,8 @@ const UNCLEAR_MS: u64 = 1_000;
 const EARLY_ANSWER_MS: u64 = 1_500;
 /// A caller who speaks this soon after the bot began was not finished: nobody reacts so fast.
 const TOO_QUICK_MS: u64 = 400;
+/// So many words of the bot's and no other are its echo; fewer may be an answer that takes them up ("Tuesday").
+const ECHO_WORDS: usize = 4;
 /// Keys belong together while they follow each other within this time.
 const DIGIT_GAP_MS: u64 = 2_000;
 /// Keys of one entry.
@@ -63,7 +65,7 @@ impl TurnLoop {
         if self.closed {
             return;
         }
-        self.barge.voice_ceased();
+        self.barge.voice_ceased(since);
         match &mut self.caller {
             Some(turn) if turn.forced => turn.silent_at = Some(since),
             Some(turn) => {
@@ -124,11 +126,27 @@ impl TurnLoop {
 
     pub(super) fn on_partial(&mut self, now: Moment, turn: TurnNo, text: &str) {
         let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn) else { return };
-        text.clone_into(&mut mine.partial);
-        if mine.over_bot {
-            let verdict = self.barge.on_words(text, false, &self.policy);
-            self.apply(now, verdict);
+        if !mine.over_bot {
+            text.clone_into(&mut mine.partial);
+            return;
         }
+        let (own, echo) = self.own_words(now, text);
+        if let Some(mine) = &mut self.caller {
+            if echo { "" } else { text }.clone_into(&mut mine.partial);
+        }
+        let verdict = self.barge.on_words(now, &own, false, &self.policy);
+        self.apply(now, verdict);
+    }
+
+    /// What of a text heard over the bot is the caller's own, and whether all of it was the bot's.
+    fn own_words(&mut self, now: Moment, text: &str) -> (String, bool) {
+        let Some(turn) = &mut self.caller else { return (String::new(), false) };
+        if let Some(answer) = self.answer.as_ref().filter(|a| a.audible_at.is_some()) {
+            turn.bot_words = answer.words_since(turn.began, now);
+        }
+        let own = words::without_echo(text, &turn.bot_words).join(" ");
+        let echo = own.is_empty() && words::words(text).count() >= ECHO_WORDS;
+        (own, echo)
     }
 
     pub(super) fn on_transcribed(&mut self, now: Moment, turn: TurnNo, take: u32, text: &str) {
@@ -137,12 +155,19 @@ impl TurnLoop {
         if mine.asked_at.is_none() {
             return;
         }
-        text.clone_into(&mut mine.partial);
-        if mine.over_bot && self.is_audible() {
+        let over_bot = mine.over_bot && self.answer.as_ref().is_some_and(|a| a.audible_at.is_some());
+        // What is nothing but the bot's own voice is no line of the caller's.
+        let unsettled = mine.over_bot || (!mine.cut_bot && !mine.bot_words.is_empty());
+        let (own, echo) = if unsettled { self.own_words(now, text) } else { (String::new(), false) };
+        let text = if echo { "" } else { text };
+        if let Some(mine) = &mut self.caller {
+            text.clone_into(&mut mine.partial);
+        }
+        if over_bot {
             if !voice_on && let Some(mine) = &mut self.caller {
                 mine.text = Some(text.to_owned());
             }
-            let verdict = self.barge.on_words(text, !voice_on, &self.policy);
+            let verdict = self.barge.on_words(now, &own, !voice_on, &self.policy);
             self.apply(now, verdict);
             return;
         }
@@ -333,12 +358,18 @@ impl TurnLoop {
             Verdict::Wait => {}
             Verdict::Pause => {
                 self.counts.pauses += 1;
+                if let Some(answer) = &mut self.answer {
+                    answer.paused_at = Some(now);
+                }
                 self.orders.push_back(TurnOrder::Pause);
                 self.take(now, false);
             }
             Verdict::Listen => self.take(now, false),
             Verdict::Resume => {
                 self.counts.resumes += 1;
+                if let Some(answer) = &mut self.answer {
+                    answer.resume(now);
+                }
                 self.orders.push_back(TurnOrder::Resume);
             }
             Verdict::Cut => self.cut(now),

@@ -155,7 +155,7 @@ impl TurnLoop {
                 let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
                 let was_protected = answer.is_protected();
                 answer.heard(segment);
-                answer.progress_at = now;
+                (answer.progress_at, answer.piece_since) = (now, now);
                 let released = was_protected && !answer.is_protected();
                 if released && self.voice_on {
                     self.suspect(now);
@@ -217,7 +217,7 @@ impl TurnLoop {
         });
         if let Some(answer) = &mut self.answer {
             answer.audible_at = Some(now);
-            answer.progress_at = now;
+            (answer.progress_at, answer.piece_since) = (now, now);
             if !answer.apology {
                 self.ids.heard = Some(utterance);
             }
@@ -245,6 +245,9 @@ impl TurnLoop {
             return;
         }
         let Some(answer) = self.answer.take() else { return };
+        if let Some(turn) = self.caller.as_mut().filter(|t| t.over_bot && answer.audible_at.is_some()) {
+            turn.bot_words = answer.words_since(turn.began, now);
+        }
         if answer.audible_at.is_none() {
             // An answer without sound (only tools, or all of it failed): the caller's turn is settled all the same.
             self.settle_answered(now);

@@ -14,6 +14,9 @@ const BACK_CHANNELS: &[&str] = &[
     "sure", "uh", "uhhuh", "uhuh", "um", "yeah", "yep", "yes", "yup",
 ];
 
+/// Words that say nothing where nothing else is said: what recognition makes of a hum.
+const EMPTY_WORDS: &[&str] = &["a", "an", "and", "at", "in", "it", "of", "on", "the", "to"];
+
 /// One of these is enough to stop the bot.
 const STOP_WORDS: &[&str] = &[
     "agent",
@@ -57,15 +60,49 @@ const OPEN_PHRASES: &[&str] =
 const DIGIT_WORDS: &[&str] =
     &["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple", "ten"];
 
-/// Words that carry something: neither a back-channel nor a filler.
+/// Words that carry something: not back-channels, and not empty words among themselves.
 pub fn weighty_words(text: &str) -> u32 {
-    let count = words(text).filter(|w| !BACK_CHANNELS.contains(&w.as_str())).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let rest: Vec<String> = words(text).filter(|w| !BACK_CHANNELS.contains(&w.as_str())).collect();
+    let says_something = rest.iter().any(|w| !EMPTY_WORDS.contains(&w.as_str()));
+    u32::try_from(rest.len()).ok().filter(|_| says_something).unwrap_or(0)
 }
 
 /// Is one of the words enough to stop the bot?
 pub fn has_stop_word(text: &str) -> bool {
     words(text).any(|w| STOP_WORDS.contains(&w.as_str()))
+}
+
+/// A word of so many letters is seldom the bot's by chance.
+const TELLING_LETTERS: usize = 5;
+
+/// What is left of a text recognised while the bot said `played`, without the bot's own words. An echo brings them in the bot's
+/// order, so two neighbours must be found together; where there are but two words, one that is long; a lone one always. The
+/// words beside are heard in part and misheard: they are given up as well, unless they stop the bot.
+pub fn without_echo(text: &str, played: &str) -> Vec<String> {
+    let heard: Vec<String> = words(text).collect();
+    let said: Vec<String> = words(played).collect();
+    let mut own = vec![false; heard.len()];
+    for (at, pair) in heard.windows(2).enumerate() {
+        if said.windows(2).any(|s| are_alike(&s[0], &pair[0]) && are_alike(&s[1], &pair[1])) {
+            (own[at], own[at + 1]) = (true, true);
+        }
+    }
+    if heard.len() <= 2 {
+        let tells = |word: &str| heard.len() == 1 || word.chars().count() >= TELLING_LETTERS;
+        for (own, word) in own.iter_mut().zip(&heard) {
+            *own |= tells(word) && said.iter().any(|said| are_alike(said, word));
+        }
+    }
+    let beside = |at: usize| (at > 0 && own[at - 1]) || own.get(at + 1).copied().unwrap_or(false);
+    let is_own = |at: usize, word: &str| own[at] || (beside(at) && !STOP_WORDS.contains(&word));
+    heard.iter().enumerate().filter(|(at, word)| !is_own(*at, word)).map(|(_, word)| word.clone()).collect()
+}
+
+/// The same word, or one that begins like it and was not heard to its end.
+fn are_alike(one: &str, other: &str) -> bool {
+    let same = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let longer = one.chars().count().max(other.chars().count());
+    same == longer || (same >= 3 && 3 * same >= 2 * longer)
 }
 
 /// Does the text end in a phrase that wants a continuation?
@@ -115,6 +152,8 @@ mod tests {
     fn back_channels_never_count_as_words() {
         assert_eq!(weighty_words("Mm-hmm, okay."), 0);
         assert_eq!(weighty_words("Yeah, I paid it"), 3);
+        assert_eq!(weighty_words("In it."), 0);
+        assert_eq!(weighty_words("The bill"), 2);
     }
 
     #[test]
@@ -122,6 +161,28 @@ mod tests {
         assert!(has_stop_word("Wait!"));
         assert!(has_stop_word("a HUMAN please"));
         assert!(!has_stop_word("I know"));
+    }
+
+    #[test]
+    fn the_bots_own_words_are_taken_out() {
+        let played = "We are calling about the garden that you asked us to look after, sorry,";
+        for (heard, left) in [
+            ("Lying about the garden that you asked us to do", ""),
+            ("Knowing about the", ""),
+            ("sorry", ""),
+            ("garden", ""),
+            ("no", "no"),
+            ("No, about the garden", "no"),
+            ("about the garden wait a moment please", "wait a moment please"),
+            ("I already paid that", "i already paid that"),
+            ("you paid", "you paid"),
+            ("Lying about", ""),
+            ("stop calling", "stop"),
+            ("", ""),
+        ] {
+            assert_eq!(without_echo(heard, played).join(" "), left, "{heard}");
+        }
+        assert_eq!(without_echo("about the garden", "").len(), 3);
     }
 
     #[test]

@@ -10,6 +10,10 @@ use crate::kept::{Kept, sounds, stereo};
 use crate::tally::show;
 use crate::worker::{CALLS_AT_ONCE, World, world};
 
+/// What listeners say to show that they listen.
+const BACK_CHANNELS: [&str; 4] = ["Okay.", "Uh huh.", "Yeah.", "Right."];
+/// Whose voices they are said in: men's, as the bot's is a woman's.
+const LISTENERS: [&str; 2] = ["rms", "awb"];
 /// A line of a quarter of a minute.
 const STORY: &str = "We are calling about the garden that you asked us to look after, because the roses near the wall need water \
                      every morning, the apples behind the house should be picked before the end of the week, and the old gate at \
@@ -23,7 +27,13 @@ async fn told(world: &World, name: &str, steps: Vec<Step>, spoil: Spoil) -> Repo
     let mut script = Script { name: name.to_owned(), limit_s: 90, turn_silence_ms: 2_000, ..Script::default() };
     script.step = steps;
     script.step.push(Step { hangup: true, ..Step::default() });
+    told_by(world, "slt", script, spoil).await
+}
+
+async fn told_by(world: &World, voice: &str, script: Script, spoil: Spoil) -> Report {
+    let name = script.name.clone();
     let mut call = world.call("reader", script);
+    call.voice = voice.to_owned();
     call.fields = vec![("line".to_owned(), STORY.to_owned())];
     call.spoil = spoil;
     run(call).await.unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -103,18 +113,60 @@ fn coughs_and_echo_stop_nothing_and_nothing_is_lost_or_said_twice() {
         let calls = cases.map(|(name, steps, spoil)| told(world, name, steps, spoil));
         stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
     });
+    assert_undisturbed(world, &reports);
+}
+
+/// Were all of these calls told the same line, whole, as the first one was?
+fn assert_undisturbed(world: &World, reports: &[Report]) {
     let whole = played(&reports[0]);
     assert!(whole.len() > 8 * 8_000, "eight seconds of the line at least");
-    for report in &reports {
+    for report in reports {
         let server = report.server.as_ref().unwrap();
         let kept = Kept::of(world, &server.call_id);
-        assert_eq!(kept.told("/order/line/cut").count(), 0, "{}: cut", report.name);
         let pauses = kept.told("/order/line").filter(|(_, order)| order.as_str() == Some("pause")).count();
-        show(&format!("{}: paused {pauses} times", report.name));
+        let words = || kept.journal.iter().filter_map(|line| line.pointer("/fact/heard/transcribed/text")?.as_str());
+        show(&format!("{}: paused {pauses} times, {:?} recognised", report.name, words().collect::<Vec<_>>()));
+        assert_eq!(kept.told("/order/line/cut").count(), 0, "{}: cut by {:?}", report.name, words().last());
         assert_eq!(server.bot_lines.first().map(String::as_str), Some(STORY), "{}", report.name);
         let heard = played(report);
         let same = heard.iter().zip(&whole).take_while(|(one, other)| one == other).count();
         assert_eq!(same, whole.len(), "{}: of {} samples {same} came once and in order", report.name, whole.len());
         assert!(sounds(&kept.bot).starts_with(&whole), "{}: the recording has what was heard", report.name);
     }
+}
+
+#[test]
+fn back_channels_stop_nothing_and_nothing_is_lost_or_said_twice() {
+    let world = world();
+    let call = |voice: &'static str, say: Option<&str>| {
+        let name = format!("{voice} says {}", say.unwrap_or("nothing"));
+        let mut script = Script { name, limit_s: 90, turn_silence_ms: 2_000, ..Script::default() };
+        script.step.extend(say.map(over_the_bot));
+        script.step.push(Step { hangup: true, ..Step::default() });
+        told_by(world, voice, script, Spoil::default())
+    };
+    let said = LISTENERS.into_iter().flat_map(|voice| BACK_CHANNELS.map(|say| (voice, Some(say))));
+    let cases: Vec<_> = std::iter::once((LISTENERS[0], None)).chain(said).collect();
+    let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {
+        let calls = cases.into_iter().map(|(voice, say)| call(voice, say));
+        stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
+    });
+    assert_undisturbed(world, &reports);
+}
+
+/// White noise 15 dB below a voice, from the first frame on, and nobody there.
+#[test]
+fn noise_alone_does_not_pause_the_bot() {
+    let world = world();
+    let noisy = |seed| Spoil { noise_db: Some(15.0), seed, ..Spoil::default() };
+    let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {
+        let calls = [Spoil::default(), noisy(3)].map(|spoil| told(world, "noise alone", Vec::new(), spoil));
+        stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
+    });
+    for report in &reports {
+        let kept = Kept::of(world, &report.server.as_ref().unwrap().call_id);
+        let pauses = kept.told("/order/line").filter(|(_, order)| order.as_str() == Some("pause")).count();
+        assert_eq!((kept.told("/fact/line/voice_began").count(), pauses), (0, 0));
+    }
+    assert_undisturbed(world, &reports);
 }

@@ -97,6 +97,9 @@ fn coughs_back_channels_and_noises_cut_nothing() {
         "caller makes 2500ms of noise",
         "caller speaks 700ms \"okay yeah\"",
         "caller speaks 350ms \"mm\"",
+        // What recognition may make of a murmur.
+        "caller speaks 450ms \"been there\"",
+        "caller speaks 1100ms \"in it\"",
     ] {
         let run = over_the_bot(BotVoice::Speech, "", act);
         assert_eq!(run.call.turn().counts().cuts, 0, "{act}");
@@ -111,5 +114,20 @@ fn the_bots_own_echo_neither_pauses_nor_cuts_it() {
         let run = over_the_bot(BotVoice::Speech, echo, "caller makes 20ms of noise");
         let counts = run.call.turn().counts();
         assert_eq!((counts.pauses, counts.cuts), (0, 0), "{echo}\n{}", run.log.join("\n"));
+    }
+}
+
+/// An echo that the guard let through, which recognition understands: these are the bot's own words.
+#[test]
+fn the_bots_own_words_come_back_cut_nothing() {
+    for (words, cuts) in [
+        ("your payment of five", 0),
+        ("hour payment of fine", 0),
+        ("payment of five wait", 1),
+        ("I already paid it", 1),
+        ("payment of five I have already paid", 1),
+    ] {
+        let run = over_the_bot(BotVoice::Speech, "", &format!("caller speaks 1600ms \"{words}\""));
+        assert_eq!(run.call.turn().counts().cuts, cuts, "{words}\n{}", run.log.join("\n"));
     }
 }

@@ -288,6 +288,49 @@ fn every_leg_rate_hears_the_caller_and_the_voice() {
     }
 }
 
+/// A line that comes up noisy, 15 dB below a voice, and a caller who only listens.
+#[test]
+fn noise_that_comes_with_the_call_is_nobodys_voice() {
+    for seed in 1..=8 {
+        let mut rig = Rig::new();
+        let mut hiss = Noise::new(seed, -35.0);
+        for tick in 0..250 {
+            // Frames come late now and then, as they do.
+            if tick >= seed && tick % 13 != seed % 13 {
+                let mut frame = [0; FRAME];
+                hiss.fill(&mut frame);
+                rig.caller(&frame);
+            }
+            rig.tick();
+        }
+        let voices = rig.facts.iter().filter(|f| matches!(f, LineFact::VoiceBegan { .. })).count();
+        assert_eq!(voices, 0, "seed {seed}");
+    }
+}
+
+/// An echo at a delay that is no whole number of anything, and changes, while the thread now and then comes too late.
+#[test]
+fn an_echo_is_nobodys_voice_at_any_delay_also_where_that_changes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/audio/bot_slt.wav");
+    let bot: Vec<i16> = hound::WavReader::open(path).expect("a clip").samples().map(|s| s.expect("a sample")).collect();
+    for delay in [1_233, 1_234, 1_235, 1_701] {
+        let mut rig = Rig::new();
+        let mut speech = bot.clone();
+        for tick in 0..bot.len() / FRAME {
+            rig.speak(&mut speech, true);
+            // The network stumbles twice: from then on the echo comes later.
+            let from = (tick * FRAME).checked_sub(delay + [0, 333, 777][(tick / 100).min(2)]);
+            let heard = |i: usize| from.and_then(|from| rig.ear.heard.get(from + i)).map_or(0, |s| s / 10);
+            let frame: Vec<i16> = (0..FRAME).map(heard).collect();
+            rig.caller(&frame);
+            if tick % 70 == 69 { rig.skip() } else { rig.tick() }
+        }
+        assert!(rig.line.stats().echo_ticks > 20, "{delay}: {:?}", rig.line.stats());
+        let voices = rig.facts.iter().filter(|f| matches!(f, LineFact::VoiceBegan { .. })).count();
+        assert_eq!(voices, 0, "{delay} samples: {:?}", rig.line.stats());
+    }
+}
+
 #[test]
 fn a_closed_line_says_so() {
     let mut rig = Rig::new();

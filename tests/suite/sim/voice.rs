@@ -50,9 +50,10 @@ pub fn counting(ms: u64, first: usize) -> Arc<[i16]> {
     (first..first + ms as usize * 8).map(|i| (i % 30_000) as i16 + 1).collect()
 }
 
-/// A burst of noise that decays: what a cough is to a voice detector.
+/// A burst of noise that decays, coloured by a throat: what a cough is to a voice detector.
 fn cough() -> Vec<i16> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut throat = 0.0;
     (0..8_000)
         .map(|i| {
             state ^= state << 13;
@@ -60,7 +61,8 @@ fn cough() -> Vec<i16> {
             state ^= state << 17;
             let noise = (state >> 48) as i16;
             let decay = (-(i as f32) / 1_200.0).exp();
-            (f32::from(noise) * 0.3 * decay) as i16
+            throat = 0.7 * throat + 0.3 * f32::from(noise);
+            (throat * 0.7 * decay) as i16
         })
         .collect()
 }
