@@ -126,7 +126,7 @@ fn assert_undisturbed(world: &World, reports: &[Report]) {
         let pauses = kept.told("/order/line").filter(|(_, order)| order.as_str() == Some("pause")).count();
         let words = || kept.journal.iter().filter_map(|line| line.pointer("/fact/heard/transcribed/text")?.as_str());
         show(&format!("{}: paused {pauses} times, {:?} recognised", report.name, words().collect::<Vec<_>>()));
-        assert_eq!(kept.told("/order/line/cut").count(), 0, "{}: cut by {:?}", report.name, words().last());
+        assert_eq!(kept.told("/order/line/cut").count(), 0, "{}: cut by {:?}", report.name, words().next_back());
         assert_eq!(server.bot_lines.first().map(String::as_str), Some(STORY), "{}", report.name);
         let heard = played(report);
         let same = heard.iter().zip(&whole).take_while(|(one, other)| one == other).count();
