@@ -263,9 +263,8 @@ impl Driver {
                 Order::BeginTurn { turn, pos } => self.begin_turn(turn, pos),
                 Order::Take { turn, take } => {
                     if let Some(stt) = &mut self.sessions.stt {
-                        if let Some(hints) = self.sessions.llm.as_ref().and_then(|llm| llm.expects()) {
-                            stt.expect(&hints);
-                        }
+                        let hints = self.sessions.llm.as_mut().and_then(|llm| llm.expects());
+                        stt.expect(&hints.unwrap_or_default());
                         stt.take(turn, take);
                     }
                 }

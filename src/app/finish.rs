@@ -13,7 +13,7 @@ use crate::journal::Note;
 use crate::record::{Recorder, Recording};
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
-    Stage, TranscriptItem, TurnReport, Warning, WriteError, write_result,
+    Stage, TranscriptItem, TurnReport, Warning, WriteError, analysis_or, write_result,
 };
 use crate::transport::ws::LegReport;
 use crate::turn::{self, TranscriptLine, TurnTiming};
@@ -77,9 +77,7 @@ pub(super) async fn close(
         transcript: call.turn().history().lines().iter().map(|l| clock.item(l)).collect(),
         recording_url: report.as_ref().filter(|r| r.bytes > 0).map(|_| record.links.recording_url(record.id)),
         recording: report,
-        outcome: outcome.or_else(|| {
-            Some(serde_json::json!({"disposition": record.bot.result.disposition, "summary": "", "slots": {}}))
-        }),
+        outcome: Some(analysis_or(outcome, &record.bot.result.disposition, reason.code())),
         turns: call
             .turn()
             .timings()

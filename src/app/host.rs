@@ -17,7 +17,7 @@ use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
 use crate::telemetry::Stage;
-use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
+use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
 use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
 use crate::units::{CallId, Stamp};
 
@@ -195,12 +195,16 @@ fn values(app: &App, call: &Accepted) -> Values {
     call_values(&facts, CrmSources { custom_fields: custom, ..CrmSources::default() })
 }
 
-/// Fields that the bot's prompt and opening name and this call lacks.
+/// Fields that the bot's prompt, opening and spoken lines name and this call lacks. A line may never be said; what would be missing
+/// in it is worth a warning all the same. What a dialogue finds out itself (`result.*`) is not there yet.
 fn unset(bot: &Bot, values: &Values) -> Vec<String> {
+    let lines: Vec<Template> = bot.script.iter().flat_map(|script| script.lines()).map(Template::parse).collect();
     let mut names: Vec<String> = [&bot.system_prompt, &bot.opening_message]
         .into_iter()
         .chain(&bot.disclosure)
+        .chain(&lines)
         .flat_map(|t| t.render(values).unset)
+        .filter(|name| !name.starts_with("result."))
         .collect();
     names.sort();
     names.dedup();
@@ -228,7 +232,5 @@ fn note_turns(app: &App, result: &CallResult) {
             app.metrics.stage(of).observe_us((stage.ms * 1000.0) as u64);
         }
     }
-    for _ in 0..result.media.barge_ins {
-        app.metrics.barge_in("cut");
-    }
+    app.metrics.barge_ins("cut", result.media.barge_ins.into());
 }

@@ -47,6 +47,20 @@ pub struct Script {
     pub utc_offset: String,
 }
 
+impl Script {
+    /// Every line that the script may say, as templates.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let steps = self
+            .step
+            .iter()
+            .flat_map(|step| step.say.iter().chain(step.slot.iter().flat_map(|slot| &slot.confirm_say)));
+        let ends = self.end.iter().flat_map(|end| &end.say);
+        let answers = self.answer.iter().flat_map(|answer| &answer.say);
+        let fixed = [&self.idle, &self.idle_goodbye, &self.warning, &self.unclear, &self.farewell];
+        steps.chain(ends).chain(answers).chain(fixed.into_iter().flatten()).map(String::as_str)
+    }
+}
+
 impl Default for Script {
     fn default() -> Self {
         let lines = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();

@@ -32,7 +32,7 @@ const ECHO: f32 = 0.78;
 const LOUDER: f32 = 4.0;
 /// An echo louder than this beside what was played, 13 dB below it, would drown a caller if loudness were to tell.
 const SOFT: f32 = 0.05;
-/// For so many questions after the last one that found it, about 5 s.
+/// For so many questions after the last one that found it: about 5 s of sound on the caller's line, as silence asks none.
 const TRUSTED_ASKS: u32 = 80;
 /// By how much the loudest that was played fades from one question to the next, as a ratio of powers: half a decibel.
 const FADE: f32 = 0.9;

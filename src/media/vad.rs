@@ -225,7 +225,9 @@ impl VoiceDetector {
         }
         self.warm_up();
         let heard = self.net.predict_i16(&self.hop).clamp(0.0, 1.0);
-        let probability = if self.steady(level) || self.is_onset_of_noise(heard) { 0.0 } else { heard };
+        // Both look at every hop: each counts.
+        let (steady, onset) = (self.steady(level), self.is_onset_of_noise(heard));
+        let probability = if steady || onset { 0.0 } else { heard };
         self.quiet_hops = if quiet && probability < UNVOICED { self.quiet_hops + 1 } else { 0 };
         self.follow(level, probability);
         probability

@@ -20,13 +20,19 @@ impl Hints {
         Self(phrases)
     }
 
+    /// These and `more`.
+    #[must_use]
+    pub fn with(&self, more: &[String]) -> Self {
+        Self::new(self.0.iter().map(AsRef::as_ref).chain(more.iter().map(String::as_str)))
+    }
+
     /// Is there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Is `text` wholly made of phrases, but for a word or so, and does it end with one?
+    /// Is `text` made of phrases by seven tenths at least, and does it end with one? A name or a filler may stand between them.
     #[must_use]
     pub fn make_up(&self, text: &str) -> bool {
         let mut trail = Trail::default();
@@ -83,7 +89,7 @@ impl Trail {
     pub fn follow(&mut self, hints: &Hints, text: &str) {
         for c in text.chars() {
             match c {
-                ' ' => self.space(hints, true),
+                ' ' => self.space(hints),
                 c if c.is_alphanumeric() || c == '\'' => {
                     let mut bytes = [0; 4];
                     for lower in c.to_lowercase() {
@@ -92,8 +98,8 @@ impl Trail {
                         }
                     }
                 }
-                // Punctuation ends a phrase; commas stand anywhere, so what comes next may begin a new one.
-                _ => self.space(hints, false),
+                // A recogniser puts commas anywhere: "Yes, speaking." is "yes speaking".
+                _ => {}
             }
         }
     }
@@ -107,17 +113,13 @@ impl Trail {
         self.narrow(hints, byte);
     }
 
-    fn space(&mut self, hints: &Hints, goes_on: bool) {
+    fn space(&mut self, hints: &Hints) {
         if !self.between {
             self.count(hints);
-            if goes_on {
-                self.narrow(hints, b' ');
-            } else {
-                self.open.clear();
-            }
+            self.narrow(hints, b' ');
             self.between = true;
         }
-        self.written += usize::from(goes_on);
+        self.written += 1;
     }
 
     fn narrow(&mut self, hints: &Hints, byte: u8) {

@@ -164,7 +164,7 @@ pub trait LlmSession: Send {
     /// The answer `utterance` is no longer wanted. What it would have changed must not stand: see [`Ask::after`].
     fn cancel(&mut self, utterance: UtteranceId);
     /// What the engine would understand next, where it knows that; an opinion of this moment, as an answer may be taken back.
-    fn expects(&self) -> Option<Arc<Hints>> {
+    fn expects(&mut self) -> Option<Arc<Hints>> {
         None
     }
     /// What the engine made of the call so far, for the result: `{disposition, summary, slots}` from the scripted engine,

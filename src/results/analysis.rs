@@ -6,14 +6,20 @@ use serde_json::{Value, json};
 /// The disposition of a call that nobody analysed.
 pub const NO_ANALYSIS: &str = "no_analysis";
 
-/// The engine's outcome as it is; without one, `{disposition: "no_analysis", summary, slots: {}}` with the end reason in the
-/// summary, so that whoever maps the fields finds them in every result.
+/// As [`analysis_or`] with [`NO_ANALYSIS`]: for calls whose bot is not known any more.
 #[must_use]
 pub fn analysis(outcome: Option<Value>, end_reason: &str) -> Value {
+    analysis_or(outcome, NO_ANALYSIS, end_reason)
+}
+
+/// The engine's outcome as it is; without one, `{disposition, summary, slots: {}}` with the end reason in the summary, so that
+/// whoever maps the fields finds them in every result.
+#[must_use]
+pub fn analysis_or(outcome: Option<Value>, disposition: &str, end_reason: &str) -> Value {
     match outcome {
         Some(Value::Object(fields)) => Value::Object(fields),
         _ => json!({
-            "disposition": NO_ANALYSIS,
+            "disposition": disposition,
             "summary": format!("The call was not analysed; it ended with {end_reason}."),
             "slots": {},
         }),
@@ -47,5 +53,6 @@ mod tests {
             assert_eq!(made["summary"], "The call was not analysed; it ended with busy.");
             assert_eq!(made["slots"], json!({}));
         }
+        assert_eq!(disposition(&analysis_or(None, "no_outcome", "busy")), "no_outcome", "as the bot's file says");
     }
 }

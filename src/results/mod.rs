@@ -10,7 +10,7 @@ mod result;
 mod summary;
 mod token;
 
-pub use analysis::{NO_ANALYSIS, analysis, disposition};
+pub use analysis::{NO_ANALYSIS, analysis, analysis_or, disposition};
 pub use index::{CallIndex, CallRow};
 pub use io::{
     CallFolderError, ClaimError, DataClaim, IndexLoad, Recovery, SecretError, WriteError, call_folder, load_index,

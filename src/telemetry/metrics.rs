@@ -81,7 +81,6 @@ label! {
     KindOf { kind }
     StageOf { stage }
     Outcome { outcome }
-    Queue { queue }
 }
 
 /// Labels of a provider's failure.
@@ -130,7 +129,6 @@ pub struct Metrics {
     ws_faults: Family<KindOf, Counter>,
     barge_ins: Family<Outcome, Counter>,
     provider_errors: Family<ProviderLabels, Counter>,
-    queue_drops: Family<Queue, Counter>,
     slots_held: Gauge,
     slots_max: Gauge,
     process: ProcessGauges,
@@ -202,7 +200,6 @@ impl Metrics {
             ws_faults: add(r, names::WS_FAULTS, Family::default()),
             barge_ins: add(r, names::BARGE_INS, Family::default()),
             provider_errors: add(r, names::PROVIDER_ERRORS, Family::default()),
-            queue_drops: add(r, names::QUEUE_DROPS, Family::default()),
             slots_held: add(r, names::SLOTS_HELD, Gauge::default()),
             slots_max: add(r, names::SLOTS_MAX, Gauge::default()),
             process: ProcessGauges::new(r),
@@ -233,19 +230,14 @@ impl Metrics {
         self.ws_faults.get_or_create(&KindOf { kind }).inc_by(count);
     }
 
-    /// The caller spoke over the bot; `outcome` is `cut` or `resumed`.
-    pub fn barge_in(&self, outcome: &'static str) {
-        self.barge_ins.get_or_create(&Outcome { outcome }).inc();
+    /// The caller cut the bot short `count` times: `outcome` is `cut`.
+    pub fn barge_ins(&self, outcome: &'static str, count: u64) {
+        self.barge_ins.get_or_create(&Outcome { outcome }).inc_by(count);
     }
 
     /// A provider failed.
     pub fn provider_failed(&self, labels: &ProviderLabels) {
         self.provider_errors.get_or_create(labels).inc();
-    }
-
-    /// `count` items found no room in `queue`.
-    pub fn queue_dropped(&self, queue: &'static str, count: u64) {
-        self.queue_drops.get_or_create(&Queue { queue }).inc_by(count);
     }
 
     /// One part of a turn's latency.
@@ -303,9 +295,8 @@ mod tests {
         metrics.call_ended("customer_hangup", 61_000_000);
         metrics.refused("no_capacity");
         metrics.ws_fault("base64", 1);
-        metrics.barge_in("cut");
+        metrics.barge_ins("cut", 1);
         metrics.provider_failed(&ProviderLabels { role: "tts", kind: "timed_out" });
-        metrics.queue_dropped("recorder", 3);
         metrics.stage(Stage::Llm).observe_us(20_000);
         metrics
     }
@@ -343,7 +334,6 @@ mod tests {
         for line in [
             "voicefleet_calls_started_total{direction=\"incoming\"} 1",
             "voicefleet_calls_ended_total{end_reason=\"customer_hangup\"} 1",
-            "voicefleet_queue_drops_total{queue=\"recorder\"} 3",
             "voicefleet_stage_latency_seconds_bucket{le=\"0.05\",stage=\"llm\"} 1",
             "voicefleet_process_cpu_seconds_total 1.5",
             "voicefleet_slots_max 4",

@@ -54,7 +54,6 @@ declare! {
     BARGE_INS = Counter "voicefleet_barge_ins" "Times the caller spoke over the bot, by outcome";
     PROVIDER_ERRORS = Counter "voicefleet_provider_errors" "Failures of speech and language providers, by role and kind";
     RECORDER_LOST = Counter "voicefleet_recorder_lost_frames" "20 ms frames that no recording has";
-    QUEUE_DROPS = Counter "voicefleet_queue_drops" "Items dropped because a queue was full, by queue";
     PROCESS_MEMORY = Gauge "voicefleet_process_resident_bytes" "Memory of the process";
     PROCESS_CPU = Counter "voicefleet_process_cpu_seconds" "Processor time of the process";
     PROCESS_THREADS = Gauge "voicefleet_process_threads" "Threads of the process";

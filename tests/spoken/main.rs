@@ -5,10 +5,9 @@
 
 mod barge_in;
 mod demo;
+mod dialogues;
 mod kept;
 mod latency;
-#[expect(dead_code, reason = "the long proof uses more of it")]
 mod tally;
 mod understood;
-#[expect(dead_code, reason = "the long proof uses more of it")]
 mod worker;

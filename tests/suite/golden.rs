@@ -14,15 +14,10 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/calls")
 }
 
-/// The end reasons in the golden logs.
-fn endings() -> BTreeSet<String> {
-    let logs = fs::read_dir(folder()).expect("fixtures/calls").flatten().map(|e| e.path());
-    logs.filter(|p| p.extension().is_some_and(|e| e == "log"))
-        .flat_map(|p| fs::read_to_string(p).expect("a log").lines().map(str::to_owned).collect::<Vec<_>>())
-        .filter_map(|line| {
-            line.split_once(" end ").and_then(|(_, rest)| rest.split_once(" by ")).map(|(r, _)| r.to_owned())
-        })
-        .collect()
+/// The end reason in a log.
+fn ending(log: &[String]) -> Option<String> {
+    let reason = |line: &String| Some(line.split_once(" end ")?.1.split_once(" by ")?.0.to_owned());
+    log.iter().find_map(reason)
 }
 
 #[test]
@@ -30,6 +25,7 @@ fn every_script_goes_as_it_went() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut faults = Vec::new();
     let mut count = 0;
+    let mut endings = BTreeSet::new();
     let mut scripts: Vec<PathBuf> = fs::read_dir(folder())
         .expect("fixtures/calls")
         .flatten()
@@ -47,6 +43,7 @@ fn every_script_goes_as_it_went() {
         assert_eq!(result.finishes, 1, "{}: every call ends exactly once", path.display());
         assert_eq!(result.orders_after_finish, 0, "{}: nothing follows the last order", path.display());
         assert!(result.deepest <= 3, "{}: at most three frames ahead", path.display());
+        endings.extend(ending(&result.log));
         let log = result.log.join("\n") + "\n";
         let golden = path.with_extension("log");
         if update {
@@ -66,7 +63,9 @@ fn every_script_goes_as_it_went() {
             }
         }
     }
-    let endings = endings();
+    for log in fs::read_dir(folder()).expect("fixtures/calls").flatten().map(|e| e.path()) {
+        assert!(log.with_extension("call").is_file(), "{}: a log without a script", log.display());
+    }
     for reason in EndReason::ALL.into_iter().filter(|r| *r != EndReason::WorkerCrashed) {
         assert!(endings.contains(reason.code()), "no script ends by {}", reason.code());
     }

@@ -88,7 +88,9 @@ impl Lint<'_> {
             self.target(&format!("globals.{intent}"), to);
         }
         for (intent, phrases) in &self.script.intents {
-            if phrases.any.is_empty() || phrases.any.iter().any(|phrase| phrase.trim_matches(['=', ' ']).is_empty()) {
+            if phrases.any.is_empty()
+                || phrases.any.iter().any(|phrase| phrase.trim_start_matches('=').trim().is_empty())
+            {
                 self.fault(&format!("intents.{intent}.any"), "", "at least one phrase, none of them empty");
             }
             let answered = self.script.answer.iter().any(|answer| answer.intent == *intent);

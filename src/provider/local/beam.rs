@@ -1,6 +1,7 @@
 //! Readings of one stretch of audio, kept side by side while they grow: the likeliest few, weighed by how much of each the dialogue's
 //! hints cover. Scores only: runs no network and knows no audio.
 
+use super::moonshine::before_loop;
 use super::vocabulary::Vocabulary;
 use crate::provider::hints::{Hints, Trail};
 
@@ -14,6 +15,8 @@ const LOOK: usize = 16;
 /// What a byte covered by a hint is worth, in natural logarithms of likelihood: a word of eight letters makes up for a reading that is
 /// seven times less likely.
 const WORTH: f32 = 0.25;
+/// A live reading may be worse than an ended one by so much and still be followed: a hinted word to come is worth that.
+const SLACK: f32 = 1.5;
 
 /// One reading.
 #[derive(Clone, Debug)]
@@ -56,8 +59,9 @@ impl<'a> Beam<'a> {
         &self.live
     }
 
-    /// Goes on by one piece; `scores` are the network's raw scores after each live reading, in their order. `false` once no live
-    /// reading can become the best.
+    /// Goes on by one piece; `scores` are the network's raw scores after each live reading, in their order. A reading that repeats
+    /// itself ends there, cut to one round. `false` once an ended reading is better than all live ones by more than the words to
+    /// come could well be worth.
     pub(super) fn step<'s>(&mut self, scores: impl Iterator<Item = &'s [f32]>) -> bool {
         let mut next: Vec<Reading> = Vec::with_capacity(self.width * LOOK);
         let live = std::mem::take(&mut self.live);
@@ -69,13 +73,15 @@ impl<'a> Beam<'a> {
                 grown.from = from;
                 grown.likelihood += likelihood;
                 if token == self.end {
-                    grown.trail.end(self.hints);
-                    if self.best.as_ref().is_none_or(|best| best.score() < grown.score()) {
-                        self.best = Some(grown);
-                    }
+                    self.ended(grown);
+                    continue;
+                }
+                grown.tokens.push(token);
+                grown.trail.follow(self.hints, self.vocabulary.piece(token));
+                if let Some(sound) = before_loop(&grown.tokens) {
+                    grown.tokens.truncate(sound);
+                    self.ended(grown);
                 } else {
-                    grown.tokens.push(token);
-                    grown.trail.follow(self.hints, self.vocabulary.piece(token));
                     next.push(grown);
                 }
             }
@@ -84,7 +90,14 @@ impl<'a> Beam<'a> {
         next.truncate(self.width);
         self.live = next;
         let best = self.best.as_ref().map(Reading::score);
-        self.live.first().is_some_and(|first| best.is_none_or(|best| best < first.score()))
+        self.live.first().is_some_and(|first| best.is_none_or(|best| best < first.score() + SLACK))
+    }
+
+    fn ended(&mut self, mut reading: Reading) {
+        reading.trail.end(self.hints);
+        if self.best.as_ref().is_none_or(|best| best.score() < reading.score()) {
+            self.best = Some(reading);
+        }
     }
 
     /// The pieces of the best reading so far, ended or not.
@@ -167,12 +180,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_that_repeats_itself_ends_and_leaves_the_others_alone() {
+        // " long" again and again is a close second at every step; " wrong number" is what was said.
+        let mut steps = vec![[0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 8.9], [0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 8.9]];
+        steps.extend([[0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 9.0]; 12]);
+        assert_eq!(read(&["wrong number"], &steps), [3, 4]);
+        assert_eq!(read(&[], &[[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 30.0]; 12]), [6], "of a loop one round is kept");
+    }
+
+    #[test]
     fn the_likeliest_come_in_order() {
         let scores: Vec<f32> = (0..40).map(|n| ((n * 7) % 40) as f32 / 10.0).collect();
         let top = likeliest(&scores, None);
         assert_eq!(top.len(), LOOK);
         assert!(top.windows(2).all(|pair| pair[0].1 >= pair[1].1));
-        assert!(top.iter().all(|(token, _)| scores[*token as usize] > 2.7));
+        assert!(top.iter().all(|(token, _)| scores[*token as usize] > 2.35));
         assert!((likeliest(&[0.0, 0.0], None)[0].1 - 0.5_f32.ln()).abs() < 1e-6);
     }
 }

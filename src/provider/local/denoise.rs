@@ -11,8 +11,6 @@ const STEP: usize = 128;
 const QUIETEST: f32 = 0.2;
 /// Fewest spectra that teach it.
 const LEAST_SPECTRA: usize = 8;
-/// Noise is taken to be so many times as strong as it was measured.
-const OVER: f32 = 1.0;
 /// Nothing is made softer than by this factor: what is left of the noise hides the filter's own artefacts, and soft consonants stay.
 /// A recogniser wants less taken out than an ear does: at 0.3 it makes a third fewer errors in white noise than at 0.12.
 const FLOOR: f32 = 0.3;
@@ -46,7 +44,7 @@ pub(super) fn denoised(wave: Vec<f32>) -> Vec<f32> {
     let mut before = vec![0.0; WINDOW / 2 + 1];
     for (at, (spectrum, power)) in spectra.iter_mut().zip(&powers).enumerate() {
         for (((bin, &power), &noise), before) in spectrum.iter_mut().zip(power).zip(&noise).zip(&mut before) {
-            let posterior = power / (noise * OVER).max(1e-12);
+            let posterior = power / noise.max(1e-12);
             let prior = MEMORY * *before + (1.0 - MEMORY) * (posterior - 1.0).max(0.0);
             let gain = (prior / (1.0 + prior)).max(FLOOR);
             *before = gain * gain * posterior;

@@ -153,9 +153,6 @@ impl Moonshine {
             if !beam.step(scores.chunks_exact(pieces)) {
                 break;
             }
-            if beam.live().iter().any(|reading| before_loop(&reading.tokens).is_some()) {
-                break;
-            }
             let from: Vec<usize> = beam.live().iter().map(|reading| reading.from).collect();
             // What the decoder keeps of the audio is the same for all readings: copied only when their number changes.
             let same_width = !first && from.len() == width;
@@ -175,11 +172,7 @@ impl Moonshine {
                 return Ok(None);
             }
         }
-        let mut tokens = beam.best();
-        if let Some(sound) = before_loop(&tokens) {
-            tokens.truncate(sound);
-        }
-        Ok(Some(tokens))
+        Ok(Some(beam.best()))
     }
 
     fn empty_memory(&self) -> Result<Vec<DynValue>, ProviderError> {
@@ -251,7 +244,7 @@ fn likeliest(scores: &[f32], go_on: bool) -> Option<u32> {
 
 /// How many tokens to keep where the end repeats itself: a run of up to 8 tokens said four times (a single one six
 /// times) is the decoder stuck on noise; one round is kept. "two two two two" stays a number somebody dictates.
-fn before_loop(tokens: &[u32]) -> Option<usize> {
+pub(super) fn before_loop(tokens: &[u32]) -> Option<usize> {
     (1..=8).find_map(|period| {
         let rounds = if period == 1 { 6 } else { 4 };
         let tail = tokens.get(tokens.len().checked_sub(period * rounds)?..)?;

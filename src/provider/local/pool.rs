@@ -6,8 +6,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select_biased};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select_biased};
 
 use super::load::Load;
 pub use super::load::PoolStats;
@@ -15,6 +16,9 @@ use crate::provider::ProviderError;
 use crate::units::Moment;
 
 const WHAT: &str = "the local speech pool";
+/// Longest time that a thread may take to load its models: a second's work, also from a slow disk.
+const LOADED_MS: u64 = 120_000;
+const LOADED_WITHIN: Duration = Duration::from_millis(LOADED_MS);
 
 /// How soon a job is wanted. A thread takes the first lane that has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,7 +125,12 @@ pub(super) fn start<B: 'static>(
     drop(ready);
     for _ in 0..threads {
         let lost = || ProviderError::Failed { what: "starting a speech thread", detail: "it ended at once".to_owned() };
-        readiness.recv().map_err(|_| lost())??;
+        readiness.recv_timeout(LOADED_WITHIN).map_err(|why| match why {
+            RecvTimeoutError::Timeout => {
+                ProviderError::TimedOut { what: "loading the speech models", after_ms: LOADED_MS }
+            }
+            RecvTimeoutError::Disconnected => lost(),
+        })??;
     }
     Ok((pool, Arc::new(Lanes { now, soon, spare, bound, load })))
 }

@@ -58,15 +58,16 @@ impl Engine {
         Self { plan, values: (*values).clone(), base: values, state, past, asks: 0, calendar }
     }
 
-    /// What may be said where the dialogue stands: at its first step before anything was said, nothing once it is over.
+    /// The step at which the dialogue stands, the first before anything was said, and what may be said there; nothing once it is
+    /// over.
     #[must_use]
-    pub fn expects(&self) -> Option<Arc<Hints>> {
+    pub fn expects(&self) -> Option<(usize, &Hints)> {
         let step = match self.state.at {
             At::Start => 0,
             At::Step(step) => step,
             At::End(_) => return None,
         };
-        self.plan.expected.get(step).cloned()
+        Some((step, self.plan.expected.get(step)?))
     }
 
     /// Answers one request.

@@ -9,6 +9,7 @@ mod plan;
 mod state;
 pub mod understand;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl Llm for ScriptLlm {
         }
         let calendar = calendar(&self.plan, &call.values, rt::stamp());
         let engine = Engine::new(Arc::clone(&self.plan), Arc::clone(&call.values), calendar);
-        Ok(Box::new(Session { engine, facts }))
+        let names = expected::names(&call.values);
+        Ok(Box::new(Session { engine, facts, names, expected: BTreeMap::new() }))
     }
 }
 
@@ -66,6 +68,10 @@ fn calendar(plan: &Plan, values: &Values, now: Stamp) -> Calendar {
 struct Session {
     engine: Engine,
     facts: FactSender,
+    /// What people say with their name, for the names that this call knows.
+    names: Vec<String>,
+    /// The hints of the steps so far, with the names.
+    expected: BTreeMap<usize, Arc<Hints>>,
 }
 
 impl LlmSession for Session {
@@ -83,8 +89,10 @@ impl LlmSession for Session {
     /// Nothing is under way: an answer is complete when `ask` returns. Whether it stands is said by the next request.
     fn cancel(&mut self, _utterance: UtteranceId) {}
 
-    fn expects(&self) -> Option<Arc<Hints>> {
-        self.engine.expects()
+    fn expects(&mut self) -> Option<Arc<Hints>> {
+        let (step, hints) = self.engine.expects()?;
+        let named = || Arc::new(hints.with(&self.names));
+        Some(self.expected.entry(step).or_insert_with(named).clone())
     }
 
     fn outcome(&self) -> Option<serde_json::Value> {

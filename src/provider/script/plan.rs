@@ -2,7 +2,6 @@
 //! shared by its calls. Cannot fail: what the linter refuses leads to the script's own way out here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::expected;
 use super::understand::{Intent, Polarity};
@@ -30,7 +29,7 @@ pub(super) type Lines = Vec<Template>;
 pub struct Plan {
     pub(super) steps: Vec<StepPlan>,
     /// Per step: what may be said there.
-    pub(super) expected: Vec<Arc<Hints>>,
+    pub(super) expected: Vec<Hints>,
     pub(super) ends: Vec<EndPlan>,
     pub(super) intents: Vec<Intent>,
     /// Per intent: where it leads from anywhere.
