@@ -263,7 +263,9 @@ impl Driver {
                 Order::BeginTurn { turn, pos } => self.begin_turn(turn, pos),
                 Order::Take { turn, take } => {
                     if let Some(stt) = &mut self.sessions.stt {
-                        let hints = self.sessions.llm.as_mut().and_then(|llm| llm.expects());
+                        // A murmur over the bot must not be made a word that stops it: hints are for the caller's own turn.
+                        let own = self.call.turn().caller_has_floor();
+                        let hints = self.sessions.llm.as_mut().filter(|_| own).and_then(|llm| llm.expects());
                         stt.expect(&hints.unwrap_or_default());
                         stt.take(turn, take);
                     }

@@ -285,6 +285,12 @@ impl TurnLoop {
         self.counts
     }
 
+    /// Is what the caller says his own turn, rather than a sound over the bot that may be nothing?
+    #[must_use]
+    pub fn caller_has_floor(&self) -> bool {
+        self.caller.as_ref().is_none_or(|turn| !turn.over_bot)
+    }
+
     /// Is the bot audible, or paused in the middle of an answer?
     #[must_use]
     pub fn is_audible(&self) -> bool {

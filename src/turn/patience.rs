@@ -26,7 +26,7 @@ const SURE: f32 = 0.8;
 pub fn ending(text: &str, complete: Option<f32>, expected: bool) -> Ending {
     if words::is_dictating(text) {
         Ending::Dictation
-    } else if words::ends_open(text, complete.is_some_and(|p| p >= SURE)) {
+    } else if words::ends_open(text, expected || complete.is_some_and(|p| p >= SURE)) {
         Ending::Open
     } else if complete.is_some_and(|p| p < 0.5) {
         if expected { Ending::Doubtful } else { Ending::Open }
@@ -124,6 +124,9 @@ mod tests {
         assert_eq!(ending("I will pay on the", Some(0.9), false), Ending::Open);
         assert_eq!(ending("I will pay on the", Some(0.9), true), Ending::Open, "a phrase may end in mid-sentence");
         assert_eq!(ending("one two three", Some(0.9), true), Ending::Dictation);
+        assert_eq!(ending("On Friday,", Some(0.6), false), Ending::Open);
+        assert_eq!(ending("On Friday,", Some(0.6), true), Ending::Complete);
+        assert_eq!(ending("Yes, I will", Some(0.2), true), Ending::Doubtful);
         assert_eq!(ending("I paid it yesterday", Some(0.9), false), Ending::Complete);
         assert_eq!(ending("I paid it yesterday", Some(0.1), false), Ending::Open);
         assert_eq!(ending("I paid it yesterday", Some(0.1), true), Ending::Doubtful);

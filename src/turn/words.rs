@@ -112,11 +112,13 @@ fn ends_in_phrase(text: &str) -> bool {
     OPEN_PHRASES.iter().any(|p| ends(p))
 }
 
-/// Does the text end in a word that wants a continuation? Where the end-of-turn model is `sure` that the turn is complete,
-/// only words count that never end one.
+/// Does the text end in a word that wants a continuation? Where the turn is taken to be complete for other reasons (`sure`: by the
+/// end-of-turn model, or since the words are all that the dialogue waits for), only words count that never end one; a comma is as
+/// often the recogniser's way of writing a short answer ("On Friday,").
 pub fn ends_open(text: &str, sure: bool) -> bool {
     let trimmed = text.trim_end();
-    if trimmed.ends_with("...") || trimmed.ends_with('…') || trimmed.ends_with(',') || trimmed.ends_with('-') {
+    let broken_off = trimmed.ends_with("...") || trimmed.ends_with('…') || trimmed.ends_with('-');
+    if broken_off || (!sure && trimmed.ends_with(',')) {
         return true;
     }
     if ends_in_phrase(text) {

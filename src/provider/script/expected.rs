@@ -79,11 +79,9 @@ const DAYS: &[&str] = &[
     "sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth",
     "twenty first|second|third|fourth|fifth|sixth|seventh|eighth|ninth",
     "thirty first",
-    "of|on|the january|february|march|april|may|june|july|august|september|october|november|december",
+    "of january|february|march|april|may|june|july|august|september|october|november|december",
     "january|february|march|april|june|july|august|september|october|november|december",
-    "on the",
-    "of next month",
-    "of this month",
+    "first|second|third|fourth|fifth of next|this month",
 ];
 const TIMES: &[&str] = &[
     "in the morning|afternoon|evening",
