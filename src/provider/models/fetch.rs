@@ -3,11 +3,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::archive::{ExtractError, extract, sha256_of};
 use super::client::{ClientError, download};
 use super::manifest::{Group, Member, Package, packages};
 use super::verify::{FileState, state_of};
+use crate::rt;
 
 /// What is happening, for a person who waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +27,13 @@ pub enum Progress {
         /// Its length.
         bytes: u64,
     },
+    /// It goes on; told every few seconds.
+    Waiting {
+        /// `name==version`.
+        package: String,
+        /// For so long.
+        seconds: u64,
+    },
     /// The file is checked and in its place.
     Written(&'static str),
     /// The machine's processor is supported but its runtime has not been tested.
@@ -39,6 +48,7 @@ impl std::fmt::Display for Progress {
             Self::Downloading { package, role, bytes } => {
                 write!(f, "download   {package} ({:.1} MB): {role}", *bytes as f64 / 1e6)
             }
+            Self::Waiting { package, seconds } => write!(f, "waiting    {package}: {seconds} s"),
             Self::Written(file) => write!(f, "written    {file}"),
             Self::Untested(arch) => write!(f, "note       the runtime for {arch} is supported but untested"),
         }
@@ -115,6 +125,34 @@ pub async fn fetch(
     if platform.is_some_and(|platform| !platform.tested) {
         progress(Progress::Untested(arch));
     }
+    clear_abandoned(&cache.join("downloads"));
+    fetch_from(&Registries, &wanted, cache, progress).await
+}
+
+/// Where archives come from.
+trait Source: Sync {
+    /// Puts the archive of `package` into the empty folder `into`.
+    fn bring(&self, package: &Package, into: &Path) -> impl Future<Output = Result<(), ClientError>> + Send;
+}
+
+/// The package clients of this machine.
+struct Registries;
+
+impl Source for Registries {
+    fn bring(&self, package: &Package, into: &Path) -> impl Future<Output = Result<(), ClientError>> + Send {
+        download(package, into)
+    }
+}
+
+/// How often a person is told that a download goes on.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+async fn fetch_from(
+    source: &impl Source,
+    wanted: &[&'static Package],
+    cache: &Path,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<(), FetchError> {
     for package in wanted {
         let mut missing: Vec<&'static Member> = Vec::new();
         for member in package.members {
@@ -125,7 +163,7 @@ pub async fn fetch(
             }
         }
         if !missing.is_empty() {
-            let archive = archive_of(package, cache, &mut progress).await?;
+            let archive = archive_of(source, package, cache, &mut progress).await?;
             extract(package, &archive, cache, &missing, |member| progress(Progress::Written(member.file))).map_err(
                 |error| FetchError::Extract { role: package.role, specification: package.specification(), error },
             )?;
@@ -136,6 +174,7 @@ pub async fn fetch(
 
 /// The checked archive of `package`: the one kept from before, or a fresh one.
 async fn archive_of(
+    source: &impl Source,
     package: &Package,
     cache: &Path,
     progress: &mut (impl FnMut(Progress) + Send),
@@ -157,7 +196,7 @@ async fn archive_of(
         role: package.role,
         bytes: package.archive_bytes,
     });
-    download(package, &incoming).await.map_err(|error| FetchError::Client {
+    brought(source, package, &incoming, progress).await.map_err(|error| FetchError::Client {
         role: package.role,
         specification: specification.clone(),
         error,
@@ -180,11 +219,155 @@ async fn archive_of(
     Ok(kept)
 }
 
+/// Waits for the archive, and tells every few seconds that it does.
+async fn brought(
+    source: &impl Source,
+    package: &Package,
+    into: &Path,
+    progress: &mut (impl FnMut(Progress) + Send),
+) -> Result<(), ClientError> {
+    let coming = source.bring(package, into);
+    tokio::pin!(coming);
+    let mut beats = 0;
+    loop {
+        if let Some(done) = rt::timeout(HEARTBEAT, &mut coming).await {
+            return done;
+        }
+        beats += 1;
+        progress(Progress::Waiting { package: package.specification(), seconds: beats * HEARTBEAT.as_secs() });
+    }
+}
+
+/// Removes what fetches left behind that were killed: folders whose process is gone.
+fn clear_abandoned(downloads: &Path) {
+    for entry in std::fs::read_dir(downloads).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.strip_prefix("incoming-")) else { continue };
+        if !Path::new("/proc").join(process).exists() {
+            drop(Cleared(entry.path()));
+        }
+    }
+}
+
 /// A folder that goes at the end.
 struct Cleared(PathBuf);
 
 impl Drop for Cleared {
     fn drop(&mut self) {
         let _gone_already = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive::tests::Scratch;
+    use super::super::manifest::Registry;
+    use super::*;
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    static MEMBERS: [Member; 2] = [
+        Member { path: "a", file: "out/a", sha256: HELLO, size_bytes: 5 },
+        Member { path: "b", file: "out/b", sha256: HELLO, size_bytes: 5 },
+    ];
+
+    /// Brings these bytes, whatever is asked, or fails.
+    struct Shop {
+        goods: Option<Vec<u8>>,
+        visits: AtomicUsize,
+    }
+
+    impl Shop {
+        fn with(goods: Option<&[u8]>) -> Self {
+            Self { goods: goods.map(<[u8]>::to_vec), visits: AtomicUsize::new(0) }
+        }
+    }
+
+    impl Source for Shop {
+        async fn bring(&self, package: &Package, into: &Path) -> Result<(), ClientError> {
+            self.visits.fetch_add(1, Ordering::Relaxed);
+            match &self.goods {
+                Some(goods) => std::fs::write(into.join(package.archive), goods)
+                    .map_err(|error| ClientError::Start { client: "shop", error }),
+                None => Err(ClientError::TimedOut { client: "shop", bound: HEARTBEAT }),
+            }
+        }
+    }
+
+    fn wheel() -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for member in &MEMBERS {
+            writer.start_file(member.path, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(b"hello").unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// The package of that wheel; leaked, as the manifest's packages live for ever.
+    fn package(scratch: &Scratch, wheel: &[u8]) -> &'static Package {
+        let path = scratch.0.join("to-weigh");
+        std::fs::write(&path, wheel).unwrap();
+        Box::leak(Box::new(Package {
+            role: "test",
+            group: Group::Test,
+            registry: Registry::Python,
+            name: "x",
+            version: "1",
+            platform: None,
+            archive: "x-1.whl",
+            archive_sha256: Box::leak(sha256_of(&path).unwrap().0.into_boxed_str()),
+            archive_bytes: wheel.len() as u64,
+            licence: "MIT",
+            members: &MEMBERS,
+        }))
+    }
+
+    async fn fetched(shop: &Shop, package: &'static Package, cache: &Path) -> Result<Vec<Progress>, FetchError> {
+        let mut told = Vec::new();
+        fetch_from(shop, &[package], cache, |progress| told.push(progress)).await.map(|()| told)
+    }
+
+    #[tokio::test]
+    async fn a_fetch_goes_on_where_it_stopped_and_fetches_nothing_twice() {
+        let scratch = Scratch::new("fetch-again");
+        let (wheel, cache) = (wheel(), scratch.0.join("cache"));
+        let package = package(&scratch, &wheel);
+        let broken = fetched(&Shop::with(None), package, &cache).await.unwrap_err();
+        assert!(matches!(broken, FetchError::Client { .. }), "{broken}");
+        let shop = Shop::with(Some(&wheel));
+        let told = fetched(&shop, package, &cache).await.unwrap();
+        assert!(told.contains(&Progress::Written("out/a")) && told.contains(&Progress::Written("out/b")), "{told:?}");
+        let told = fetched(&shop, package, &cache).await.unwrap();
+        assert_eq!(told, [Progress::Present("out/a"), Progress::Present("out/b")]);
+        std::fs::write(cache.join("out/b"), b"hullo").unwrap();
+        let told = fetched(&shop, package, &cache).await.unwrap();
+        let again = [Progress::Present("out/a"), Progress::Kept("x-1.whl"), Progress::Written("out/b")];
+        assert_eq!(told, again, "a damaged file comes from the archive that was kept");
+        assert_eq!(std::fs::read(cache.join("out/b")).unwrap(), b"hello");
+        assert_eq!(shop.visits.load(Ordering::Relaxed), 1, "one download");
+    }
+
+    #[tokio::test]
+    async fn something_else_under_the_name_is_refused_and_nothing_of_it_used() {
+        let scratch = Scratch::new("fetch-other");
+        let (wheel, cache) = (wheel(), scratch.0.join("cache"));
+        let package = package(&scratch, &wheel);
+        let refused = fetched(&Shop::with(Some(b"another archive")), package, &cache).await.unwrap_err();
+        assert!(matches!(refused, FetchError::Differs { .. }), "{refused}");
+        assert!(!cache.join("out").exists() && !cache.join("downloads/x-1.whl").exists());
+        let left = std::fs::read_dir(cache.join("downloads")).unwrap().count();
+        assert_eq!(left, 0, "nor is anything of it left");
+    }
+
+    #[test]
+    fn what_a_killed_fetch_left_is_cleared_and_what_a_living_one_uses_is_not() {
+        let scratch = Scratch::new("fetch-cleared");
+        let (dead, living) = ("incoming-4294967295".to_owned(), format!("incoming-{}", std::process::id()));
+        for name in [&dead, &living] {
+            std::fs::create_dir_all(scratch.0.join(name)).unwrap();
+        }
+        clear_abandoned(&scratch.0);
+        assert!(!scratch.0.join(dead).exists() && scratch.0.join(living).exists());
     }
 }
