@@ -19,9 +19,13 @@ async fn s1_inbound_barge_in_and_the_bots_hang_up() {
     let _turn = beside_others().await;
     let folder = Folder::new("s1");
     folder.bot("demo", &standin_bot("").replace("Hello.", "Hello, this is about loan {{call.loan_number}}."));
-    // Lines long enough to be interrupted.
-    let world =
-        World::over(folder, |_| {}, voicefleet::provider::standin::Config { speech_ms_per_char: 40, ..brisk() }).await;
+    // Lines long enough to be interrupted, by words that are no back-channel.
+    let interrupted = || voicefleet::provider::standin::Config {
+        speech_ms_per_char: 40,
+        caller_lines: vec!["I have another question about that.".to_owned()],
+        ..brisk()
+    };
+    let world = World::over(folder, |_| {}, interrupted()).await;
     let plan = Plan {
         barge_in_ms: Some(400),
         // Longer than the bound for words: the recogniser of this bot has none before the caller is silent.
