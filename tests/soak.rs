@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a proof that cannot set up its world has failed")]
 
+#[path = "spoken/reading.rs"]
+mod reading;
 #[path = "spoken/tally.rs"]
 mod tally;
 #[path = "spoken/worker.rs"]
@@ -34,4 +36,14 @@ fn callers_reach_what_they_called_for() {
     assert!(report.right_share >= 0.90, "{:.3} of the dialogues ended as they should", report.right_share);
     assert!(report.cut_in_share <= 0.05, "the bot cut in on {:.3} of the callers' lines", report.cut_in_share);
     assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");
+}
+
+/// Every line of both bots and more, over the wire and recognised.
+#[test]
+#[ignore = "takes about four minutes"]
+fn the_bot_is_understood() {
+    let lines = reading::lines();
+    assert!(lines.len() >= 60, "{} sentences", lines.len());
+    let (canonical, _) = reading::read_out(world(), &lines);
+    assert!(canonical.rate() <= reading::MOST_ERRORS, "word error rate {:.3}", canonical.rate());
 }

@@ -8,6 +8,7 @@ mod demo;
 mod dialogues;
 mod kept;
 mod latency;
+mod reading;
 mod tally;
 mod understood;
 mod worker;

@@ -4,7 +4,7 @@
 
 use super::LineStats;
 use super::rings::skip_samples;
-use crate::units::SampleRate;
+use crate::units::{FRAME_MS, SampleRate};
 
 /// Frames held before the first is played out.
 const START_FRAMES: usize = 2;
@@ -14,6 +14,10 @@ const MOST_FRAMES: usize = 12;
 const SLACK_FRAMES: usize = 6;
 /// Ticks without a gap after which the target shrinks by one frame: 20 s.
 const CALM_TICKS: u32 = 1_000;
+/// How far back the wait of a frame can be asked for, in ticks: 1.28 s.
+const WAITS: usize = 64;
+/// A sender that is late for a moment is on time within so many ticks: 320 ms.
+const ON_TIME_TICKS: u32 = 16;
 
 /// The jitter queue's state; the audio itself stays in the ring.
 #[derive(Debug)]
@@ -29,6 +33,13 @@ pub(super) struct CallerQueue {
     /// Largest recent arrival between two ticks, in samples.
     burst: usize,
     left_over: usize,
+    /// How long the frame of each of the last ticks had waited, in milliseconds; the newest is at `ticks - 1`.
+    waits: [u16; WAITS],
+    ticks: usize,
+    /// Most audio behind a frame, in this stretch of [`ON_TIME_TICKS`] and in the one before, without a gap in between: a
+    /// sender that is late for a moment lets the queue run down, and its frames wait no shorter for that.
+    behind: [usize; 2],
+    stretch: u32,
 }
 
 impl CallerQueue {
@@ -42,12 +53,30 @@ impl CallerQueue {
             calm: 0,
             burst: 0,
             left_over: 0,
+            waits: [0; WAITS],
+            ticks: 0,
+            behind: [0; 2],
+            stretch: 0,
         }
     }
 
-    /// Audio that waits, in milliseconds.
-    pub(super) fn depth_ms(&self, ring: &rtrb::Consumer<i16>) -> u32 {
-        u32::try_from(self.rate.ms_of(ring.slots() as u64)).unwrap_or(u32::MAX)
+    /// How long the frame of the tick `ago_ms` back had waited in the queue, in milliseconds.
+    pub(super) fn wait_ms(&self, ago_ms: u32) -> u32 {
+        let ago = (ago_ms / FRAME_MS) as usize + 1;
+        let at = self.ticks.saturating_sub(ago.min(WAITS)) % WAITS;
+        self.waits[at].into()
+    }
+
+    fn note_wait(&mut self) {
+        if self.stretch >= ON_TIME_TICKS {
+            self.stretch = 0;
+            self.behind = [0, self.behind[0]];
+        }
+        self.stretch += 1;
+        self.behind[0] = self.behind[0].max(self.left_over);
+        let most = self.behind[0].max(self.behind[1]);
+        self.waits[self.ticks % WAITS] = u16::try_from(self.rate.ms_of(most as u64)).unwrap_or(u16::MAX);
+        self.ticks += 1;
     }
 
     /// The next frame: audio, or silence where there is none. `out` is one frame of zeros.
@@ -60,6 +89,7 @@ impl CallerQueue {
         if available > most {
             let excess = available - self.target * self.frame;
             stats.dropped_samples += skip_samples(ring, excess) as u64;
+            self.behind = [0; 2];
             depth = ring.slots();
         }
         let wanted = if self.filling { self.target * self.frame } else { self.frame };
@@ -76,6 +106,7 @@ impl CallerQueue {
             }
         }
         self.left_over = ring.slots();
+        self.note_wait();
     }
 
     fn note_gap(&mut self, stats: &mut LineStats) {
@@ -83,6 +114,7 @@ impl CallerQueue {
             return;
         }
         stats.gaps += 1;
+        self.behind = [0; 2];
         if !self.filling {
             self.filling = true;
             self.calm = 0;
@@ -121,6 +153,30 @@ mod tests {
         let first = heard.iter().position(|&s| s != 0).unwrap();
         assert_eq!(first, 160);
         assert!(heard[first..].windows(2).all(|w| w[1] == w[0] + 1));
+    }
+
+    #[test]
+    fn a_frame_waited_as_long_as_the_place_it_is_played_at_says() {
+        // Late by three frames from tick 50 on, then on time; late by one frame, which the queue absorbs, at tick 100.
+        let arrivals = |tick| match tick {
+            50..53 | 100 => 0,
+            53 => 4,
+            101 => 2,
+            _ => 1,
+        };
+        let (mut tx, mut rx) = rtrb::RingBuffer::<i16>::new(16_000);
+        let mut queue = CallerQueue::new(SampleRate::NARROW);
+        let mut stats = LineStats::default();
+        let mut waits = Vec::new();
+        for tick in 0..130 {
+            (0..arrivals(tick) * 160).for_each(|_| tx.push(1).unwrap());
+            queue.pop(&mut rx, &mut [0i16; 160], &mut stats);
+            waits.push(queue.wait_ms(0));
+        }
+        assert_eq!((waits[49], waits[60], waits[99]), (20, 60, 60), "a gap moves what comes after it");
+        assert_eq!(waits[100], 60, "the queue ran down, and the frame waited no shorter");
+        assert_eq!((queue.wait_ms(20 * 29), queue.wait_ms(20 * 40)), (60, 60));
+        assert_eq!(queue.wait_ms(60_000), waits[129 - 63]);
     }
 
     #[test]

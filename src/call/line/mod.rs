@@ -288,7 +288,7 @@ impl Line {
             }
             Some(Edge::Ceased { ago_ms }) => {
                 let since = now.back_ms(u64::from(ago_ms));
-                let queue_ms = self.caller.depth_ms(&self.rings.caller);
+                let queue_ms = self.caller.wait_ms(ago_ms);
                 self.tell(LineFact::VoiceCeased { since, queue_ms }, wakes);
             }
             None => {}

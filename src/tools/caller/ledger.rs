@@ -3,7 +3,7 @@
 //! by the deadlines of the frames that are sent; reads no clock itself.
 
 use super::report::{Line, LineKind, Speaker, Spread, TurnRow};
-use crate::units::SampleRate;
+use crate::units::{FRAME_MS, SampleRate};
 
 /// A line of the caller that is being or was played.
 #[derive(Clone, Debug)]
@@ -34,6 +34,27 @@ pub(super) struct Ledger {
     late_us: Vec<u64>,
     arrivals_us: Vec<u64>,
     last_arrival_us: Option<u64>,
+    runs: Vec<Run>,
+}
+
+/// Frames that came without a pause.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// Sample of the clock at which the first came.
+    at: usize,
+    first_us: u64,
+    count: u64,
+    /// When the first would have come had it been as punctual as the most punctual one behind it.
+    punctual_us: u64,
+}
+
+impl Run {
+    /// Frames that a server may send ahead at the start of an utterance.
+    const LEAD: u64 = 3;
+
+    fn late_us(&self) -> u64 {
+        self.first_us - self.punctual_us.min(self.first_us)
+    }
 }
 
 impl Ledger {
@@ -48,6 +69,7 @@ impl Ledger {
             late_us: Vec::new(),
             arrivals_us: Vec::new(),
             last_arrival_us: None,
+            runs: Vec::new(),
         }
     }
 
@@ -103,15 +125,25 @@ impl Ledger {
         self.late_us.push(late_us);
     }
 
-    /// A frame of the bot came. A silence between utterances is no gap of the pacing.
-    pub(super) fn arrived(&mut self, at_us: u64) {
+    /// A frame of the bot came at this time, at sample `at` of the clock. A silence between utterances is no gap of the pacing.
+    pub(super) fn arrived(&mut self, at_us: u64, at: usize) {
         const PAUSE_US: u64 = 200_000;
-        if let Some(last) = self.last_arrival_us.replace(at_us) {
-            let gap = at_us.saturating_sub(last);
-            if gap < PAUSE_US {
-                self.arrivals_us.push(gap);
-            }
-        }
+        let gap = self.last_arrival_us.replace(at_us).map(|last| at_us.saturating_sub(last));
+        let Some((gap, run)) = gap.filter(|&gap| gap < PAUSE_US).zip(self.runs.last_mut()) else {
+            self.runs.push(Run { at, first_us: at_us, count: 1, punctual_us: at_us });
+            return;
+        };
+        self.arrivals_us.push(gap);
+        let paced_us = (run.count + 1).saturating_sub(Run::LEAD) * u64::from(FRAME_MS) * 1_000;
+        run.punctual_us = run.punctual_us.min(at_us.saturating_sub(paced_us));
+        run.count += 1;
+    }
+
+    /// How late the frame that began the speech at `onset` came, by the pace of those behind it, in milliseconds.
+    fn reply_late_ms(&self, onset: usize) -> f64 {
+        let near = self.rate.samples_in(500) as usize;
+        let run = self.runs.iter().rfind(|run| run.at <= onset && onset - run.at <= near);
+        run.map_or(0.0, |run| run.late_us() as f64 / 1_000.0)
     }
 
     /// Was the bot ever audible.
@@ -157,6 +189,7 @@ impl Ledger {
             kind: said.kind,
             end_ms: ms(said.sent),
             wire_ms: said.reply.map(|at| ms(at - said.sent)).filter(|_| !said.cut_in),
+            late_ms: said.reply.map_or(0.0, |at| self.reply_late_ms(at)),
             cut_in: said.cut_in,
             talk_over_ms: ms(said.talk_over),
             silenced_ms: said.silenced.filter(|_| said.kind == LineKind::BargeIn).map(ms),
@@ -227,9 +260,23 @@ mod tests {
     fn only_gaps_within_speech_are_pacing() {
         let mut ledger = Ledger::new(SampleRate::NARROW);
         for at in [0, 20_000, 41_000, 2_000_000, 2_020_000] {
-            ledger.arrived(at);
+            ledger.arrived(at, 0);
         }
         let gaps = ledger.gaps();
         assert_eq!((gaps.count, gaps.max), (3, 21.0));
+    }
+
+    #[test]
+    fn a_reply_whose_first_frames_came_late_says_by_how_much() {
+        let mut ledger = Ledger::new(SampleRate::NARROW);
+        // Three frames at once, then one each 20 ms; in the second run the first two are 30 ms late.
+        for us in [0, 10, 20, 20_000, 40_100] {
+            ledger.arrived(us, 0);
+        }
+        for us in [1_030_000, 1_030_000, 1_030_100, 1_030_200, 1_040_000, 1_060_000] {
+            ledger.arrived(us, 8_240);
+        }
+        assert_eq!((ledger.reply_late_ms(900), ledger.reply_late_ms(9_000)), (0.0, 30.0));
+        assert_eq!(ledger.reply_late_ms(90_000), 0.0, "nothing came near it");
     }
 }

@@ -155,10 +155,11 @@ impl Line {
         while let Ok(came) = self.incoming.try_recv() {
             match came {
                 Came::Message(at, message) => {
-                    if matches!(message, FromBot::Media(_)) {
-                        self.caller.ledger.arrived(at.as_micros());
-                    }
+                    let arrived_us = at.as_micros();
                     let at = self.samples(at);
+                    if matches!(message, FromBot::Media(_)) {
+                        self.caller.ledger.arrived(arrived_us, at);
+                    }
                     self.caller.received(at, message, self.answered);
                 }
                 Came::Unknown => self.caller.seen.unknown += 1,

@@ -142,6 +142,10 @@ pub struct TurnRow {
     pub end_ms: f64,
     /// Until the bot's first audible sample; nothing where the bot cut in or never answered.
     pub wire_ms: Option<f64>,
+    /// How late the reply's first frame came, by the pace of the frames behind it: what the way back and this end's own
+    /// scheduling added.
+    #[serde(default)]
+    pub late_ms: f64,
     /// The bot began while the line was being said.
     pub cut_in: bool,
     /// How long both spoke.
@@ -311,6 +315,7 @@ mod tests {
             kind: LineKind::Answer,
             end_ms: 20.0,
             wire_ms: Some(480.5),
+            late_ms: 0.0,
             cut_in: false,
             talk_over_ms: 0.0,
             silenced_ms: None,

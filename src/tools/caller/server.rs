@@ -166,6 +166,7 @@ mod tests {
             kind: LineKind::Answer,
             end_ms,
             wire_ms: Some(wire_ms),
+            late_ms: 0.0,
             cut_in: false,
             talk_over_ms: 0.0,
             silenced_ms: None,
