@@ -181,6 +181,11 @@ fn sample_rate(hz: u32) -> Result<SampleRate, MirrorError> {
         .ok_or_else(|| MirrorError { expected: "a sample rate of 1 to 384000 Hz", actual: hz.to_string() })
 }
 
+/// Journals of versions that did not say.
+const fn certain() -> f32 {
+    1.0
+}
+
 /// Mirror of [`turn::Heard`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -191,6 +196,9 @@ pub enum Heard {
         turn: u32,
         /// The words.
         text: String,
+        /// How sure the recogniser was of them, 0 to 1.
+        #[serde(default = "certain")]
+        sure: f32,
     },
     /// The turn up to a take.
     Transcribed {
@@ -200,6 +208,9 @@ pub enum Heard {
         take: u32,
         /// The words.
         text: String,
+        /// How sure the recogniser was of them, 0 to 1.
+        #[serde(default = "certain")]
+        sure: f32,
     },
     /// The words of a take are wholly what the dialogue waits for.
     Expected {
@@ -314,8 +325,10 @@ impl From<&turn::Heard> for Heard {
     fn from(heard: &turn::Heard) -> Self {
         use turn::Heard as H;
         match heard {
-            H::Partial { turn, text } => Self::Partial { turn: turn.0, text: text.clone() },
-            H::Transcribed { turn, take, text } => Self::Transcribed { turn: turn.0, take: *take, text: text.clone() },
+            H::Partial { turn, text, sure } => Self::Partial { turn: turn.0, text: text.clone(), sure: *sure },
+            H::Transcribed { turn, take, text, sure } => {
+                Self::Transcribed { turn: turn.0, take: *take, text: text.clone(), sure: *sure }
+            }
             H::Expected { turn, take } => Self::Expected { turn: turn.0, take: *take },
             H::Judged { turn, take, complete } => {
                 // JSON has no word for what is not a number.
@@ -348,8 +361,8 @@ impl TryFrom<Heard> for turn::Heard {
     /// Speech comes back as silence of its length.
     fn try_from(heard: Heard) -> Result<Self, MirrorError> {
         Ok(match heard {
-            Heard::Partial { turn, text } => Self::Partial { turn: TurnNo(turn), text },
-            Heard::Transcribed { turn, take, text } => Self::Transcribed { turn: TurnNo(turn), take, text },
+            Heard::Partial { turn, text, sure } => Self::Partial { turn: TurnNo(turn), text, sure },
+            Heard::Transcribed { turn, take, text, sure } => Self::Transcribed { turn: TurnNo(turn), take, text, sure },
             Heard::Expected { turn, take } => Self::Expected { turn: TurnNo(turn), take },
             Heard::Judged { turn, take, complete } => Self::Judged { turn: TurnNo(turn), take, complete },
             Heard::Drafted { utterance, text, protected } => {

@@ -47,8 +47,13 @@ fn heard() -> impl Strategy<Value = turn::Heard> {
     let (turn_no, utterance) = (any::<u32>().prop_map(TurnNo), any::<u32>().prop_map(UtteranceId));
     let text = any::<String>;
     prop_oneof![
-        (turn_no.clone(), text()).prop_map(|(turn, text)| H::Partial { turn, text }),
-        (turn_no.clone(), any::<u32>(), text()).prop_map(|(turn, take, text)| H::Transcribed { turn, take, text }),
+        (turn_no.clone(), text(), 0.0f32..=1.0).prop_map(|(turn, text, sure)| H::Partial { turn, text, sure }),
+        (turn_no.clone(), any::<u32>(), text(), 0.0f32..=1.0).prop_map(|(turn, take, text, sure)| H::Transcribed {
+            turn,
+            take,
+            text,
+            sure
+        }),
         (turn_no.clone(), any::<u32>()).prop_map(|(turn, take)| H::Expected { turn, take }),
         (turn_no, any::<u32>(), 0.0_f32..=1.0).prop_map(|(turn, take, complete)| H::Judged { turn, take, complete }),
         (utterance.clone(), text(), any::<bool>()).prop_map(|(utterance, text, protected)| H::Drafted {

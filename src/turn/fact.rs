@@ -14,6 +14,9 @@ pub enum Heard {
         turn: TurnNo,
         /// The words so far, as the recogniser wrote them.
         text: String,
+        /// How sure the recogniser is of them, 0 to 1: the likelihood of a piece of the words, as the geometric mean over all of
+        /// them. 1 where it does not say.
+        sure: f32,
     },
     /// The whole turn up to the moment of `take`; empty where nothing was understood.
     Transcribed {
@@ -23,6 +26,8 @@ pub enum Heard {
         take: u32,
         /// The words.
         text: String,
+        /// How sure the recogniser is of them, as with a partial.
+        sure: f32,
     },
     /// The words of a take, which follow at once, are wholly what the dialogue waits for.
     Expected {

@@ -1,7 +1,7 @@
 //! The caller's half of the turn loop: voice, words, the end of a turn, interruption, keys, idle time. Never speaks.
 
 use super::answer::Answer;
-use super::barge_in::{BargeIn, Verdict};
+use super::barge_in::{BargeIn, Said, Verdict};
 use super::caller::CallerTurn;
 use super::fact::{AskCause, Speaker};
 use super::history::TranscriptLine;
@@ -124,7 +124,7 @@ impl TurnLoop {
         }
     }
 
-    pub(super) fn on_partial(&mut self, now: Moment, turn: TurnNo, text: &str) {
+    pub(super) fn on_partial(&mut self, now: Moment, turn: TurnNo, text: &str, sure: f32) {
         let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn) else { return };
         if !mine.over_bot {
             text.clone_into(&mut mine.partial);
@@ -134,7 +134,7 @@ impl TurnLoop {
         if let Some(mine) = &mut self.caller {
             if echo { "" } else { text }.clone_into(&mut mine.partial);
         }
-        let verdict = self.barge.on_words(now, &own, false, &self.policy);
+        let verdict = self.barge.on_words(now, Said { text: &own, sure, last: false }, &self.policy);
         self.apply(now, verdict);
     }
 
@@ -149,7 +149,7 @@ impl TurnLoop {
         (own, echo)
     }
 
-    pub(super) fn on_transcribed(&mut self, now: Moment, turn: TurnNo, take: u32, text: &str) {
+    pub(super) fn on_transcribed(&mut self, now: Moment, (turn, take): (TurnNo, u32), text: &str, sure: f32) {
         let voice_on = self.voice_on;
         let Some(mine) = self.caller.as_mut().filter(|t| t.turn == turn && t.take == take) else { return };
         if mine.asked_at.is_none() {
@@ -167,7 +167,7 @@ impl TurnLoop {
             if !voice_on && let Some(mine) = &mut self.caller {
                 mine.text = Some(text.to_owned());
             }
-            let verdict = self.barge.on_words(now, &own, !voice_on, &self.policy);
+            let verdict = self.barge.on_words(now, Said { text: &own, sure, last: !voice_on }, &self.policy);
             self.apply(now, verdict);
             return;
         }

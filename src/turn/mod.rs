@@ -187,8 +187,8 @@ impl TurnLoop {
             return;
         }
         match fact {
-            Heard::Partial { turn, text } => self.on_partial(now, *turn, text),
-            Heard::Transcribed { turn, take, text } => self.on_transcribed(now, *turn, *take, text),
+            Heard::Partial { turn, text, sure } => self.on_partial(now, *turn, text, *sure),
+            Heard::Transcribed { turn, take, text, sure } => self.on_transcribed(now, (*turn, *take), text, *sure),
             Heard::Expected { turn, take } => self.on_expected(*turn, *take),
             Heard::Judged { turn, take, complete } => self.on_judged(now, *turn, *take, *complete),
             Heard::Drafted { utterance, text, protected } => self.on_drafted(now, *utterance, text, *protected),
@@ -231,8 +231,9 @@ impl TurnLoop {
         }
         self.on_cut_time(now);
         self.on_barge_time(now);
-        self.on_listening_time(now);
+        // First: an answer that is given up makes a turn over the bot a plain one, whose own time may have come.
         self.on_answer_time(now);
+        self.on_listening_time(now);
         self.on_digit_time(now);
         self.on_idle_time(now);
     }

@@ -387,7 +387,7 @@ impl SttSession for Listener {
             600.0..1200.0 => "which date",
             _ => "goodbye",
         };
-        let heard = Heard::Transcribed { turn, take, text: text.to_owned() };
+        let heard = Heard::Transcribed { turn, take, text: text.to_owned(), sure: 1.0 };
         self.facts.try_send(heard).unwrap();
     }
 

@@ -89,6 +89,18 @@ fn a_pause_delivers_every_sample_once_and_in_order() {
 }
 
 #[test]
+fn a_short_word_or_two_that_recognition_is_sure_of_cut_at_once() {
+    for act in [
+        "caller speaks 500ms \"not now\"",
+        "caller speaks 300ms \"no\"",
+        "caller speaks 600ms \"call later\" sure=0.75",
+    ] {
+        let run = over_the_bot(BotVoice::Speech, "", act);
+        assert_eq!(run.call.turn().counts().cuts, 1, "{act}");
+    }
+}
+
+#[test]
 fn coughs_back_channels_and_noises_cut_nothing() {
     for act in [
         "caller makes 300ms cough",
@@ -98,8 +110,10 @@ fn coughs_back_channels_and_noises_cut_nothing() {
         "caller speaks 700ms \"okay yeah\"",
         "caller speaks 350ms \"mm\"",
         // What recognition may make of a murmur.
-        "caller speaks 450ms \"been there\"",
+        "caller speaks 450ms \"been there\" sure=0.65",
         "caller speaks 1100ms \"in it\"",
+        "caller speaks 1100ms \"then the nation then\" sure=0.48",
+        "caller speaks 400ms \"no\" sure=0.5",
     ] {
         let run = over_the_bot(BotVoice::Speech, "", act);
         assert_eq!(run.call.turn().counts().cuts, 0, "{act}");

@@ -38,7 +38,7 @@ fn turn(caller: Caller, dice: &mut Dice) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut add = |pause_ms: u64, words: String, ms_per_word: u64, judged: f32| {
         let ms = words.split_whitespace().count() as u64 * ms_per_word;
-        groups.push(Group { pause_ms, ms, words, judged });
+        groups.push(Group { pause_ms, ms, words, judged, sure: 1.0 });
     };
     match caller {
         Caller::Digits => {

@@ -46,7 +46,13 @@ fn act() -> impl Strategy<Value = Act> {
         prop::sample::select(vec!["", "stop", "yes", "I will pay on the", "one two three", "no it is all fine"]),
         0.0..1.0f32,
     )
-        .prop_map(|(pause_ms, ms, words, judged)| Group { pause_ms, ms, words: words.to_owned(), judged });
+        .prop_map(|(pause_ms, ms, words, judged)| Group {
+            pause_ms,
+            ms,
+            words: words.to_owned(),
+            judged,
+            sure: 1.0,
+        });
     prop_oneof![
         8 => prop::collection::vec(group, 1..4).prop_map(Act::Says),
         2 => (40..3_000u64).prop_map(|ms| Act::Makes { ms, sound: Sound::Murmur }),
@@ -156,8 +162,8 @@ fn heard() -> impl Strategy<Value = Heard> {
         Just(ToolCall::OptOut),
     ];
     prop_oneof![
-        1 => (turn(), text()).prop_map(|(turn, text)| Heard::Partial { turn, text }),
-        3 => (turn(), 0..5u32, text()).prop_map(|(turn, take, text)| Heard::Transcribed { turn, take, text }),
+        1 => (turn(), text(), 0.0f32..=1.0).prop_map(|(turn, text, sure)| Heard::Partial { turn, text, sure }),
+        3 => (turn(), 0..5u32, text(), 0.0f32..=1.0).prop_map(|(turn, take, text, sure)| Heard::Transcribed { turn, take, text, sure }),
         1 => (turn(), 0..5u32).prop_map(|(turn, take)| Heard::Expected { turn, take }),
         1 => (turn(), 0..5u32, 0.0..1.0f32).prop_map(|(turn, take, complete)| Heard::Judged { turn, take, complete }),
         3 => (utterance(), text(), any::<bool>()).prop_map(|(utterance, text, protected)| Heard::Drafted { utterance, text, protected }),

@@ -1,7 +1,7 @@
 //! Readings of one stretch of audio, kept side by side while they grow: the likeliest few, weighed by how much of each the dialogue's
 //! hints cover. Scores only: runs no network and knows no audio.
 
-use super::moonshine::before_loop;
+use super::moonshine::{Pieces, before_loop};
 use super::vocabulary::Vocabulary;
 use crate::provider::hints::{Hints, Trail};
 
@@ -101,12 +101,16 @@ impl<'a> Beam<'a> {
     }
 
     /// The pieces of the best reading so far, ended or not.
-    pub(super) fn best(mut self) -> Vec<u32> {
+    pub(super) fn best(mut self) -> Pieces {
         for reading in &mut self.live {
             reading.trail.end(self.hints);
         }
         let all = self.best.into_iter().chain(self.live);
-        all.max_by(|a, b| a.score().total_cmp(&b.score())).map(|reading| reading.tokens).unwrap_or_default()
+        let best = all.max_by(|a, b| a.score().total_cmp(&b.score()));
+        best.map_or(Pieces { tokens: Vec::new(), likelihood: 0.0 }, |reading| Pieces {
+            tokens: reading.tokens,
+            likelihood: reading.likelihood,
+        })
     }
 }
 
@@ -152,7 +156,7 @@ mod tests {
                 break;
             }
         }
-        beam.best()
+        beam.best().tokens
     }
 
     const CLOSE_CALL: [[f32; 7]; 3] =

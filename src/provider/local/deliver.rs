@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_stuck_call_costs_a_bounded_time_and_an_ended_one_none() {
-        let fact = || Heard::Partial { turn: TurnNo(1), text: "x".to_owned() };
+        let fact = || Heard::Partial { turn: TurnNo(1), text: "x".to_owned(), sure: 1.0 };
         let (facts, heard) = tokio::sync::mpsc::channel(1);
         assert!(deliver(&facts, fact()));
         assert!(!deliver(&facts, fact()), "full and nobody listens");

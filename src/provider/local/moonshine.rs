@@ -29,6 +29,26 @@ const SAMPLES_PER_TOKEN: usize = 2_400;
 /// The encoder's three convolutions need this much.
 const LEAST_SAMPLES: usize = 1_600;
 
+/// What was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Words {
+    /// The words; empty where there were none.
+    pub text: String,
+    /// How sure the networks are of them: the geometric mean of the pieces' likelihoods, the end among them. 1 where there are
+    /// no words.
+    pub sure: f32,
+}
+
+impl Words {
+    pub(super) const NONE: Self = Self { text: String::new(), sure: 1.0 };
+}
+
+/// Pieces of words, and the sum of the logarithms of their likelihoods.
+pub(super) struct Pieces {
+    pub tokens: Vec<u32>,
+    pub likelihood: f32,
+}
+
 /// The two networks and the vocabulary of one thread.
 pub(super) struct Moonshine {
     encoder: Session,
@@ -74,9 +94,9 @@ impl Moonshine {
         audio: &[f32],
         hints: &Hints,
         wanted: &dyn Fn() -> bool,
-    ) -> Result<Option<String>, ProviderError> {
+    ) -> Result<Option<Words>, ProviderError> {
         if audio.len() < LEAST_SAMPLES {
-            return Ok(Some(String::new()));
+            return Ok(Some(Words::NONE));
         }
         let input = Tensor::from_array(([1, audio.len()], audio.to_vec())).map_err(failed(ENCODE))?;
         let mut encoded = self.encoder.run(ort::inputs!["input_values" => input]).map_err(failed(ENCODE))?;
@@ -85,13 +105,15 @@ impl Moonshine {
         if !wanted() {
             return Ok(None);
         }
-        let tokens = if hints.is_empty() {
+        let pieces = if hints.is_empty() {
             self.decode(&hidden, most_tokens(audio.len()), wanted)?
         } else {
             self.weigh(&hidden, audio.len(), hints, wanted)?
         };
-        let Some(tokens) = tokens else { return Ok(None) };
-        Ok(Some(self.vocabulary.text(&tokens).trim().to_owned()))
+        let Some(Pieces { tokens, likelihood }) = pieces else { return Ok(None) };
+        let text = self.vocabulary.text(&tokens).trim().to_owned();
+        let sure = (likelihood / (tokens.len() + 1) as f32).exp();
+        Ok(Some(if text.is_empty() { Words::NONE } else { Words { text, sure } }))
     }
 
     /// Greedy decoding: the likeliest piece at each step, until the end piece, `most` pieces or a loop.
@@ -100,16 +122,18 @@ impl Moonshine {
         hidden: &DynValue,
         most: usize,
         wanted: &dyn Fn() -> bool,
-    ) -> Result<Option<Vec<u32>>, ProviderError> {
+    ) -> Result<Option<Pieces>, ProviderError> {
         let mut memory = self.empty_memory()?;
         let mut tokens: Vec<u32> = Vec::with_capacity(most);
+        let mut likelihood = 0.0;
         while tokens.len() < most {
             let first = tokens.is_empty();
             let last = tokens.last().map_or(START, |last| i64::from(*last));
             let mut outputs = step(&mut self.decoder, &self.names, hidden, &memory, vec![last], first)?;
             let (_, scores) = logits(&outputs)?;
             // Whoever asks has found speech: with noise or a short word the network would rather say nothing at all.
-            let best = likeliest(scores, first).ok_or_else(|| odd(DECODE, "no scores"))?;
+            let (best, ln) = likeliest(scores, first).ok_or_else(|| odd(DECODE, "no scores"))?;
+            likelihood += ln;
             if i64::from(best) == END {
                 break;
             }
@@ -127,7 +151,7 @@ impl Moonshine {
                 return Ok(None);
             }
         }
-        Ok(Some(tokens))
+        Ok(Some(Pieces { tokens, likelihood }))
     }
 
     /// Decoding of a few readings side by side, see [`Beam`].
@@ -137,7 +161,7 @@ impl Moonshine {
         samples: usize,
         hints: &Hints,
         wanted: &dyn Fn() -> bool,
-    ) -> Result<Option<Vec<u32>>, ProviderError> {
+    ) -> Result<Option<Pieces>, ProviderError> {
         let vocabulary = self.vocabulary.clone();
         let end = u32::try_from(END).unwrap_or_default();
         let mut beam = Beam::new(hints, &vocabulary, end, samples);
@@ -235,11 +259,12 @@ fn rows(value: &DynValue, wanted: &[usize]) -> Result<DynValue, ProviderError> {
     Ok(Tensor::from_array((shape, out)).map_err(failed(DECODE))?.into_dyn())
 }
 
-/// The likeliest token; with `go_on` any but the end.
-fn likeliest(scores: &[f32], go_on: bool) -> Option<u32> {
-    let allowed = |at: usize| !(go_on && i64::try_from(at) == Ok(END));
-    let (at, _) = scores.iter().enumerate().filter(|(at, _)| allowed(*at)).max_by(|a, b| a.1.total_cmp(b.1))?;
-    u32::try_from(at).ok()
+/// The likeliest token and the logarithm of its likelihood among those allowed: with `go_on` any but the end.
+fn likeliest(scores: &[f32], go_on: bool) -> Option<(u32, f32)> {
+    let allowed = |(at, score): &(usize, &f32)| !score.is_nan() && !(go_on && i64::try_from(*at) == Ok(END));
+    let (at, &best) = scores.iter().enumerate().filter(allowed).max_by(|a, b| a.1.total_cmp(b.1))?;
+    let sum: f32 = scores.iter().enumerate().filter(allowed).map(|(_, score)| (score - best).exp()).sum();
+    Some((u32::try_from(at).ok()?, -sum.ln()))
 }
 
 /// How many tokens to keep where the end repeats itself: a run of up to 8 tokens said four times (a single one six
@@ -268,8 +293,12 @@ mod tests {
 
     #[test]
     fn the_likeliest_is_the_highest_and_nan_does_no_harm() {
-        assert_eq!(likeliest(&[0.1, 3.0, -2.0], false), Some(1));
-        assert_eq!(likeliest(&[0.1, 1.0, 3.0], true), Some(1), "the end may not come first");
-        assert_eq!(likeliest(&[], false), None);
+        let best = |scores: &[f32], go_on| likeliest(scores, go_on).map(|(token, _)| token);
+        assert_eq!(best(&[0.1, 3.0, -2.0], false), Some(1));
+        assert_eq!(best(&[0.1, 1.0, 3.0], true), Some(1), "the end may not come first");
+        assert_eq!(best(&[f32::NAN, 1.0], false), Some(1));
+        assert_eq!(best(&[], false), None);
+        let (_, ln) = likeliest(&[1.0, 1.0, 9.0], true).unwrap();
+        assert!((ln - 0.5f32.ln()).abs() < 1e-6, "one of two equally likely ones: {ln}");
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::bench::Bench;
 use super::deliver::{deliver, offer};
 use super::denoise::denoised;
+use super::moonshine::Words;
 use super::pool::{Job, Lane, Lanes};
 use super::speech_level::{longest_pause, speech_ms};
 use crate::provider::{FactSender, Hints, ProviderError, SttSession};
@@ -191,7 +192,7 @@ impl SttSession for Listening {
             if open.turn != Some(turn) {
                 drop(open);
                 // The turn is over or never began: there is nothing to hear, and somebody waits for an answer.
-                offer(&self.facts, Heard::Transcribed { turn, take, text: String::new() });
+                offer(&self.facts, Heard::Transcribed { turn, take, text: String::new(), sure: 1.0 });
                 return;
             }
             open.asked += 1;
@@ -246,7 +247,8 @@ impl Recognise {
     }
 
     /// The words; `None` where nobody wants them any more.
-    fn words(&self, bench: &mut Bench) -> Result<Option<String>, ProviderError> {
+    /// How sure it is of them is told of the newest piece: what was said before it is settled.
+    fn words(&self, bench: &mut Bench) -> Result<Option<Words>, ProviderError> {
         let mut words: Vec<Arc<str>> = Vec::new();
         for number in 0..self.pieces {
             let piece = {
@@ -259,18 +261,18 @@ impl Recognise {
             match piece {
                 Some(Piece::Known(text)) => words.push(text),
                 Some(Piece::Unknown(audio)) => {
-                    let Some(text) = self.recognise(bench, &audio)? else { return Ok(None) };
-                    let text: Arc<str> = text.into();
+                    let Some(words_of) = self.recognise(bench, &audio)? else { return Ok(None) };
+                    let text: Arc<str> = words_of.text.into();
                     self.remember(number, &text);
                     words.push(text);
                 }
                 None => {}
             }
         }
-        let Some(text) = self.recognise(bench, &self.tail)? else { return Ok(None) };
+        let Some(Words { text, sure }) = self.recognise(bench, &self.tail)? else { return Ok(None) };
         words.push(text.into());
         words.retain(|text| !text.is_empty());
-        Ok(Some(words.join(" ")))
+        Ok(Some(Words { text: words.join(" "), sure }))
     }
 
     fn remember(&self, number: usize, text: &Arc<str>) {
@@ -282,22 +284,22 @@ impl Recognise {
         }
     }
 
-    fn recognise(&self, bench: &mut Bench, audio: &[i16]) -> Result<Option<String>, ProviderError> {
+    fn recognise(&self, bench: &mut Bench, audio: &[i16]) -> Result<Option<Words>, ProviderError> {
         if speech_ms(audio) < LEAST_SPEECH_MS {
-            return Ok(Some(String::new()));
+            return Ok(Some(Words::NONE));
         }
         let wave: Vec<f32> = audio.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
         bench.moonshine().transcribe(&denoised(wave), &self.hints, &|| self.wanted())
     }
 
-    fn answer(&self, text: String) {
+    fn answer(&self, Words { text, sure }: Words) {
         match self.take {
             Some(take) => {
                 if self.wanted() {
                     if self.hints.make_up(&text) {
                         deliver(&self.facts, Heard::Expected { turn: self.turn, take });
                     }
-                    deliver(&self.facts, Heard::Transcribed { turn: self.turn, take, text });
+                    deliver(&self.facts, Heard::Transcribed { turn: self.turn, take, text, sure });
                 }
             }
             None => {
@@ -305,7 +307,7 @@ impl Recognise {
                 let mut open = self.shared.open();
                 if self.current(&open) && !text.is_empty() && open.last_partial != text {
                     open.last_partial.clone_from(&text);
-                    offer(&self.facts, Heard::Partial { turn: self.turn, text });
+                    offer(&self.facts, Heard::Partial { turn: self.turn, text, sure });
                 }
             }
         }
@@ -326,7 +328,7 @@ impl Job<Bench> for Recognise {
     fn run(self: Box<Self>, bench: &mut Bench) {
         let outcome = if self.wanted() { self.words(bench) } else { Ok(None) };
         match outcome {
-            Ok(Some(text)) => self.answer(text),
+            Ok(Some(words)) => self.answer(words),
             Ok(None) => {}
             Err(error) => return Self::mourn(&self.shared, &self.facts, self.take.is_none(), &error),
         }

@@ -79,7 +79,7 @@ async fn heard_in(audio: &[i16]) -> String {
     session.take(TurnNo(1), 1);
     loop {
         match next(&mut heard).await {
-            Heard::Transcribed { turn: TurnNo(1), take: 1, text } => return text,
+            Heard::Transcribed { turn: TurnNo(1), take: 1, text, .. } => return text,
             Heard::Partial { .. } => {}
             other => panic!("{other:?}"),
         }
@@ -314,7 +314,7 @@ async fn partials_come_before_the_take_and_never_after_it() {
             tokio::task::yield_now().await;
         }
         while let Ok(fact) = heard.try_recv() {
-            let Heard::Partial { turn: TurnNo(4), text } = fact else { panic!("{fact:?}") };
+            let Heard::Partial { turn: TurnNo(4), text, .. } = fact else { panic!("{fact:?}") };
             partials.push(text);
         }
     }
@@ -328,7 +328,7 @@ async fn partials_come_before_the_take_and_never_after_it() {
     assert!(text.contains("Thursday"), "{text}");
     session.end(TurnNo(4));
     session.take(TurnNo(4), 9);
-    assert_eq!(next(&mut heard).await, Heard::Transcribed { turn: TurnNo(4), take: 9, text: String::new() });
+    assert_eq!(next(&mut heard).await, Heard::Transcribed { turn: TurnNo(4), take: 9, text: String::new(), sure: 1.0 });
     drop(session);
     assert_eq!(heard.recv().await, None, "nothing follows");
 }

@@ -50,7 +50,7 @@ impl SttSession for Session {
             let lines = &self.config.caller_lines;
             let index = turn.0.saturating_sub(self.first.unwrap_or(turn).0) as usize;
             let text = if lines.is_empty() { String::new() } else { lines[index % lines.len()].clone() };
-            Heard::Transcribed { turn, take, text }
+            Heard::Transcribed { turn, take, text, sure: 1.0 }
         };
         send_later(self.facts.clone(), self.config.stt_ms, fact);
     }

@@ -206,8 +206,8 @@ fn journal_bytes(ended: bool) -> Vec<u8> {
     put(1_050, heard(Heard::Drafted { utterance: 1, text: "Am I speaking with Rahul?".into(), protected: false }));
     put(1_140, heard(Heard::Spoken { utterance: 1, segment: 0, samples: 8_000, last: true }));
     put(2_200, said(Who::Bot, "Am I speaking with Rahul?", 1_100, 2_100, 0));
-    put(2_540, heard(Heard::Partial { turn: 1, text: "Ye".into() }));
-    put(3_040, heard(Heard::Transcribed { turn: 1, take: 1, text: "Yes.".into() }));
+    put(2_540, heard(Heard::Partial { turn: 1, text: "Ye".into(), sure: 1.0 }));
+    put(3_040, heard(Heard::Transcribed { turn: 1, take: 1, text: "Yes.".into(), sure: 1.0 }));
     if ended {
         put(3_100, said(Who::Customer, "Yes.", 2_400, 2_900, 1));
         let (end_reason, disconnected_by) = ("far_end_hung_up".to_owned(), "customer".to_owned());

@@ -176,7 +176,7 @@ impl Line {
 
     fn understand(&mut self, fact: Heard) {
         match fact {
-            Heard::Transcribed { turn, take, text } => self.caller.transcribed(turn, take, text),
+            Heard::Transcribed { turn, take, text, .. } => self.caller.transcribed(turn, take, text),
             Heard::ListenFailed { error } => tracing::warn!(%error, "the caller's recognition failed"),
             _ => {}
         }

@@ -35,12 +35,12 @@ impl World {
                     self.partial_at = Some((turn, self.now));
                 }
                 Order::Take { turn, take } => {
-                    let text = self.words_of(turn);
+                    let (text, sure) = (self.words_of(turn), self.sure_of(turn));
                     self.note(&format!("take {turn}.{take}"));
                     if self.script.expects.make_up(&text) {
                         self.later(self.script.stt_ms, Event::Heard(Heard::Expected { turn, take }));
                     }
-                    self.later(self.script.stt_ms, Event::Heard(Heard::Transcribed { turn, take, text }));
+                    self.later(self.script.stt_ms, Event::Heard(Heard::Transcribed { turn, take, text, sure }));
                 }
                 Order::Judge { turn, take } => {
                     let complete = self.caller.iter().rfind(|u| u.to <= self.now).map_or(0.9, |u| u.judged);
@@ -127,6 +127,13 @@ impl World {
         self.answer(ask.utterance);
     }
 
+    /// How sure recognition is of the words that were said since the turn began: as of the least certain stretch.
+    fn sure_of(&self, turn: TurnNo) -> f32 {
+        let began = self.turns.get(&turn).copied().unwrap_or(self.now);
+        let voices = self.caller.iter().filter(|u| u.sound == Sound::Voice);
+        voices.filter(|u| u.to.plus_ms(60) > began && u.from < self.now).map(|u| u.sure).fold(1.0, f32::min)
+    }
+
     /// What the caller said since the turn began: the words that were said to their end by now.
     fn words_of(&self, turn: TurnNo) -> String {
         let began = self.turns.get(&turn).copied().unwrap_or(self.now);
@@ -149,10 +156,10 @@ impl World {
             return;
         }
         self.partial_at = Some((turn, self.now));
-        let text = self.words_of(turn);
+        let (text, sure) = (self.words_of(turn), self.sure_of(turn));
         if !text.is_empty() {
             // Finals may never come; partials come all the same.
-            self.later(self.script.stt_ms.min(300), Event::Heard(Heard::Partial { turn, text }));
+            self.later(self.script.stt_ms.min(300), Event::Heard(Heard::Partial { turn, text, sure }));
         }
     }
 
@@ -249,12 +256,12 @@ impl World {
         }
         let newest = self.turns.keys().max().copied().unwrap_or_default();
         for turn in [TurnNo(0), TurnNo(newest.0 + 5)] {
-            self.tell(Fact::Heard(Heard::Partial { turn, text: text.clone() }));
-            self.tell(Fact::Heard(Heard::Transcribed { turn, take: 1, text: text.clone() }));
+            self.tell(Fact::Heard(Heard::Partial { turn, text: text.clone(), sure: 1.0 }));
+            self.tell(Fact::Heard(Heard::Transcribed { turn, take: 1, text: text.clone(), sure: 1.0 }));
             self.tell(Fact::Heard(Heard::Expected { turn, take: 1 }));
             self.tell(Fact::Heard(Heard::Judged { turn, take: 1, complete: 1.0 }));
         }
         // A take that was superseded.
-        self.tell(Fact::Heard(Heard::Transcribed { turn: newest, take: 0, text }));
+        self.tell(Fact::Heard(Heard::Transcribed { turn: newest, take: 0, text, sure: 1.0 }));
     }
 }

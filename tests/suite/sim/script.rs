@@ -11,7 +11,7 @@
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
 //! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute] [half]
 //!              [dumb] [hang]
-//! 900ms caller speaks 1400ms "words" [judged=0.2]
+//! 900ms caller speaks 1400ms "words" [judged=0.2] [sure=0.5]
 //! 900ms caller says "nine eight [700] seven six" [judged=0.9] [mid=0.3]     330 ms a word, pauses in brackets
 //! 900ms caller makes 400ms of noise | cough
 //! bot+300ms caller speaks ...    that long after the bot falls silent for the first time from here on
@@ -46,6 +46,8 @@ pub struct Group {
     pub words: String,
     /// What the end-of-turn model thinks after it.
     pub judged: f32,
+    /// How sure recognition is of the words.
+    pub sure: f32,
 }
 
 /// A sound without words.
@@ -307,7 +309,7 @@ pub fn groups(text: &str, judged: f32, mid: f32) -> Vec<Group> {
             pause_ms = ms;
         } else {
             let ms = part.split_whitespace().count() as u64 * MS_PER_WORD;
-            groups.push(Group { pause_ms, ms, words: part.to_owned(), judged: mid });
+            groups.push(Group { pause_ms, ms, words: part.to_owned(), judged: mid, sure: 1.0 });
         }
     }
     groups.last_mut().expect("words").judged = judged;
@@ -357,5 +359,6 @@ fn spoken(rest: &str) -> Act {
     let (ms, said) = said.split_once(' ').unwrap_or((said, ""));
     let (words, flags) = quoted(said);
     let judged = number(flags, "judged=", 0.9);
-    Act::Says(vec![Group { pause_ms: 0, ms: millis(ms), words, judged }])
+    let sure = number(flags, "sure=", 1.0);
+    Act::Says(vec![Group { pause_ms: 0, ms: millis(ms), words, judged, sure }])
 }

@@ -69,6 +69,8 @@ pub struct Stretch {
     pub to: Moment,
     pub words: String,
     pub judged: f32,
+    /// How sure recognition is of the words.
+    pub sure: f32,
     pub sound: Sound,
 }
 
@@ -268,7 +270,15 @@ impl World {
             Act::Makes { ms, sound } => {
                 self.note(&format!("caller makes {ms} ms of {sound:?}"));
                 let (from, to) = (self.now, self.now.plus_ms(ms));
-                self.caller.push(Stretch { turn_from: from, from, to, words: String::new(), judged: 0.9, sound });
+                self.caller.push(Stretch {
+                    turn_from: from,
+                    from,
+                    to,
+                    words: String::new(),
+                    judged: 0.9,
+                    sure: 1.0,
+                    sound,
+                });
             }
             Act::HangsUp => self.leg("caller hangs up", LegFact::HungUp { by: Some("customer".to_owned()) }),
             Act::Answers => self.leg("caller answers", LegFact::Answered),
@@ -330,14 +340,14 @@ impl World {
         for group in groups {
             let from = at.plus_ms(group.pause_ms);
             at = from.plus_ms(group.ms);
-            let Group { ms, words, judged, .. } = group.clone();
+            let Group { ms, words, judged, sure, .. } = group.clone();
             let note = format!("caller speaks {ms} ms \"{words}\"");
             if from == self.now {
                 self.note(&note);
             } else {
                 self.at(from, Event::Note(note));
             }
-            self.caller.push(Stretch { turn_from, from, to: at, words, judged, sound: Sound::Voice });
+            self.caller.push(Stretch { turn_from, from, to: at, words, judged, sure, sound: Sound::Voice });
         }
     }
 
