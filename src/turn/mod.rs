@@ -60,14 +60,23 @@ pub enum PlayoutFact {
         /// Which piece.
         segment: u16,
     },
+    /// The far end threw a piece away without being told to: it was not heard to its end, and never will be.
+    SegmentLost {
+        /// The answer.
+        utterance: UtteranceId,
+        /// Which piece.
+        segment: u16,
+    },
     /// An answer was cut.
     Cut {
         /// The answer.
         utterance: UtteranceId,
         /// The piece that was being heard.
         segment: u16,
-        /// How much of it was heard, in milliseconds.
+        /// How much of it was played by the line's clock, in milliseconds.
         heard_ms: u32,
+        /// How far the far end was behind that clock, in milliseconds; zero where it does not say.
+        behind_ms: u64,
     },
 }
 
