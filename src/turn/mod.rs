@@ -240,8 +240,9 @@ impl TurnLoop {
         }
         self.on_cut_time(now);
         self.on_barge_time(now);
-        self.on_listening_time(now);
+        // First: an answer that stands still gives the floor back, and the caller's turn may be over long since.
         self.on_answer_time(now);
+        self.on_listening_time(now);
         self.on_digit_time(now);
         self.on_idle_time(now);
     }
