@@ -3,7 +3,7 @@
 //! nothing else. Shown here, never asserted.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use voicefleet::call::line::{DriverEnd, LegEnd, Line, Outlet, Rings};
+use voicefleet::call::line::{DriverEnd, Ended, LegEnd, Line, Outlet, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -14,7 +14,8 @@ impl Outlet for FarEnd {
         true
     }
 
-    fn send(&mut self, _due: Moment, samples: &[i16]) {
+    fn send(&mut self, _due: Moment, samples: &[i16], ended: &Ended) {
+        std::hint::black_box(ended);
         std::hint::black_box(samples);
     }
 

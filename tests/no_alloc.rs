@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use voicefleet::call::line::{Line, LineFact, LineOrder, Outlet, Rings};
+use voicefleet::call::line::{Ended, Line, LineFact, LineOrder, Outlet, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -61,7 +61,7 @@ impl Outlet for FarEnd {
         !self.full
     }
 
-    fn send(&mut self, _due: Moment, _samples: &[i16]) {
+    fn send(&mut self, _due: Moment, _samples: &[i16], _ended: &Ended) {
         self.frames += 1;
     }
 

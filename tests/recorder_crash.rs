@@ -85,8 +85,13 @@ async fn call(recorder: &Recorder, dir: &Path, n: u64) -> Call {
     let mut log = recorder.open_log(folder.join("journal")).unwrap();
     let mut lines = Vec::new();
     let journal = Writer::begin(&id, &BotId::new("bot"), "v1", rt::stamp(), rt::now(), &mut lines);
-    let meta =
-        LegMeta { caller_id: format!("+9100{n}"), did: String::new(), outgoing: false, custom: Default::default() };
+    let meta = LegMeta {
+        caller_id: format!("+9100{n}"),
+        did: String::new(),
+        outgoing: false,
+        custom: Default::default(),
+        marks: false,
+    };
     for entry in [
         Entry::Fact(Fact::Opened(meta)),
         Entry::Fact(Fact::Leg(LegFact::Answered)),

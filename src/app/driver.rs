@@ -239,6 +239,10 @@ impl Driver {
         self.count_failure(&fact);
         self.papers.scribe.fact(now, &fact);
         self.call.handle(now, fact);
+        while let Some(report) = self.call.poll_report() {
+            self.machinery.metrics.far_playout_lag.observe_us(u64::try_from(report.lag_ms).unwrap_or(0) * 1_000);
+            self.papers.scribe.played(now, report);
+        }
         self.obey(now);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::driver::Machinery;
 use crate::bot::Bot;
-use crate::call::{Call, Fact, LegMeta, Order};
+use crate::call::{Call, Fact, FarPlayout, LegMeta, Order};
 use crate::journal::{Entry, Note, Said, Who, Writer};
 use crate::record::Log;
 use crate::results::Warning;
@@ -113,6 +113,11 @@ impl Scribe {
             self.said = self.said.max(line.serial + 1);
             self.note(now, Note::Said(said(line, zero)));
         }
+    }
+
+    /// Notes what the far end says of its playout.
+    pub(super) fn played(&mut self, now: Moment, report: FarPlayout) {
+        self.note(now, Note::FarPlayout { mark: report.mark.to_string(), lag_ms: report.lag_ms });
     }
 
     fn note(&mut self, at: Moment, note: Note) {

@@ -2,8 +2,9 @@
 //! (a WebSocket session, later a SIP dialog) turns wire messages into facts and orders into wire messages.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::units::{Pii, SampleRate};
+use crate::units::{Pii, SampleRate, UtteranceId};
 
 /// What the far end said of the call when it opened it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +17,39 @@ pub struct LegMeta {
     pub outgoing: bool,
     /// Every custom field of the opening message, stringified (nested JSON as compact JSON); at most 64, 8 KiB in all.
     pub custom: BTreeMap<String, String>,
+    /// The far end says when it has played a piece of speech (see [`Mark`]).
+    pub marks: bool,
+}
+
+/// The end of one piece of speech, as it is named to a far end that says when it has played it: `g3.u1` is the first piece of
+/// answer 3. An answer is played once and cut as a whole, so its id is the generation that keeps a late word about an old one
+/// apart from the new.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Mark {
+    /// The answer.
+    pub utterance: UtteranceId,
+    /// Which piece of it, from 0; names count from 1.
+    pub segment: u16,
+}
+
+impl Mark {
+    /// Reads a name as [`Mark`] writes it; `None` for any other text.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let (utterance, segment) = name.strip_prefix('g')?.split_once(".u")?;
+        let mark = Self {
+            utterance: UtteranceId(utterance.parse().ok()?),
+            segment: segment.parse::<u32>().ok()?.checked_sub(1)?.try_into().ok()?,
+        };
+        // Numbers have more than one spelling, names have one.
+        (mark.to_string() == name).then_some(mark)
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{}.u{}", self.utterance.0, u32::from(self.segment) + 1)
+    }
 }
 
 /// A fact from the far end, after the opening.
@@ -33,10 +67,10 @@ pub enum LegFact {
         /// 0-9, *, #, A-D.
         digit: char,
     },
-    /// The far end has played (or thrown away) everything before this mark.
+    /// The far end has played (or thrown away) this piece of speech.
     Mark {
-        /// The mark's name as we sent it.
-        name: String,
+        /// The end of the piece.
+        mark: Mark,
         /// It was played; otherwise it was cleared.
         played: bool,
     },
@@ -74,11 +108,6 @@ pub enum LegOrder {
         /// The call's id.
         call_id: String,
     },
-    /// Tell when everything sent so far was played (only where the leg can).
-    Mark {
-        /// Echoed back by the far end.
-        name: String,
-    },
     /// Throw away what you have not played, then hang up; the far end answers with `HungUp`.
     HangUp {
         /// Free text for the far end's log.
@@ -96,4 +125,21 @@ pub enum LegOrder {
         /// Short text.
         reason: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_has_one_name() {
+        let mark = Mark { utterance: UtteranceId(3), segment: 0 };
+        assert_eq!(mark.to_string(), "g3.u1");
+        assert_eq!(Mark::parse("g3.u1"), Some(mark));
+        let last = Mark { utterance: UtteranceId(u32::MAX), segment: u16::MAX };
+        assert_eq!(Mark::parse(&last.to_string()), Some(last));
+        for name in ["", "g3", "g3.u0", "g03.u1", "g+3.u1", "g3.u1 ", "u3.g1", "g3.u65537", "g4294967296.u1", "G3.U1"] {
+            assert_eq!(Mark::parse(name), None, "{name}");
+        }
+    }
 }

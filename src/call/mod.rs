@@ -6,6 +6,7 @@
 
 mod end;
 mod fact;
+mod far_end;
 mod leg;
 pub mod line;
 
@@ -13,10 +14,12 @@ use std::collections::VecDeque;
 
 pub use end::{DisconnectedBy, EndReason};
 pub use fact::{Fact, Order};
-pub use leg::{LegFact, LegLoss, LegMeta, LegOrder};
+pub use far_end::{ANSWER_LIMIT_MS, FarPlayout};
+pub use leg::{LegFact, LegLoss, LegMeta, LegOrder, Mark};
 
 use crate::turn::{Heard, PlayoutFact, Policy, ProviderRole, ToolCall, TurnLoop, TurnOrder};
-use crate::units::{Moment, SampleRate};
+use crate::units::{Moment, SampleRate, UtteranceId};
+use far_end::FarEnd;
 use line::{LineFact, LineOrder};
 
 /// Neither a format nor audio within this time of the opening ends the call.
@@ -89,6 +92,7 @@ pub struct Call {
     outgoing: bool,
     rate: SampleRate,
     turn: TurnLoop,
+    far_end: FarEnd,
     ending: Option<Ending>,
     milestones: Milestones,
     warned: bool,
@@ -104,6 +108,7 @@ impl Call {
         Self {
             phase: Phase::Setup { until: now.plus_ms(SETUP_LIMIT_MS), answered: false },
             turn: TurnLoop::new(policy.clone()),
+            far_end: FarEnd::new(meta.marks),
             policy,
             outgoing: meta.outgoing,
             rate: SampleRate::NARROW,
@@ -175,7 +180,9 @@ impl Call {
             | Phase::Ringing { until }
             | Phase::Leaving { until }
             | Phase::Settling { until } => Some(until),
-            Phase::Live => self.limit_deadline().into_iter().chain(self.turn.deadline()).min(),
+            Phase::Live => {
+                [self.limit_deadline(), self.turn.deadline(), self.far_end.deadline()].into_iter().flatten().min()
+            }
             Phase::Over => None,
         }
     }
@@ -210,6 +217,12 @@ impl Call {
         &self.turn
     }
 
+    /// The far end's next report of speech that it has played, for those who measure it; `None` where there is none. Those that
+    /// nobody takes are forgotten, oldest first.
+    pub fn poll_report(&mut self) -> Option<FarPlayout> {
+        self.far_end.reported()
+    }
+
     fn note_error(&mut self, error: String) {
         if self.milestones.errors.len() < MOST_ERRORS {
             self.milestones.errors.push(error);
@@ -239,8 +252,10 @@ impl Call {
                     self.turn.on_digit(now, digit);
                 }
             }
-            // The playout clock bounds what a mark can tell; a lost or late mark must change nothing.
-            LegFact::Mark { .. } => {}
+            LegFact::Mark { mark, played } => {
+                self.far_end.answered(now, mark, played);
+                self.hear_far_end(now);
+            }
             LegFact::HungUp { by } => {
                 if self.milestones.hung_up_by.is_none() {
                     self.milestones.hung_up_by = by;
@@ -299,10 +314,12 @@ impl Call {
             }
             LineFact::SpeechBegan { utterance, at } => self.turn.on_playout(at, PlayoutFact::Began { utterance }),
             LineFact::SegmentHeard { utterance, segment } => {
-                self.turn.on_playout(now, PlayoutFact::SegmentHeard { utterance, segment });
+                self.far_end.clock_played(now, Mark { utterance, segment });
+                self.hear_far_end(now);
             }
             LineFact::SpeechCut { utterance, segment, heard_ms } => {
-                self.turn.on_playout(now, PlayoutFact::Cut { utterance, segment, heard_ms });
+                let behind_ms = self.far_end.cut_behind_ms(segment);
+                self.turn.on_playout(now, PlayoutFact::Cut { utterance, segment, heard_ms, behind_ms });
                 if matches!(self.phase, Phase::Settling { .. }) {
                     self.finish(now);
                 }
@@ -311,6 +328,20 @@ impl Call {
                 self.note_error("the media line's facts overran their queue of 256".to_owned());
                 self.end(now, EndReason::Internal, true);
             }
+        }
+    }
+
+    /// Tells the turn loop what was heard at the far end.
+    fn hear_far_end(&mut self, now: Moment) {
+        while let Some((Mark { utterance, segment }, played)) = self.far_end.settled() {
+            self.turn.on_playout(
+                now,
+                if played {
+                    PlayoutFact::SegmentHeard { utterance, segment }
+                } else {
+                    PlayoutFact::SegmentLost { utterance, segment }
+                },
+            );
         }
     }
 
@@ -368,6 +399,8 @@ impl Call {
             self.warned = true;
             self.turn.warn(now);
         }
+        self.far_end.on_time(now);
+        self.hear_far_end(now);
         self.turn.handle_timeout(now);
     }
 
@@ -382,9 +415,15 @@ impl Call {
                 TurnOrder::Ask(ask) => Order::Ask(ask),
                 TurnOrder::CancelAnswer { utterance } => Order::CancelAnswer { utterance },
                 TurnOrder::Say { utterance, segment, text } => Order::Say { utterance, segment, text },
-                TurnOrder::Pause => Order::Line(LineOrder::Pause),
-                TurnOrder::Resume => Order::Line(LineOrder::Resume),
-                TurnOrder::Cut { utterance } => Order::Line(LineOrder::Cut { utterance }),
+                TurnOrder::Pause => {
+                    self.far_end.pause(now);
+                    Order::Line(LineOrder::Pause)
+                }
+                TurnOrder::Resume => {
+                    self.far_end.resume();
+                    Order::Line(LineOrder::Resume)
+                }
+                TurnOrder::Cut { utterance } => self.cut(now, utterance),
                 TurnOrder::Act(tool) => {
                     self.act(now, tool);
                     continue;
@@ -397,6 +436,11 @@ impl Call {
             };
             self.orders.push_back(order);
         }
+    }
+
+    fn cut(&mut self, now: Moment, utterance: UtteranceId) -> Order {
+        self.far_end.cut(now, utterance);
+        Order::Line(LineOrder::Cut { utterance })
     }
 
     fn act(&mut self, now: Moment, tool: ToolCall) {
@@ -441,7 +485,10 @@ impl Call {
         self.turn.close(now);
         while let Some(order) = self.turn.poll() {
             match order {
-                TurnOrder::Cut { utterance } => self.orders.push_back(Order::Line(LineOrder::Cut { utterance })),
+                TurnOrder::Cut { utterance } => {
+                    let order = self.cut(now, utterance);
+                    self.orders.push_back(order);
+                }
                 TurnOrder::CancelAnswer { utterance } => self.orders.push_back(Order::CancelAnswer { utterance }),
                 TurnOrder::EndTurn { turn } => self.orders.push_back(Order::EndTurn { turn }),
                 TurnOrder::Act(ToolCall::OptOut) => self.opt_out(),

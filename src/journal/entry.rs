@@ -71,6 +71,14 @@ pub enum Note {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         analysis: Option<serde_json::Value>,
     },
+    /// The far end reports a piece of speech as played.
+    FarPlayout {
+        /// The mark's name.
+        mark: String,
+        /// How long after the line's clock had played it, in milliseconds: the far end's buffer and the way there and back, less the
+        /// last frame. Negative where the far end is ahead.
+        lag_ms: i64,
+    },
     /// Lines are missing here: the queue to the disk was full.
     Lost {
         /// How many bytes.

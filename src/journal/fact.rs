@@ -64,6 +64,9 @@ pub struct LegMeta {
     /// Custom fields of the opening message.
     #[serde(default)]
     pub custom: BTreeMap<String, String>,
+    /// The far end answers marks.
+    #[serde(default)]
+    pub marks: bool,
 }
 
 impl From<&call::LegMeta> for LegMeta {
@@ -73,13 +76,20 @@ impl From<&call::LegMeta> for LegMeta {
             did: meta.did.clone(),
             outgoing: meta.outgoing,
             custom: meta.custom.clone(),
+            marks: meta.marks,
         }
     }
 }
 
 impl From<LegMeta> for call::LegMeta {
     fn from(meta: LegMeta) -> Self {
-        Self { caller_id: Pii::new(meta.caller_id), did: meta.did, outgoing: meta.outgoing, custom: meta.custom }
+        Self {
+            caller_id: Pii::new(meta.caller_id),
+            did: meta.did,
+            outgoing: meta.outgoing,
+            custom: meta.custom,
+            marks: meta.marks,
+        }
     }
 }
 
@@ -139,7 +149,7 @@ impl From<&call::LegFact> for LegFact {
             call::LegFact::Started { rate } => Self::Started { rate_hz: rate.hz() },
             call::LegFact::Answered => Self::Answered,
             call::LegFact::Digit { digit } => Self::Digit { digit: *digit },
-            call::LegFact::Mark { name, played } => Self::Mark { name: name.clone(), played: *played },
+            call::LegFact::Mark { mark, played } => Self::Mark { name: mark.to_string(), played: *played },
             call::LegFact::HungUp { by } => Self::HungUp { by: by.clone() },
             call::LegFact::Lost(loss) => Self::Lost(match loss {
                 call::LegLoss::Closed => LegLoss::Closed,
@@ -161,7 +171,10 @@ impl TryFrom<LegFact> for call::LegFact {
             LegFact::Started { rate_hz } => Self::Started { rate: sample_rate(rate_hz)? },
             LegFact::Answered => Self::Answered,
             LegFact::Digit { digit } => Self::Digit { digit },
-            LegFact::Mark { name, played } => Self::Mark { name, played },
+            LegFact::Mark { name, played } => match call::Mark::parse(&name) {
+                Some(mark) => Self::Mark { mark, played },
+                None => return Err(MirrorError { expected: "a mark's name as g3.u1", actual: name }),
+            },
             LegFact::HungUp { by } => Self::HungUp { by },
             LegFact::Lost(loss) => Self::Lost(match loss {
                 LegLoss::Closed => call::LegLoss::Closed,

@@ -42,11 +42,6 @@ pub enum LegOrder {
         /// The id.
         call_id: String,
     },
-    /// Tell when everything sent so far was played.
-    Mark {
-        /// The mark's name.
-        name: String,
-    },
     /// Hang up.
     HangUp {
         /// For the far end's log.
@@ -70,7 +65,6 @@ impl From<&call::LegOrder> for LegOrder {
     fn from(order: &call::LegOrder) -> Self {
         match order {
             call::LegOrder::Ready { call_id } => Self::Ready { call_id: call_id.clone() },
-            call::LegOrder::Mark { name } => Self::Mark { name: name.clone() },
             call::LegOrder::HangUp { message } => Self::HangUp { message: message.clone() },
             call::LegOrder::Transfer { to } => Self::Transfer { to: to.clone() },
             call::LegOrder::Close { code, reason } => Self::Close { code: *code, reason: (*reason).to_owned() },

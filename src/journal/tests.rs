@@ -24,7 +24,10 @@ fn leg_fact() -> impl Strategy<Value = call::LegFact> {
         (1_u32..=384_000).prop_map(|hz| call::LegFact::Started { rate: SampleRate::new(hz).unwrap() }),
         Just(call::LegFact::Answered),
         any::<char>().prop_map(|digit| call::LegFact::Digit { digit }),
-        (any::<String>(), any::<bool>()).prop_map(|(name, played)| call::LegFact::Mark { name, played }),
+        (any::<(u32, u16)>(), any::<bool>()).prop_map(|((utterance, segment), played)| {
+            let mark = call::Mark { utterance: UtteranceId(utterance), segment };
+            call::LegFact::Mark { mark, played }
+        }),
         any::<Option<String>>().prop_map(|by| call::LegFact::HungUp { by }),
         loss.prop_map(call::LegFact::Lost),
     ]
@@ -32,9 +35,15 @@ fn leg_fact() -> impl Strategy<Value = call::LegFact> {
 
 fn leg_meta() -> impl Strategy<Value = call::LegMeta> {
     let custom = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..5);
-    (any::<String>(), any::<String>(), any::<bool>(), custom).prop_map(|(caller_id, did, outgoing, custom)| {
-        call::LegMeta { caller_id: Pii::new(caller_id), did, outgoing, custom }
-    })
+    (any::<String>(), any::<String>(), any::<(bool, bool)>(), custom).prop_map(
+        |(caller_id, did, (outgoing, marks), custom)| call::LegMeta {
+            caller_id: Pii::new(caller_id),
+            did,
+            outgoing,
+            custom,
+            marks,
+        },
+    )
 }
 
 fn heard() -> impl Strategy<Value = turn::Heard> {
@@ -100,6 +109,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         leg_fact().prop_map(|fact| Entry::Fact(Fact::Leg((&fact).into()))),
         heard().prop_map(|heard| Entry::Fact(Fact::Heard((&heard).into()))),
         said.prop_map(Entry::Note),
+        (any::<(u32, u16)>(), any::<i64>()).prop_map(|((utterance, segment), lag_ms)| {
+            let mark = call::Mark { utterance: UtteranceId(utterance), segment };
+            Entry::Note(Note::FarPlayout { mark: mark.to_string(), lag_ms })
+        }),
         any::<String>().prop_map(|to| Entry::Order(Order::Leg(LegOrder::Transfer { to }))),
         any::<(u64, u64)>().prop_map(|(since_us, pos)| Entry::Fact(Fact::Line(LineFact::VoiceBegan { since_us, pos }))),
     ]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::call::line::Ended;
 use crate::units::{MAX_FRAME_SAMPLES, Moment};
 
 /// One 20 ms frame for the caller.
@@ -16,6 +17,8 @@ pub struct OutFrame {
     pub len: u16,
     /// PCM16 mono at the leg's rate.
     pub samples: [i16; MAX_FRAME_SAMPLES],
+    /// The pieces of speech that end with it: whoever is told of them is told after this frame, and never without it.
+    pub ended: Ended,
 }
 
 /// What the shard hands to the leg, in order.

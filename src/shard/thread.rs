@@ -9,7 +9,7 @@ use crossbeam::queue::ArrayQueue;
 use super::gauge::ShardGauge;
 use super::port::{OutFrame, OutItem};
 use super::wake::Bell;
-use crate::call::line::{Line, Outlet, RecordTap, Wakes};
+use crate::call::line::{Ended, Line, Outlet, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
@@ -120,8 +120,8 @@ impl Outlet for PortOutlet {
         !self.clear_owed && self.out.slots() > 1
     }
 
-    fn send(&mut self, due: Moment, samples: &[i16]) {
-        let mut frame = OutFrame { due, len: samples.len() as u16, samples: [0; MAX_FRAME_SAMPLES] };
+    fn send(&mut self, due: Moment, samples: &[i16], ended: &Ended) {
+        let mut frame = OutFrame { due, len: samples.len() as u16, samples: [0; MAX_FRAME_SAMPLES], ended: *ended };
         frame.samples[..samples.len()].copy_from_slice(samples);
         self.sent |= self.out.push(OutItem::Frame(frame)).is_ok();
     }

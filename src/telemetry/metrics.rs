@@ -116,6 +116,8 @@ pub struct Metrics {
     pub tick_lateness: Histogram,
     /// Send time minus deadline.
     pub pacing_error: Histogram,
+    /// How far the far ends that answer marks are behind the line's clock; none counts as less than nothing.
+    pub far_playout_lag: Histogram,
     /// Caller stops until bot audible.
     pub turn_latency: Histogram,
     /// Length of ended calls.
@@ -190,6 +192,7 @@ impl Metrics {
             ws_frames_out: ws_frames.get_or_create_owned(&Direction { direction: "out" }),
             tick_lateness: add(r, names::TICK_LATENESS, Histogram::new(FINE_US)),
             pacing_error: add(r, names::PACING_ERROR, Histogram::new(FINE_US)),
+            far_playout_lag: add(r, names::FAR_PLAYOUT_LAG, Histogram::new(WAIT_US)),
             turn_latency: add(r, names::TURN_LATENCY, Histogram::new(WAIT_US)),
             call_duration: add(r, names::CALL_DURATION, Histogram::new(CALL_US)),
             recorder_lost_frames: add(r, names::RECORDER_LOST, Counter::default()),

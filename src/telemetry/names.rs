@@ -48,6 +48,7 @@ declare! {
     WS_FAULTS = Counter "voicefleet_ws_faults" "WebSocket messages that could not be used, by kind";
     TICK_LATENESS = Histogram "voicefleet_tick_lateness_seconds" "How late the 20 ms tick of a media shard began";
     PACING_ERROR = Histogram "voicefleet_pacing_error_seconds" "Send time of an audio frame minus its deadline";
+    FAR_PLAYOUT_LAG = Histogram "voicefleet_far_playout_lag_seconds" "Far end reports a piece of speech as played minus the line's clock";
     TURN_LATENCY = Histogram "voicefleet_turn_latency_seconds" "Caller stops speaking until the bot is audible";
     STAGE_LATENCY = Histogram "voicefleet_stage_latency_seconds" "Parts of a turn's latency, by stage";
     CALL_DURATION = Histogram "voicefleet_call_duration_seconds" "Length of ended calls";

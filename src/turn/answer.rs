@@ -68,6 +68,8 @@ pub struct Answer {
     pub stalled: bool,
     /// Said in the place of an answer that failed: the engine knows nothing of it.
     pub apology: bool,
+    /// The far end threw a piece of it away.
+    pub torn: bool,
     /// The draft is complete.
     pub draft_ended: bool,
     /// When its first frame left.
@@ -95,6 +97,7 @@ impl Answer {
             interrupted: false,
             stalled: false,
             apology: false,
+            torn: false,
             draft_ended: false,
             audible_at: None,
             progress_at: now,
@@ -197,6 +200,13 @@ impl Answer {
         }
     }
 
+    /// The far end threw this segment away.
+    pub fn lose(&mut self, segment: u16) {
+        if let Some(seg) = self.segments.get_mut(usize::from(segment)).filter(|s| !s.done) {
+            (seg.done, seg.failed, self.torn) = (true, true, true);
+        }
+    }
+
     /// A segment will never be heard, or not to its end.
     pub fn fail(&mut self, segment: u16) {
         if let Some(seg) = self.segments.get_mut(usize::from(segment)) {
@@ -239,6 +249,20 @@ impl Answer {
     pub fn heard_text(&self) -> String {
         let parts: Vec<&str> = self.segments.iter().filter(|s| s.done && !s.failed).map(Segment::made_text).collect();
         parts.join(" ")
+    }
+
+    /// Where playout stands that is `behind_ms` behind this place, but not before what counts as heard already.
+    #[must_use]
+    pub fn place_before(&self, segment: u16, heard_ms: u32, behind_ms: u64) -> (u16, u32) {
+        let done = self.segments.iter().take_while(|s| s.done).count();
+        let (mut segment, mut heard_ms) = (segment, heard_ms);
+        let mut behind_ms = u32::try_from(behind_ms).unwrap_or(u32::MAX);
+        while behind_ms > heard_ms && usize::from(segment) > done {
+            behind_ms -= heard_ms;
+            segment -= 1;
+            heard_ms = self.segments.get(usize::from(segment)).map_or(0, |s| s.made_ms);
+        }
+        if usize::from(segment) < done { (segment, heard_ms) } else { (segment, heard_ms.saturating_sub(behind_ms)) }
     }
 
     /// The text heard when playout stopped `heard_ms` into `segment`: whole segments before it, whole words of it.

@@ -60,14 +60,23 @@ pub enum PlayoutFact {
         /// Which piece.
         segment: u16,
     },
+    /// The far end threw a piece away without being told to: it was not heard to its end, and never will be.
+    SegmentLost {
+        /// The answer.
+        utterance: UtteranceId,
+        /// Which piece.
+        segment: u16,
+    },
     /// An answer was cut.
     Cut {
         /// The answer.
         utterance: UtteranceId,
         /// The piece that was being heard.
         segment: u16,
-        /// How much of it was heard, in milliseconds.
+        /// How much of it was played by the line's clock, in milliseconds.
         heard_ms: u32,
+        /// How far the far end was behind that clock, in milliseconds; zero where it does not say.
+        behind_ms: u64,
     },
 }
 
@@ -231,7 +240,7 @@ impl TurnLoop {
         }
         self.on_cut_time(now);
         self.on_barge_time(now);
-        // First: an answer that is given up makes a turn over the bot a plain one, whose own time may have come.
+        // First: an answer that stands still gives the floor back, and the caller's turn may be over long since.
         self.on_answer_time(now);
         self.on_listening_time(now);
         self.on_digit_time(now);

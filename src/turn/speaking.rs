@@ -148,32 +148,37 @@ impl TurnLoop {
     pub fn on_playout(&mut self, now: Moment, fact: PlayoutFact) {
         match fact {
             PlayoutFact::Began { utterance } => self.on_audible(now, utterance),
-            PlayoutFact::SegmentHeard { utterance, segment } => {
-                if let Some(cut) = self.cutting.as_mut().filter(|a| a.id == utterance) {
-                    cut.heard(segment);
-                }
-                let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
-                let was_protected = answer.is_protected();
-                answer.heard(segment);
-                (answer.progress_at, answer.piece_since) = (now, now);
-                let released = was_protected && !answer.is_protected();
-                if released && self.voice_on {
-                    self.suspect(now);
-                }
-                self.finish_if_over(now);
-                if released {
-                    self.on_digit_time(now);
-                }
-            }
-            PlayoutFact::Cut { utterance, segment, heard_ms } => {
+            PlayoutFact::SegmentHeard { utterance, segment } => self.on_piece(now, utterance, |a| a.heard(segment)),
+            PlayoutFact::SegmentLost { utterance, segment } => self.on_piece(now, utterance, |a| a.lose(segment)),
+            PlayoutFact::Cut { utterance, segment, heard_ms, behind_ms } => {
                 if self.cutting.as_ref().is_some_and(|a| a.id == utterance)
                     && let Some(answer) = self.cutting.take()
                 {
+                    let (segment, heard_ms) = answer.place_before(segment, heard_ms, behind_ms);
                     let text = answer.text_until(segment, heard_ms);
                     self.settle_bot(&answer, text, false, now);
                     self.after_cut(now, &answer);
                 }
             }
+        }
+    }
+
+    /// A piece is over, heard or not.
+    fn on_piece(&mut self, now: Moment, utterance: UtteranceId, note: impl Fn(&mut Answer)) {
+        if let Some(cut) = self.cutting.as_mut().filter(|a| a.id == utterance) {
+            note(cut);
+        }
+        let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance) else { return };
+        let was_protected = answer.is_protected();
+        note(answer);
+        (answer.progress_at, answer.piece_since) = (now, now);
+        let released = was_protected && !answer.is_protected();
+        if released && self.voice_on {
+            self.suspect(now);
+        }
+        self.finish_if_over(now);
+        if released {
+            self.on_digit_time(now);
         }
     }
 
@@ -256,7 +261,7 @@ impl TurnLoop {
             }
         }
         let text = answer.heard_text();
-        self.settle_bot(&answer, text, true, now);
+        self.settle_bot(&answer, text, !answer.torn, now);
         if self.barge.is_paused() {
             self.orders.push_back(TurnOrder::Resume);
         }

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use voicefleet::call::line::{LineFact, LineOrder};
-use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta, Order};
+use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta, Mark, Order};
 use voicefleet::turn::{Heard, Policy, Speaker, ToolCall};
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
 use crate::sim::{Act, BotVoice, Group, MS_PER_CHAR, Reply, Run, Script, Sound, When, run, tag_of};
 
 /// The longest call of these scripts.
+/// Answers to marks that come too late for everything.
+const MAX_LATE_MS: u64 = 100_000_000;
 const MAX_MS: u32 = 40_000;
 
 fn reply(index: usize) -> impl Strategy<Value = Reply> {
@@ -65,11 +67,12 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn script() -> impl Strategy<Value = Script> {
+    let far_end = prop::sample::select(vec![(None, 0), (Some(40), 0), (Some(40), 200), (Some(MAX_LATE_MS), 0)]);
     let delays = (10..3_500u64, 10..600u64, 10..600u64, 150..900u64);
     let acts = prop::collection::vec((0..30_000u64, act()), 0..10);
     let replies = (0..14).map(reply).collect::<Vec<_>>();
-    (delays, acts, replies, any::<bool>(), 800..12_000u32).prop_map(
-        |((stt, judge, tts, partials), acts, replies, outgoing, idle)| {
+    (delays, acts, replies, any::<bool>(), 800..12_000u32, far_end).prop_map(
+        |((stt, judge, tts, partials), acts, replies, outgoing, idle, far_end)| {
             let mut script = Script::parse("limit 150s");
             (script.stt_ms, script.judge_ms, script.tts_ms, script.partials_ms) = (stt, judge, tts, partials);
             script.policy = Policy {
@@ -80,6 +83,7 @@ fn script() -> impl Strategy<Value = Script> {
                 ..Policy::default()
             };
             script.outgoing = outgoing;
+            (script.marks_ms, script.buffer_ms) = far_end;
             script.bot_voice = BotVoice::Tagged;
             script.acts = acts.into_iter().map(|(at, act)| (When::At(at), act)).collect();
             if outgoing {
@@ -140,6 +144,14 @@ proptest! {
         // The recording's right channel is what the far end heard, but for the clears that cut short what it held.
         prop_assert_eq!(run.recorded.0.len(), run.recorded.1.len());
         prop_assert_eq!(run.recorded.1.len(), run.heard.len());
+        // Every piece that was heard was named to the far end, once and in order, and none that was never said.
+        prop_assert!(run.marks.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", run.marks);
+        prop_assert!(run.marks.iter().all(|m| run.said.contains_key(&(m.utterance.0, m.segment))), "{:?}", run.marks);
+        for heard in run.log.iter().filter_map(|l| l.get(7..)?.strip_prefix("heard ")) {
+            let (utterance, segment) = heard.split_once('.').expect("an answer and a piece");
+            let is = |m: &&Mark| m.utterance.to_string() == utterance && m.segment.to_string() == segment;
+            prop_assert_eq!(run.marks.iter().filter(is).count(), 1, "{} in {:?}", heard, run.marks);
+        }
         check_history(&run);
     }
 }
@@ -188,7 +200,7 @@ fn fact() -> impl Strategy<Value = (Fact, u64)> {
         4 => digit,
         1 => loss,
         1 => Just(LegFact::HungUp { by: None }),
-        1 => Just(LegFact::Mark { name: "m".to_owned(), played: true }),
+        3 => (utterance(), 0..4u16, any::<bool>()).prop_map(|(utterance, segment, played)| LegFact::Mark { mark: Mark { utterance, segment }, played }),
     ];
     let line = prop_oneof![
         4 => Just(LineFact::VoiceBegan { since: Moment::ZERO, pos: 0 }),
@@ -236,9 +248,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_facts_into_a_call(facts in prop::collection::vec((fact(), 0..1_500u64), 0..120), outgoing: bool) {
+    fn random_facts_into_a_call(facts in prop::collection::vec((fact(), 0..1_500u64), 0..120), outgoing: bool, marks: bool) {
         let mut now = Moment::from_millis(1_000_000);
-        let meta = LegMeta { outgoing, ..LegMeta::default() };
+        let meta = LegMeta { outgoing, marks, ..LegMeta::default() };
         let policy = Policy { max_duration_ms: 60_000, warning_before_ms: 20_000, idle_ms: 4_000, ..Policy::default() };
         let mut call = Call::new(now, &meta, policy);
         let (mut finished, mut gone) = (false, BTreeSet::new());

@@ -1,6 +1,7 @@
 //! A caller who keeps time: a frame every 20 ms by absolute deadlines, speaks when the bot has spoken, remembers when what came
 //! and how late it was itself. Speech is a recorded clip with the caller's own tone in it, silence is silence.
 
+use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -44,6 +45,10 @@ pub struct Plan {
     pub opening: Option<Vec<String>>,
     /// The media socket's token.
     pub token: Option<String>,
+    /// It asks for marks.
+    pub marks: bool,
+    /// It answers a mark so long after it came: its buffer; `None` for a dialler that asks and never answers.
+    pub played_ms: Option<u64>,
 }
 
 impl Plan {
@@ -61,6 +66,8 @@ impl Plan {
             talks_early: false,
             opening: None,
             token: None,
+            marks: true,
+            played_ms: Some(60),
         }
     }
 }
@@ -71,6 +78,7 @@ pub enum Came {
     Audio { chunk: u64, bytes: usize },
     Stop,
     HangUp,
+    Mark(String),
     Other,
 }
 
@@ -79,6 +87,8 @@ pub enum Came {
 pub struct Memory {
     pub came: Vec<(u64, Came)>,
     pub call_id: Option<String>,
+    /// What it answered to marks, and when.
+    pub played: Vec<(u64, String, bool)>,
     pub turns: usize,
     pub answered_ms: u64,
     /// When each of its turns began and ended.
@@ -97,6 +107,14 @@ impl Memory {
 
     pub fn first_audio_ms(&self) -> Option<u64> {
         self.came.iter().find(|(_, c)| matches!(c, Came::Audio { .. })).map(|(at, _)| *at)
+    }
+
+    /// The names of the marks that came.
+    pub fn marks(&self) -> Vec<&str> {
+        self.came
+            .iter()
+            .filter_map(|(_, c)| if let Came::Mark(name) = c { Some(name.as_str()) } else { None })
+            .collect()
     }
 
     /// The bot hung up.
@@ -121,6 +139,8 @@ pub struct Caller {
     saying: Option<usize>,
     silent_since: Option<u64>,
     barged: bool,
+    /// Marks whose audio it has not played, and when it will have.
+    unplayed: VecDeque<(u64, String)>,
 }
 
 impl Caller {
@@ -131,7 +151,8 @@ impl Caller {
         let direction = if plan.outgoing { "outgoing" } else { "incoming" };
         let mut named = vec![("callerId", plan.caller_id.as_str()), ("did", "+9180"), ("callDirection", direction)];
         named.extend(plan.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        let usual = || vec![wire.connected(&named, &["ready", "dtmf", "mark"]), wire.start("LINEAR", RATE_HZ, false)];
+        let caps = if plan.marks { &["ready", "dtmf", "mark"][..] } else { &["ready", "dtmf"] };
+        let usual = || vec![wire.connected(&named, caps), wire.start("LINEAR", RATE_HZ, false)];
         let opening = plan.opening.clone().unwrap_or_else(usual);
         let mut caller = Self {
             client,
@@ -142,6 +163,7 @@ impl Caller {
             saying: None,
             silent_since: None,
             barged: false,
+            unplayed: VecDeque::new(),
         };
         for text in opening {
             caller.client.send_text(text).await?;
@@ -211,6 +233,11 @@ impl Caller {
             let text = self.wire.hang_up("customer");
             return self.client.send_text(text).await.is_ok();
         }
+        while let Some((_, name)) = self.unplayed.pop_front_if(|(at, _)| *at <= now_ms) {
+            if !self.answer_mark(now_ms, name, true).await {
+                return false;
+            }
+        }
         self.decide(now_ms);
         let mut samples = [0i16; FRAME];
         if let Some(at) = &mut self.saying {
@@ -226,6 +253,12 @@ impl Caller {
         }
         let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
         let text = self.wire.media(&bytes);
+        self.client.send_text(text).await.is_ok()
+    }
+
+    async fn answer_mark(&mut self, now_ms: u64, name: String, played: bool) -> bool {
+        let text = self.wire.mark_played(&name, played);
+        self.memory.played.push((now_ms, name, played));
         self.client.send_text(text).await.is_ok()
     }
 
@@ -258,7 +291,20 @@ impl Caller {
                 assert_eq!(media.chunk_durn_ms, 20);
                 Came::Audio { chunk: media.chunk, bytes: media.payload.len() }
             }
-            FromBot::Stop => Came::Stop,
+            FromBot::Stop => {
+                for (_, name) in std::mem::take(&mut self.unplayed) {
+                    // A worker that has closed already needs no answer.
+                    let _ = self.answer_mark(now_ms, name, false).await;
+                }
+                Came::Stop
+            }
+            FromBot::Mark { name } => {
+                assert!(self.plan.marks, "nobody asked for {name}");
+                if let Some(after) = self.plan.played_ms {
+                    self.unplayed.push_back((now_ms + after, name.clone()));
+                }
+                Came::Mark(name)
+            }
             FromBot::HangUp { .. } => {
                 let answer = self.wire.hang_up("customer");
                 // A worker that has closed already needs no answer.

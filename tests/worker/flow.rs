@@ -1,5 +1,7 @@
 //! A call's flow through the whole worker, as the diallers' own session scripts S1 and S2 have it.
 
+use voicefleet::call::Mark;
+use voicefleet::journal::{Entry, Line, Note};
 use voicefleet::results::{DisconnectedBy, Speaker};
 
 use crate::caller::{Caller, Came, Memory, Plan, SETTLE};
@@ -46,7 +48,8 @@ async fn s1_inbound_barge_in_and_the_bots_hang_up() {
     assert!(matches!(next, Came::Audio { .. }), "{next:?}");
     assert!(*next_ms >= ended, "nothing of the old answer leaves: audio at {next_ms}, the caller spoke until {ended}");
     // The goodbye, then stop, then hang-up, and nothing more.
-    let [.., (_, goodbye), (_, last_stop), (_, hang_up)] = memory.came.as_slice() else { panic!("three at least") };
+    let unmarked: Vec<&Came> = memory.came.iter().map(|(_, c)| c).filter(|c| !matches!(c, Came::Mark(_))).collect();
+    let [.., goodbye, last_stop, hang_up] = unmarked[..] else { panic!("three at least") };
     assert!(
         matches!((goodbye, last_stop, hang_up), (Came::Audio { .. }, Came::Stop, Came::HangUp)),
         "{goodbye:?} {last_stop:?} {hang_up:?}"
@@ -120,14 +123,14 @@ async fn s2_media_before_a_late_answer_is_recorded_and_never_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_answered_and_marks_change_nothing() {
+async fn keys_are_answered_and_marks_that_nobody_sent_change_nothing() {
     let _turn = beside_others().await;
     let world = World::new("dtmf").await;
     let mut caller = Caller::open(&world.ws("demo"), Plan { turns: 0, ..Plan::new("+91-dtmf") }).await.unwrap();
     assert!(caller.until(|m| m.first_audio_ms().is_some()).await);
-    // Marks nobody sent, some twice, some cleared: 200 of them, within the limit of frames per second.
+    // Marks that nobody sent, some twice, some cleared, within the limit of frames per second.
     for n in 0..50 {
-        let name = format!("g{}.u{n}", n % 3);
+        let name = format!("g{}.u{}", 900 + n % 3, n / 2);
         let text = caller.wire.mark_played(&name, n % 2 == 0);
         assert!(caller.say(text).await);
     }
@@ -148,6 +151,67 @@ async fn keys_are_answered_and_marks_change_nothing() {
     let bot: Vec<_> = result.transcript.iter().filter(|l| l.speaker == Speaker::Bot).collect();
     assert_eq!(bot.len(), 2, "{:?}", result.transcript);
     assert!(!bot[0].heard && bot[1].heard, "the keys cut the greeting short and were answered: {bot:?}");
+    world.quiet().await;
+    world.stop().await;
+}
+
+/// What a call's journal says of the far end's playout: the name and how late it was.
+fn reported(world: &World, call: &str) -> Vec<(String, i64)> {
+    let path = world.folder.data().join("calls").join(call).join("journal");
+    let journal = voicefleet::journal::read(&std::fs::read(path).unwrap());
+    let of = |line: &Line| match &line.entry {
+        Entry::Note(Note::FarPlayout { mark, lag_ms }) => Some((mark.clone(), *lag_ms)),
+        _ => None,
+    };
+    journal.lines.iter().filter_map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_goodbye_is_played_before_the_bot_hangs_up() {
+    let _turn = beside_others().await;
+    let world = World::new("marks").await;
+    let buffer_ms = 600;
+    let plan = Plan { played_ms: Some(buffer_ms), ..Plan::new("+91-marks") };
+    let memory = Caller::converse(&world.ws("demo"), plan).await;
+    plain_audio(&memory);
+    let names = memory.marks();
+    assert!(names.len() >= 2, "a greeting and a goodbye: {names:?}");
+    let mut once: Vec<Mark> = names.iter().map(|name| Mark::parse(name).unwrap()).collect();
+    once.dedup();
+    assert!(once.len() == names.len() && once.is_sorted(), "each once and in order: {names:?}");
+    // Each follows audio, and the bot hangs up when the last one was played.
+    for pair in memory.came.windows(2) {
+        assert!(!matches!(pair[1].1, Came::Mark(_)) || matches!(pair[0].1, Came::Audio { .. } | Came::Mark(_)));
+    }
+    let hung_up = memory.came.iter().find(|(_, c)| matches!(c, Came::HangUp)).map(|(at, _)| *at).unwrap();
+    let (played_at, last, played) = memory.played.last().unwrap();
+    assert!(*played && last == names.last().unwrap() && *played_at <= hung_up, "{:?} {hung_up}", memory.played);
+    let result = world.result_of("+91-marks").await;
+    assert_eq!(result.end_reason, "completed");
+    assert!(result.transcript.iter().all(|l| l.heard), "{:?}", result.transcript);
+    let lags = reported(&world, &result.session_id);
+    assert_eq!(lags.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "all of it is in the journal");
+    // The line's clock counts the last three frames as played later than the far end was sent them.
+    assert!(lags.iter().all(|(_, lag)| *lag >= buffer_ms as i64 - 60), "{lags:?}");
+    let measured = world.metric("voicefleet_far_playout_lag_seconds_count").await;
+    assert!((measured - names.len() as f64).abs() < 0.5, "{measured} in the histogram");
+    world.quiet().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_dialler_sees_no_mark_and_a_mute_one_loses_nothing() {
+    let _turn = beside_others().await;
+    let world = World::new("no-marks").await;
+    for (name, marks) in [("+91-plain", false), ("+91-mute", true)] {
+        let plan = Plan { marks, played_ms: None, ..Plan::new(name) };
+        let memory = Caller::converse(&world.ws("demo"), plan).await;
+        assert_eq!(memory.marks().is_empty(), !marks, "{name}");
+        let result = world.result_of(name).await;
+        assert_eq!(result.end_reason, "completed", "{name}");
+        assert!(result.transcript.iter().all(|l| l.heard), "{name}: {:?}", result.transcript);
+        assert_eq!(reported(&world, &result.session_id), [], "{name}");
+    }
     world.quiet().await;
     world.stop().await;
 }

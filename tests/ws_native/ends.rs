@@ -201,16 +201,11 @@ async fn the_superset_is_spoken_to_those_who_ask() {
     dialler.say(r#"{"event":"connected","streamId":"st-1","caps":["mark","dtmf","ready","error","ping"]}"#).await;
     dialler.say(r#"{"event":"start","mediaFormat":{"encoding":"MULAW","sampleRate":8000}}"#).await;
     let mut call = world.call().await;
-    assert!(call.opened.marks);
+    assert!(call.opened.meta.marks);
     assert_eq!(call.fact().await, LegFact::Started { rate: SampleRate::NARROW });
     call.order(LegOrder::Ready { call_id: "c-1".into() }).await;
-    call.order(LegOrder::Mark { name: "g1.u1".into() }).await;
     assert_eq!(dialler.hear().await.unwrap(), FromBot::Ready { call_id: "c-1".into() });
-    assert_eq!(dialler.hear().await.unwrap(), FromBot::Mark { name: "g1.u1".into() });
-    let pong = dialler.dialler.mark_played("g1.u1", true);
-    dialler.say(pong).await;
     dialler.say(r##"{"event":"dtmf","digit":"#"}"##).await;
-    assert_eq!(call.fact().await, LegFact::Mark { name: "g1.u1".into(), played: true });
     assert_eq!(call.fact().await, LegFact::Digit { digit: '#' });
     call.give_line(SampleRate::NARROW);
     dialler.say(r#"{"event":"media","payload":"/7utpqGgoaatu/87LSYhICEmLTs="}"#).await;

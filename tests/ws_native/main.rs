@@ -10,6 +10,7 @@ mod fuzz;
 mod ends;
 mod far_end;
 mod hostile;
+mod marks;
 mod refusals;
 mod script;
 mod tls;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use voicefleet::call::{LegFact, LegOrder};
+use voicefleet::call::line::{ENDS_PER_FRAME, Ended};
+use voicefleet::call::{LegFact, LegOrder, Mark};
 use voicefleet::rt;
 use voicefleet::shard::{LegPort, OutFrame, OutItem};
 use voicefleet::transport::ws::{
@@ -179,7 +180,8 @@ impl Call {
 
     /// Puts `ms` of a constant level out, meant for now; gives how many frames found room.
     pub fn speak(&mut self, ms: usize, level: i16) -> usize {
-        let mut frame = OutFrame { due: rt::now(), len: 160, samples: [0; MAX_FRAME_SAMPLES] };
+        let mut frame =
+            OutFrame { due: rt::now(), len: 160, samples: [0; MAX_FRAME_SAMPLES], ended: [None; ENDS_PER_FRAME] };
         frame.samples[..160].fill(level);
         let line = self.line();
         let put = (0..ms / 20).take_while(|_| line.out.push(OutItem::Frame(frame)).is_ok()).count();
@@ -213,9 +215,18 @@ impl Call {
     }
 }
 
+/// The same frame with the ends of these pieces of speech in it.
+pub fn ending(item: OutItem, marks: &[Mark]) -> OutItem {
+    let OutItem::Frame(mut frame) = item else { panic!("a frame") };
+    let mut ended: Ended = [None; ENDS_PER_FRAME];
+    ended.iter_mut().zip(marks).for_each(|(slot, mark)| *slot = Some(*mark));
+    frame.ended = ended;
+    OutItem::Frame(frame)
+}
+
 /// A frame of a constant level.
 pub fn frame(level: i16, due: voicefleet::units::Moment) -> OutItem {
-    let mut frame = OutFrame { due, len: 160, samples: [0; MAX_FRAME_SAMPLES] };
+    let mut frame = OutFrame { due, len: 160, samples: [0; MAX_FRAME_SAMPLES], ended: [None; ENDS_PER_FRAME] };
     frame.samples[..160].fill(level);
     OutItem::Frame(frame)
 }

@@ -10,6 +10,7 @@ mod rings;
 mod widen;
 
 pub use fact::{LineFact, LineOrder};
+pub use playout::{ENDS_PER_FRAME, Ended};
 pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed};
 
 use caller::CallerQueue;
@@ -32,8 +33,8 @@ pub trait RecordTap {
 pub trait Outlet {
     /// Does the far end take another frame?
     fn has_room(&self) -> bool;
-    /// Sends one frame that is due at `due`.
-    fn send(&mut self, due: Moment, samples: &[i16]);
+    /// Sends one frame that is due at `due`, and names the pieces of speech that end with it.
+    fn send(&mut self, due: Moment, samples: &[i16], ended: &Ended);
     /// Tells the far end to throw away what it has not played.
     fn clear(&mut self);
 }
@@ -224,10 +225,12 @@ impl Line {
             }
             let mut frame = [0i16; MAX_FRAME_SAMPLES];
             let n = spoken.len();
-            let Some(began) = self.playout.next_frame(&mut self.rings.speech, &mut frame[..n], &mut self.stats) else {
+            let Some((began, ended)) =
+                self.playout.next_frame(&mut self.rings.speech, &mut frame[..n], &mut self.stats)
+            else {
                 break;
             };
-            outlet.send(due, &frame[..n]);
+            outlet.send(due, &frame[..n], &ended);
             self.stats.frames_out += 1;
             if let Some(utterance) = began {
                 self.tell(LineFact::SpeechBegan { utterance, at: due }, wakes);
@@ -241,8 +244,8 @@ impl Line {
         match self.playout.play(spoken) {
             Playing::Speech { ended } => {
                 self.bot_quiet_ticks = 0;
-                for (utterance, segment) in ended.into_iter().flatten() {
-                    self.tell(LineFact::SegmentHeard { utterance, segment }, wakes);
+                for mark in ended.into_iter().flatten() {
+                    self.tell(LineFact::SegmentHeard { utterance: mark.utterance, segment: mark.segment }, wakes);
                 }
             }
             Playing::Silence => self.bot_quiet_ticks = self.bot_quiet_ticks.saturating_add(1),

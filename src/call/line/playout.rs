@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::leg::Mark;
 use super::LineStats;
 use super::rings::{CHUNKS, Chunk, SpeechSource, skip_samples};
 use crate::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId};
@@ -12,9 +13,10 @@ use crate::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId};
 const LEAD_FRAMES: usize = 3;
 
 /// Pieces that may end within one frame; further ones end with the next frame.
-const ENDS_PER_FRAME: usize = 4;
+pub const ENDS_PER_FRAME: usize = 4;
 
-type Ended = [Option<(UtteranceId, u16)>; ENDS_PER_FRAME];
+/// The pieces that end within a frame.
+pub type Ended = [Option<Mark>; ENDS_PER_FRAME];
 
 /// A place in an answer: the piece, and how many samples of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,7 +42,7 @@ pub(super) enum Playing {
     Silence,
     /// A frame of speech; these pieces ended with it.
     Speech {
-        /// Answer and piece.
+        /// Their ends.
         ended: Ended,
     },
 }
@@ -114,13 +116,13 @@ impl Playout {
     }
 
     /// Takes the next frame from the ring into `frame` (zeros) and remembers it as sent. `None` where none is ready;
-    /// `Some(Some(id))` where it is the first of an answer.
+    /// otherwise the answer where it is the first frame of one, and the pieces that end with it.
     pub(super) fn next_frame(
         &mut self,
         source: &mut SpeechSource,
         frame: &mut [i16],
         stats: &mut LineStats,
-    ) -> Option<Option<UtteranceId>> {
+    ) -> Option<(Option<UtteranceId>, Ended)> {
         self.fetch(source);
         let Some(utterance) = self.queue.front().map(|c| c.utterance) else {
             stats.starved += u64::from(self.mid_piece);
@@ -154,7 +156,7 @@ impl Playout {
                 self.mid_piece = !last;
                 self.queue.pop_front();
                 if last {
-                    *end = Some((utterance, place.segment));
+                    *end = Some(Mark { utterance, segment: place.segment });
                     break;
                 }
             }
@@ -169,7 +171,7 @@ impl Playout {
         entry.ended = ended;
         entry.samples[..frame.len()].copy_from_slice(frame);
         self.held += 1;
-        Some(under_way.is_none().then_some(utterance))
+        Some((under_way.is_none().then_some(utterance), ended))
     }
 
     /// Moves what has come into the queue and throws away what belongs to answers that were cut.
@@ -251,7 +253,7 @@ mod tests {
             }
             let mut spoken = [0; 160];
             let ended = match self.playout.play(&mut spoken) {
-                Playing::Speech { ended } => ended.into_iter().flatten().map(|(_, s)| s).collect(),
+                Playing::Speech { ended } => ended.into_iter().flatten().map(|mark| mark.segment).collect(),
                 Playing::Silence => Vec::new(),
             };
             (sent, spoken.to_vec(), ended)

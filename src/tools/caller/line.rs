@@ -94,7 +94,7 @@ impl Line {
             named.push((name, value));
         }
         let keys = self.caller.talk().plan().moves.iter().any(|step| !step.dtmf.is_empty());
-        let mut caps = Vec::new();
+        let mut caps = vec!["mark"];
         if options.result.is_some() {
             caps.push("ready");
         }
@@ -141,6 +141,7 @@ impl Line {
                 let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
                 self.dialler.media(&bytes)
             }
+            Out::Mark(name, played) => self.dialler.mark_played(&name, played),
             Out::Key(key) => self.dialler.digit(key),
             Out::HangUp => self.dialler.hang_up(match self.caller.ended {
                 Some(Ended::BotHungUp) => "bot",

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use super::conversation::{Act, Conversation};
 use super::ear::{Ear, Noticed};
 use super::ledger::Ledger;
+use super::marks::Marks;
 use super::phone::Phone;
 use super::report::{Ended, LineKind};
 use super::script::{Plan, Source, Trigger};
@@ -29,6 +30,8 @@ pub(super) enum Out {
     Media(Vec<i16>),
     /// A key.
     Key(char),
+    /// What became of the audio before a mark of this name: played, or thrown away.
+    Mark(String, bool),
     /// `hangup-call`; afterwards nothing.
     HangUp,
 }
@@ -87,6 +90,7 @@ pub(super) struct Caller {
     ticks: u64,
     playing: VecDeque<i16>,
     keys: VecDeque<char>,
+    marks: Marks,
     hang_up_next: bool,
     listening: Option<Listening>,
     turns: u32,
@@ -127,6 +131,7 @@ impl Caller {
             ticks: 0,
             playing: VecDeque::new(),
             keys: VecDeque::new(),
+            marks: Marks::default(),
             hang_up_next: false,
             listening: None,
             turns: 0,
@@ -161,6 +166,7 @@ impl Caller {
             }
             FromBot::Stop => {
                 self.phone.forget_unplayed(at);
+                self.marks.stopped(at);
             }
             FromBot::HangUp { .. } => self.end(Ended::BotHungUp),
             FromBot::Transfer { to } => {
@@ -169,7 +175,8 @@ impl Caller {
             }
             FromBot::Ready { call_id } => self.seen.call_id = Some(call_id).filter(|id| !id.is_empty()),
             FromBot::Error { code, message } => self.seen.error = Some(format!("{code}: {message}")),
-            FromBot::Mark { .. } | FromBot::Ping | FromBot::Pong => {}
+            FromBot::Mark { name } => self.marks.came(name, self.phone.filled_to().max(at)),
+            FromBot::Ping | FromBot::Pong => {}
         }
     }
 
@@ -215,6 +222,7 @@ impl Caller {
             self.keys.pop_front();
             out.push(Out::Key(key));
         }
+        out.extend(self.marks.due(self.phone.said()).map(|(name, played)| Out::Mark(name, played)));
         if self.ended.is_some() {
             out.push(Out::HangUp);
         }

@@ -202,3 +202,26 @@ fn chunks_that_restart_are_counted() {
     world.bot_speaks(2);
     assert_eq!((world.caller.seen.frames, world.caller.seen.chunk_faults), (5, 1));
 }
+
+#[test]
+fn marks_are_answered_when_the_earpiece_has_played_or_lost_what_was_before_them() {
+    let mut world = World::new("[[step]]\nafter = \"never\"\nsay = \"x\"", 100, &[]);
+    let mark =
+        |world: &mut World, at, name: &str| world.caller.received(at, FromBot::Mark { name: name.to_owned() }, true);
+    // Three frames at once, as the worker leads: the mark is due when the third was played.
+    (0..3).for_each(|_| world.bot(0, true));
+    mark(&mut world, 0, "g1.u1");
+    let marks =
+        |world: &World| world.sent.iter().filter(|out| matches!(out, Out::Mark(..))).cloned().collect::<Vec<_>>();
+    world.ticks(3);
+    assert_eq!(marks(&world), []);
+    world.ticks(1);
+    assert_eq!(marks(&world), [Out::Mark("g1.u1".to_owned(), true)]);
+    let now = world.caller.now_ms() as usize * 8;
+    (0..3).for_each(|_| world.bot(now, true));
+    mark(&mut world, now, "g2.u1");
+    world.tick();
+    world.caller.received(now + FRAME, FromBot::Stop, true);
+    world.ticks(5);
+    assert_eq!(marks(&world)[1..], [Out::Mark("g2.u1".to_owned(), false)]);
+}

@@ -18,6 +18,7 @@ mod ear;
 mod ledger;
 mod line;
 mod machine;
+mod marks;
 mod phone;
 mod report;
 mod run;

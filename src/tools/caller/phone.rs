@@ -40,6 +40,11 @@ impl Phone {
         self.said.len()
     }
 
+    /// Where the audio that came so far ends on the tape.
+    pub(super) const fn filled_to(&self) -> usize {
+        self.heard.len()
+    }
+
     /// Audio that arrived at sample `at` of the clock.
     pub(super) fn hear(&mut self, at: usize, samples: &[i16]) {
         let dry = at.saturating_sub(self.heard.len());

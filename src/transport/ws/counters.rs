@@ -80,6 +80,8 @@ pub struct SessionCounters {
     pub late_dropped: u64,
     /// Frames beyond the limit per second.
     pub flooded: u64,
+    /// Reports of marks that were not sent, or that were answered already.
+    pub unknown_marks: u64,
     /// Keys and marks that the call did not take in time.
     pub facts_dropped: u64,
 }
@@ -201,6 +203,7 @@ impl WsMetrics {
         ];
         kinds.iter().for_each(|(kind, count)| self.fault(kind, *count));
         self.fault("flood", report.counters.flooded);
+        self.fault("unknown_mark", report.counters.unknown_marks);
         if let Some(sink) = &self.sink {
             sink.ws_frames_in.inc_by(report.counters.frames_in);
             sink.ws_frames_out.inc_by(report.counters.audio_out);

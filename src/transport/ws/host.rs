@@ -64,8 +64,6 @@ pub struct Opened {
     pub bot: BotId,
     /// What the dialler said of the call.
     pub meta: LegMeta,
-    /// The dialler answers marks; otherwise [`LegOrder::Mark`] does nothing.
-    pub marks: bool,
     /// The dialect spoken.
     pub dialect: &'static str,
     /// Where the dialler is, where that is known.

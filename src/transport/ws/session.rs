@@ -2,6 +2,7 @@
 //! its leg; a panic here ends this leg only (`Lost(Internal)`).
 
 mod leg;
+mod marks;
 mod out;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ use super::host::{Host, Opened};
 use super::socket::{Gone, Io, Socket};
 
 use leg::Leg;
+use marks::Marks;
 
 /// Everything a session is made of.
 pub struct Plan<H: Host> {
@@ -111,6 +113,7 @@ struct Session<S, H: Host> {
     leg: Option<Leg>,
     format: AudioFormat,
     muted: bool,
+    marks: Marks,
     flood: Flood,
     early_frames: u32,
     early_bytes: usize,
@@ -161,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
             leg: None,
             format: AudioFormat::PLAIN,
             muted: false,
+            marks: Marks::default(),
             flood: Flood::new(config.frames_per_second, config.flood_frames, now),
             early_frames: 0,
             early_bytes: 0,
@@ -355,7 +359,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
                 }
             }
             Ingress::Digit(digit) => self.tell_if_room(LegFact::Digit { digit }),
-            Ingress::Mark { name, played } => self.tell_if_room(LegFact::Mark { name, played }),
+            Ingress::Mark { name, played } => match self.marks.answered(&name) {
+                Some(mark) => self.tell_if_room(LegFact::Mark { mark, played }),
+                None => self.report.counters.unknown_marks += 1,
+            },
             Ingress::HungUp { by } => {
                 return Err(Ending { fact: LegFact::HungUp { by }, close: Some((1000, String::new())) });
             }
@@ -374,14 +381,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
             did: opening.did,
             outgoing: opening.outgoing,
             custom: opening.custom,
-        };
-        let opened = Opened {
-            bot: self.bot.clone(),
-            meta,
             marks: self.dialect.caps().mark,
-            dialect: self.dialect.name(),
-            peer: self.peer,
         };
+        let opened = Opened { bot: self.bot.clone(), meta, dialect: self.dialect.name(), peer: self.peer };
         self.leg = Some(Leg::new(self.host.open(slot, opened)));
     }
 

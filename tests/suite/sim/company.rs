@@ -107,7 +107,7 @@ impl World {
                 self.later(800, Event::PeerLost);
             }
             LegOrder::Close { code, reason } => self.note(&format!("close {code} {reason}")),
-            LegOrder::Ready { .. } | LegOrder::Mark { .. } => {}
+            LegOrder::Ready { .. } => {}
         }
     }
 

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use voicefleet::call::line::{Outlet, RecordTap};
+use voicefleet::call::Mark;
+use voicefleet::call::line::{Ended, Outlet, RecordTap};
 use voicefleet::units::Moment;
 
 use super::voice;
@@ -38,6 +39,16 @@ pub struct Ear {
     pub tagged: bool,
     /// The far end takes nothing more.
     pub full: bool,
+    /// It plays so many frames late: its own buffer.
+    pub late: usize,
+    /// Frames to wait before it plays again.
+    pub wait: usize,
+    /// Every mark it was sent.
+    pub marks: Vec<Mark>,
+    /// Marks whose audio it has not played: each behind so many samples of the buffer.
+    pub open: VecDeque<(Mark, usize)>,
+    /// What became of the others, since the last look.
+    pub answers: Vec<(Mark, bool)>,
 }
 
 impl Outlet for Ear {
@@ -45,30 +56,53 @@ impl Outlet for Ear {
         !self.full
     }
 
-    fn send(&mut self, due: Moment, samples: &[i16]) {
+    fn send(&mut self, due: Moment, samples: &[i16], ended: &Ended) {
         if self.tagged && samples.iter().any(|&s| voice::tag_of(s).is_some_and(|u| u <= self.cut_through)) {
             self.late_frames += 1;
         }
         self.sent.push(Sent { due, samples: samples.to_vec() });
+        if self.buffer.is_empty() {
+            self.wait = self.late;
+        }
         self.buffer.extend(samples);
+        for mark in ended.iter().flatten() {
+            self.marks.push(*mark);
+            self.open.push_back((*mark, self.buffer.len()));
+        }
     }
 
     fn clear(&mut self) {
         self.clears += 1;
-        self.buffer.clear();
+        self.throw_away();
     }
 }
 
 impl Ear {
+    /// Forgets what it has not played.
+    pub fn throw_away(&mut self) {
+        self.buffer.clear();
+        self.answers.extend(self.open.drain(..).map(|(mark, _)| (mark, false)));
+    }
+
     /// Plays one frame; is any of it audible?
     pub fn play(&mut self) -> bool {
         let mut audible = false;
+        if self.wait > 0 {
+            self.wait -= 1;
+            self.heard.extend([0; FRAME]);
+            return false;
+        }
         for _ in 0..FRAME {
             let sample = self.buffer.pop_front();
             audible |= sample.is_some_and(|s| s != 0);
             self.heard.push(sample.unwrap_or(0));
         }
-        self.deepest = self.deepest.max(self.buffer.len() / FRAME);
+        self.open.iter_mut().for_each(|(_, behind)| *behind = behind.saturating_sub(FRAME));
+        while let Some((mark, _)) = self.open.pop_front_if(|(_, behind)| *behind == 0) {
+            self.answers.push((mark, true));
+        }
+        // Its own buffer is not the line's lead.
+        self.deepest = self.deepest.max((self.buffer.len() / FRAME).saturating_sub(self.late));
         audible
     }
 }

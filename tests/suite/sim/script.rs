@@ -6,6 +6,8 @@
 //! ringing                        audio may flow, but nobody said that the caller is on the line
 //! silent-start                   no start, no media: only the acts say what comes
 //! stt 80ms | judge 30ms | llm 40ms | tts 40ms      delays of the providers; `never` for one that does not answer
+//! marks 40ms | never            the far end answers marks and the answers take so long to come
+//! buffer 300ms                   the far end plays that much late
 //! expects phrase; phrase         what the dialogue waits for: a take made of it is said to be expected
 //! partials 400ms | never         recognition tells partial words this often
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
@@ -18,7 +20,7 @@
 //! over+800ms caller speaks ...   that long after the bot becomes audible for the first time from here on
 //! 9s caller hangs up | answers | starts | presses 12# | closes | goes silent | sticks | breaks | fails
 //! 9s operator hangs up | drain is over | worker breaks | provider is missing | facts overrun | stale facts | leg stalls | peer is mute
-//! 9s recognition fails
+//! 9s recognition fails | far end throws away
 //! ```
 
 use voicefleet::provider::Hints;
@@ -113,6 +115,8 @@ pub enum Act {
     ListenFails,
     /// The far end takes no more media.
     Stalls,
+    /// The far end throws away what it has not played, of its own accord.
+    ThrowsAway,
     /// The far end sends nothing more and answers nothing.
     Deaf,
 }
@@ -159,6 +163,9 @@ pub struct Script {
     pub tts_ms: u64,
     pub partials_ms: u64,
     pub echo: Option<(f32, u64)>,
+    /// It answers marks, so late.
+    pub marks_ms: Option<u64>,
+    pub buffer_ms: u64,
     pub expects: Hints,
     pub limit_ms: u64,
     pub replies: Vec<Reply>,
@@ -180,6 +187,8 @@ impl Script {
             tts_ms: 40,
             partials_ms: 400,
             echo: None,
+            marks_ms: None,
+            buffer_ms: 0,
             expects: Hints::default(),
             limit_ms: 700_000,
             replies: Vec::new(),
@@ -202,6 +211,8 @@ impl Script {
             "llm" => self.llm_ms = millis(rest),
             "tts" => self.tts_ms = millis(rest),
             "partials" => self.partials_ms = millis(rest),
+            "marks" => self.marks_ms = Some(millis(rest)),
+            "buffer" => self.buffer_ms = millis(rest),
             "expects" => self.expects = Hints::new(rest.split(';')),
             "limit" => self.limit_ms = millis(rest),
             "echo" => {
@@ -334,6 +345,7 @@ fn act(rest: &str) -> Act {
         "stale facts" => Act::Stale,
         "recognition fails" => Act::ListenFails,
         "leg stalls" => Act::Stalls,
+        "far end throws away" => Act::ThrowsAway,
         "peer is mute" => Act::Deaf,
         _ => spoken(rest),
     }

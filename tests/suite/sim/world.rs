@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder};
-use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta};
+use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta, Mark};
 use voicefleet::turn::Heard;
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -48,6 +48,10 @@ pub struct Run {
     pub ended_ms: u64,
     /// The text of every piece that was given to synthesis.
     pub said: BTreeMap<(u32, u16), String>,
+    /// Every mark that the far end was sent.
+    pub marks: Vec<Mark>,
+    /// How far the far end was behind, by its own reports.
+    pub lags_ms: Vec<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,7 @@ pub enum Event {
     Act(usize),
     Note(String),
     Heard(Heard),
+    Marked(Mark, bool),
     PeerHangsUp,
     PeerLost,
 }
@@ -114,6 +119,7 @@ pub struct World {
     pub counted: usize,
     /// The bot holds its place; that is no silence to answer to.
     pub paused: bool,
+    lags_ms: Vec<i64>,
 }
 
 /// Runs a script to the end of its call.
@@ -125,6 +131,8 @@ pub fn run(script: &Script) -> Run {
         ended_ms: world.ms(),
         log: world.log,
         call: world.call,
+        marks: world.ear.marks,
+        lags_ms: world.lags_ms,
         heard: world.ear.heard,
         sent: world.ear.sent,
         recorded: (world.tape.0, world.tape.1),
@@ -141,7 +149,7 @@ pub fn run(script: &Script) -> Run {
 impl World {
     fn new(script: &Script) -> Self {
         let start = Moment::from_millis(START_MS);
-        let meta = LegMeta { outgoing: script.outgoing, ..LegMeta::default() };
+        let meta = LegMeta { outgoing: script.outgoing, marks: script.marks_ms.is_some(), ..LegMeta::default() };
         Self {
             now: start,
             seq: 0,
@@ -149,7 +157,11 @@ impl World {
             events: Vec::new(),
             call: Call::new(start, &meta, script.policy.clone()),
             line: None,
-            ear: Ear { tagged: script.bot_voice == BotVoice::Tagged, ..Ear::default() },
+            ear: Ear {
+                tagged: script.bot_voice == BotVoice::Tagged,
+                late: (script.buffer_ms / 20) as usize,
+                ..Ear::default()
+            },
             tape: Tape::default(),
             log: Vec::new(),
             speech: VecDeque::new(),
@@ -171,6 +183,7 @@ impl World {
             partial_at: None,
             counted: 0,
             paused: false,
+            lags_ms: Vec::new(),
             script: script.clone(),
         }
     }
@@ -245,6 +258,7 @@ impl World {
 
     pub fn tell(&mut self, fact: Fact) {
         self.call.handle(self.now, fact);
+        self.lags_ms.extend(std::iter::from_fn(|| self.call.poll_report()).map(|report| report.lag_ms));
         self.obey();
     }
 
@@ -259,6 +273,10 @@ impl World {
             Event::Act(i) => self.act(i),
             Event::Note(text) => self.note(&text),
             Event::Heard(heard) => self.tell(Fact::Heard(heard)),
+            Event::Marked(mark, played) => {
+                self.note(&format!("{} {mark}", if played { "played" } else { "threw away" }));
+                self.tell(Fact::Leg(LegFact::Mark { mark, played }));
+            }
             Event::PeerHangsUp => self.tell(Fact::Leg(LegFact::HungUp { by: Some("dialler".to_owned()) })),
             Event::PeerLost => self.tell(Fact::Leg(LegFact::Lost(LegLoss::Closed))),
         }
@@ -308,6 +326,10 @@ impl World {
             Act::Stale => {
                 self.note("stale facts come");
                 self.stale();
+            }
+            Act::ThrowsAway => {
+                self.note("the far end throws away what it has");
+                self.ear.throw_away();
             }
             Act::Deaf => {
                 self.note("the peer says nothing more");
@@ -386,6 +408,12 @@ impl World {
             facts.push(fact);
         }
         let audible = self.ear.play();
+        for (mark, played) in std::mem::take(&mut self.ear.answers) {
+            // A far end that was not asked for marks is sent none.
+            if let Some(ms) = self.script.marks_ms.filter(|_| self.media) {
+                self.later(ms, Event::Marked(mark, played));
+            }
+        }
         self.watch_bot(audible);
         for fact in facts {
             self.note_fact(fact);

@@ -4,6 +4,7 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+use crate::call::line::Ended;
 use crate::call::{LegFact, LegLoss, LegOrder};
 use crate::rt;
 use crate::shard::{OutFrame, OutItem};
@@ -65,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
         let error_us = u64::try_from(now.since(frame.due).as_micros()).unwrap_or(u64::MAX);
         if error_us > self.config.late_ms * 1000 {
             self.report.counters.late_dropped += 1;
-            return Ok(());
+            // What ends with it has ended all the same.
+            return self.send_marks(&frame.ended, now);
         }
         let samples = frame.samples.get(..usize::from(frame.len)).unwrap_or(&frame.samples);
         let mut payload = std::mem::take(&mut self.out.payload);
@@ -76,7 +78,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
         self.metrics.paced(error_us);
         let step = self.write(&Egress::Audio { payload: &payload, at: rt::stamp() }, now);
         self.out.payload = payload;
-        step
+        step?;
+        self.send_marks(&frame.ended, now)
+    }
+
+    /// Names the pieces of speech that end here, to those who asked for marks.
+    fn send_marks(&mut self, ended: &Ended, now: Moment) -> Step {
+        if !self.dialect.caps().mark {
+            return Ok(());
+        }
+        for mark in ended.iter().flatten() {
+            self.marks.sent(*mark);
+            self.write(&Egress::Mark { name: &mark.to_string() }, now)?;
+        }
+        Ok(())
     }
 
     /// Writes one order by the dialect and queues the frame.
@@ -101,10 +116,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
     pub(super) fn order(&mut self, order: LegOrder, now: Moment) -> Step {
         match order {
             LegOrder::Ready { call_id } => self.write(&Egress::Ready { call_id: &call_id }, now),
-            LegOrder::Mark { name } => {
-                self.send_audio(now)?;
-                self.write(&Egress::Mark { name: &name }, now)
-            }
             LegOrder::HangUp { message } => {
                 if self.stage == Stage::Leaving {
                     return Ok(());

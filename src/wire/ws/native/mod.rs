@@ -283,7 +283,15 @@ impl Native {
     fn mark(&mut self, text: &str, inbox: &mut Inbox) {
         match fields(text, &MARK) {
             Ok([Some(name), status]) if self.stage == Stage::Started && name.len() <= 128 => {
-                let played = status.is_none_or(|word| word != "cleared");
+                // The event's own name says what a missing status means.
+                let played = match status.as_deref() {
+                    None | Some("played") => true,
+                    Some("cleared") => false,
+                    Some(_) => {
+                        self.tally.bad_value += 1;
+                        return;
+                    }
+                };
                 inbox.events.push(Ingress::Mark { name: name.into_owned(), played });
             }
             _ => self.tally.bad_value += 1,

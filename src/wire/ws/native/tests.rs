@@ -261,13 +261,17 @@ fn keys_marks_and_pings_are_heard_in_every_spelling() {
             r#"{"event":"dtmf"}"#,
             r#"{"event":"mark-played","name":"g3.u1","status":"played"}"#,
             r#"{"event":"mark-played","name":"g3.u2","status":"cleared"}"#,
+            r#"{"event":"mark-played","name":"g3.u3"}"#,
+            r#"{"event":"mark-played","name":"g3.u4","status":"paused"}"#,
+            r#"{"event":"mark-played","name":"g3.u4","status":7}"#,
             r#"{"event":"mark-played"}"#,
             r#"{"event":"ping"}"#,
             r#"{"event":"pong"}"#,
         ],
     );
-    assert_eq!(got, ["digit 5", "digit 5", "digit #", "digit A", "mark g3.u1 true", "mark g3.u2 false", "ping"]);
-    assert_eq!(session.tally().bad_value, 4);
+    let marks = ["mark g3.u1 true", "mark g3.u2 false", "mark g3.u3 true"];
+    assert_eq!(got, [&["digit 5", "digit 5", "digit #", "digit A"][..], &marks[..], &["ping"][..]].concat());
+    assert_eq!(session.tally().bad_value, 6);
 }
 
 #[test]
