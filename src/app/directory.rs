@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::driver::Control;
-use crate::call::Call;
+use crate::call::{Call, CallState};
 use crate::units::{BotId, CallId, Pii, Stamp};
 
 /// What a live call says of itself.
@@ -120,14 +120,12 @@ impl Drop for Listing {
     }
 }
 
+/// One word for an operator: the phase, or in the conversation what is being done.
 fn state(call: &Call) -> &'static str {
-    if call.ending().is_some() {
-        "ending"
-    } else if !call.is_live() {
-        "ringing"
-    } else if call.turn().is_audible() {
-        "speaking"
-    } else {
-        "listening"
+    match call.state() {
+        CallState::Setup => "opening",
+        CallState::Ringing => "ringing",
+        CallState::Live => call.turn().state().word(),
+        CallState::Leaving | CallState::Settling | CallState::Over => "ending",
     }
 }
