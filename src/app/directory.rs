@@ -86,6 +86,12 @@ impl Directory {
         self.lock().get(id.as_str()).cloned()
     }
 
+    /// Tells one live call something; `false` where it is not up. A call whose queue is full is ending already.
+    pub fn tell(&self, id: &CallId, control: Control) -> bool {
+        let to = self.lock().get(id.as_str()).map(|entry| entry.control.clone());
+        to.is_some_and(|to| !matches!(to.try_send(control), Err(mpsc::error::TrySendError::Closed(_))))
+    }
+
     /// Tells every live call something; returns how many took it.
     pub fn tell_all(&self, control: Control) -> usize {
         let all: Vec<mpsc::Sender<Control>> = self.lock().values().map(|e| e.control.clone()).collect();

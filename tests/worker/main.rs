@@ -14,5 +14,6 @@ mod futex;
 mod gates;
 mod hostile;
 mod http;
+mod operator;
 mod tape;
 mod world;
