@@ -16,4 +16,5 @@ mod hostile;
 mod http;
 mod operator;
 mod tape;
+mod witness;
 mod world;
