@@ -45,6 +45,10 @@ fn call_id(text: &str) -> Option<CallId> {
     fits.then(|| CallId::new(text))
 }
 
+fn unknown_call() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_call", "no call has this id, or it is gone")
+}
+
 /// A number with all but its last four characters hidden; a short one wholly.
 pub(super) fn masked(number: &Pii<String>) -> String {
     let chars: Vec<char> = number.reveal().chars().collect();
@@ -174,15 +178,50 @@ pub(super) async fn one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     api.permit(&headers)?;
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_call", "no call has this id, or it is gone");
-    let id = id.ok().and_then(|Path(text)| call_id(&text)).ok_or_else(unknown)?;
-    match api.control.call(&id).ok_or_else(unknown)? {
+    let id = id.ok().and_then(|Path(text)| call_id(&text)).ok_or_else(unknown_call)?;
+    match api.control.call(&id).ok_or_else(unknown_call)? {
         CallDetail::Live(call) => written(&OneBody::Live(LiveBody::from(&call))),
         CallDetail::Ended(call, path) => {
             let result = file::read_json(&path).await?;
             written(&OneBody::Ended(Box::new(EndedOne { call: EndedBody::from(&call), result })))
         }
     }
+}
+
+#[derive(Serialize)]
+struct Told {
+    status: &'static str,
+    call_id: String,
+}
+
+/// `POST /api/v1/calls/{id}/hangup`: an operator ends a call. The answer comes before the call has ended; asking twice is harmless.
+pub(super) async fn hang_up(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    api.permit(&headers)?;
+    if comes_from_elsewhere(&headers) {
+        let detail = "a page of another site asked for this; only this server's own pages and programs may";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
+    }
+    let id = id.ok().and_then(|Path(text)| call_id(&text)).ok_or_else(unknown_call)?;
+    if api.control.hang_up(&id) {
+        return written(&Told { status: "ok", call_id: id.to_string() });
+    }
+    match api.control.call(&id) {
+        Some(_) => Err(Problem::new(StatusCode::CONFLICT, "call_ended", "this call has ended already")),
+        None => Err(unknown_call()),
+    }
+}
+
+/// A browser that was led here by another site sends the operator's password all the same, but says where it comes from.
+fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+    let word = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let site = word("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let host = word("host").unwrap_or_default();
+    let origin = word("origin").is_some_and(|o| o.split_once("://").is_none_or(|(_, authority)| authority != host));
+    site || origin
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ pub trait Control: Send + Sync + 'static {
     fn ended_calls(&self, ask: &PageAsk) -> EndedPage;
     /// One call, live or ended; `None` where it is not known.
     fn call(&self, id: &CallId) -> Option<CallDetail>;
+    /// Ends a call that is up, as an operator: the far end is told, and the call ends by its own rules within seconds. `false` where no
+    /// such call is up.
+    fn hang_up(&self, id: &CallId) -> bool;
     /// The call behind a recording link; `None` where the token is forged, of another worker, or its call is gone. Takes
     /// the same time whichever byte of the token is wrong (see [`Links`](crate::results::Links)).
     fn linked(&self, token: &str) -> Option<Linked>;
@@ -48,8 +51,6 @@ pub struct Health {
     pub shards: u32,
     /// The media threads were granted real-time scheduling (SCHED_FIFO).
     pub fifo: bool,
-    /// Models that are missing or damaged, each with what to do; empty where all is there.
-    pub models_missing: Vec<String>,
     /// Memory, processor time, threads, files.
     pub process: ProcessSample,
 }
@@ -57,8 +58,8 @@ pub struct Health {
 /// Why no new call should come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
-    /// The start is not over.
-    #[error("the worker is starting")]
+    /// The models are still being loaded.
+    #[error("the worker is starting: its speech models are being loaded")]
     Starting,
     /// Calls in progress end, none begins.
     #[error("the worker is draining and takes no new call")]
@@ -66,9 +67,6 @@ pub enum NotReady {
     /// Every place is held.
     #[error("every place is held")]
     Full,
-    /// A model is missing or damaged; the text names it and what to do.
-    #[error("speech models are missing: {0}")]
-    ModelsMissing(String),
 }
 
 impl NotReady {
@@ -79,7 +77,6 @@ impl NotReady {
             Self::Starting => "starting",
             Self::Draining => "draining",
             Self::Full => "no_capacity",
-            Self::ModelsMissing(_) => "models_missing",
         }
     }
 }

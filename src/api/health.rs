@@ -62,7 +62,6 @@ struct HealthBody<'a> {
     worker: Option<WorkerBody<'a>>,
     uptime_seconds: u64,
     media: MediaBody,
-    models_missing: &'a [String],
     process: ProcessBody,
 }
 
@@ -87,7 +86,6 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Response, Problem> 
         Ok(()) | Err(NotReady::Full) => "ok",
         Err(NotReady::Starting) => "starting",
         Err(NotReady::Draining) => "draining",
-        Err(NotReady::ModelsMissing(_)) => "degraded",
     };
     let body = HealthBody {
         status,
@@ -95,7 +93,6 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Response, Problem> 
         worker: view.workers.first().map(WorkerBody::from),
         uptime_seconds: health.uptime.as_secs(),
         media: MediaBody { shards: health.shards, fifo: health.fifo },
-        models_missing: &health.models_missing,
         process: ProcessBody {
             resident_bytes: health.process.resident_bytes,
             cpu_seconds: health.process.cpu_seconds,
@@ -116,10 +113,10 @@ pub(super) async fn livez() -> &'static str {
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
     api.control.ready().map(|()| "ready\n").map_err(|why| {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.code(), why.to_string());
-        // A place or a start comes soon; a drain or a missing model does not pass by waiting.
+        // A place or a start comes soon; a drain does not pass by waiting.
         match why {
             NotReady::Full | NotReady::Starting => problem.with(header::RETRY_AFTER, "2"),
-            NotReady::Draining | NotReady::ModelsMissing(_) => problem,
+            NotReady::Draining => problem,
         }
     })
 }

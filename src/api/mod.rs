@@ -30,7 +30,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub use auth::{Access, PageToken};
 pub use control::{
@@ -68,6 +68,7 @@ pub fn router(control: Arc<dyn Control>, access: Access) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/api/v1/calls", get(calls::list))
         .route("/api/v1/calls/{id}", get(calls::one))
+        .route("/api/v1/calls/{id}/hangup", post(calls::hang_up))
         .route("/r/{token}", get(recording::link))
         .route("/r/{token}/recording.wav", get(recording::wav))
         .route("/r/{token}/result", get(recording::result))

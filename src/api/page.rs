@@ -46,9 +46,6 @@ fn fleet(html: &mut Html, home: &Home) {
     html.text(health.process.resident_bytes / (1024 * 1024)).raw(" MiB, ").text(health.process.threads);
     html.raw(" threads, ").text(health.shards).raw(" for media, real-time scheduling ");
     html.raw(if health.fifo { "granted" } else { "not granted" }).raw("</p></div>\n");
-    for missing in &health.models_missing {
-        html.cell("<p class=\"fault\">", missing, "</p>\n");
-    }
     html.raw("</section>\n");
 }
 

@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::App;
 use super::directory::LiveEntry;
+use super::{App, CallControl};
 use crate::api::{
     BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
 };
@@ -26,7 +26,6 @@ impl Control for App {
             uptime: rt::now().since(self.started),
             shards: u32::try_from(shards.len()).unwrap_or(u32::MAX),
             fifo: !shards.is_empty() && shards.iter().all(|s| s.fifo),
-            models_missing: self.models_missing.clone(),
             process: ProcessSample::read(),
         }
     }
@@ -84,6 +83,14 @@ impl Control for App {
         };
         let folder = call_folder(&self.data_dir, id).ok()?;
         Some(CallDetail::Ended(ended, folder.join("result.json")))
+    }
+
+    fn hang_up(&self, id: &CallId) -> bool {
+        let told = self.directory.tell(id, CallControl::HangUp);
+        if told {
+            tracing::info!(call = %id, "an operator ends this call");
+        }
+        told
     }
 
     fn linked(&self, token: &str) -> Option<Linked> {

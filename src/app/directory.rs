@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::driver::Control;
-use crate::call::Call;
+use crate::call::{Call, CallState};
 use crate::units::{BotId, CallId, Pii, Stamp};
 
 /// What a live call says of itself.
@@ -86,6 +86,12 @@ impl Directory {
         self.lock().get(id.as_str()).cloned()
     }
 
+    /// Tells one live call something; `false` where it is not up. A call whose queue is full is ending already.
+    pub fn tell(&self, id: &CallId, control: Control) -> bool {
+        let to = self.lock().get(id.as_str()).map(|entry| entry.control.clone());
+        to.is_some_and(|to| !matches!(to.try_send(control), Err(mpsc::error::TrySendError::Closed(_))))
+    }
+
     /// Tells every live call something; returns how many took it.
     pub fn tell_all(&self, control: Control) -> usize {
         let all: Vec<mpsc::Sender<Control>> = self.lock().values().map(|e| e.control.clone()).collect();
@@ -120,14 +126,12 @@ impl Drop for Listing {
     }
 }
 
+/// One word for an operator: the phase, or in the conversation what is being done.
 fn state(call: &Call) -> &'static str {
-    if call.ending().is_some() {
-        "ending"
-    } else if !call.is_live() {
-        "ringing"
-    } else if call.turn().is_audible() {
-        "speaking"
-    } else {
-        "listening"
+    match call.state() {
+        CallState::Setup => "opening",
+        CallState::Ringing => "ringing",
+        CallState::Live => call.turn().state().word(),
+        CallState::Leaving | CallState::Settling | CallState::Over => "ending",
     }
 }

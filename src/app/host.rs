@@ -13,6 +13,7 @@ use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
 use crate::journal::Note;
+use crate::provider::ProviderError;
 use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
@@ -39,7 +40,8 @@ impl Host for App {
         match self.capacity.try_hold() {
             Ok(slot) => Ok(Held { _slot: slot, bot }),
             Err(Refused::Full { .. }) => Err(Refusal::Full { retry_after_s: 5 }),
-            Err(Refused::Draining | Refused::NotReady) => Err(Refusal::Draining),
+            Err(Refused::Draining) => Err(Refusal::Draining),
+            Err(Refused::NotReady) => Err(Refusal::Starting),
         }
     }
 
@@ -111,7 +113,9 @@ async fn run(
     for name in unset(&call.bot, &values) {
         scribe.warn("template_unset", &name);
     }
-    let kit = match app.speech.kit(&call.bot, values) {
+    // No place is given before the models are loaded.
+    let starting = || ProviderError::Unavailable("the models are still being loaded".to_owned());
+    let kit = match app.speech.get().ok_or_else(starting).and_then(|speech| speech.kit(&call.bot, values)) {
         Ok(kit) => kit,
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the bot's providers are not there");

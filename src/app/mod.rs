@@ -12,7 +12,7 @@ mod scribe;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -76,7 +76,7 @@ pub struct App {
     me: Weak<Self>,
     bots: Arc<BotFolder>,
     machinery: Machinery,
-    speech: Speech,
+    speech: OnceLock<Speech>,
     capacity: Arc<Capacity>,
     metrics: Arc<Metrics>,
     ws_metrics: Arc<WsMetrics>,
@@ -84,7 +84,6 @@ pub struct App {
     index: Mutex<CallIndex>,
     directory: Arc<Directory>,
     data_dir: PathBuf,
-    models_missing: Vec<String>,
     started: Moment,
     recorder_thread: Mutex<Option<RecorderThread>>,
     _claim: DataClaim,
@@ -102,11 +101,27 @@ pub struct Running {
     watcher: tokio::task::JoinHandle<Result<(), rt::Stopped>>,
 }
 
-/// Builds everything and begins to listen.
+/// A worker that answers HTTP and takes no call yet: its models are not loaded. `/readyz` says so.
+#[derive(Debug)]
+pub struct Starting {
+    running: Running,
+    config: Config,
+    standin: standin::Config,
+}
+
+/// Builds everything, listens, loads the models.
 ///
 /// # Errors
 /// Whatever keeps the worker from serving, with what to do.
 pub async fn start(config: &Config, standin: standin::Config) -> Result<Running, StartError> {
+    listen(config, standin).await?.ready().await
+}
+
+/// Builds everything but the models and begins to listen.
+///
+/// # Errors
+/// Whatever keeps the worker from listening, with what to do.
+pub async fn listen(config: &Config, standin: standin::Config) -> Result<Starting, StartError> {
     let address = config.server.listen;
     // The port first: a second worker must not touch the data of the first.
     let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
@@ -115,7 +130,7 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
         Some((cert, key)) => Some(ws::server_tls(cert, key).map_err(|e| StartError::System(e.to_string()))?),
         None => None,
     };
-    let app = build(config, address, standin)?;
+    let app = build(config, address)?;
     let tokens = config.auth.ws_token.iter().map(|t| t.reveal().clone()).collect();
     let ws_config = WsConfig { tokens, ..config.websocket.clone() };
     if ws_config.tokens.is_empty() && !address.ip().is_loopback() {
@@ -132,12 +147,40 @@ pub async fn start(config: &Config, standin: standin::Config) -> Result<Running,
     let (stop, stopped) = watch::channel(false);
     let server = rt::spawn("http", ws::serve(listener, tls, router, limits, stopped));
     let watcher = rt::spawn("bots", Arc::clone(&app.bots).watch());
-    app.speech.render_ahead(&app.bots);
-    app.capacity.set_ready(true);
-    Ok(Running { app, address, stop, server, watcher })
+    let running = Running { app, address, stop, server, watcher };
+    Ok(Starting { running, config: config.clone(), standin })
 }
 
-fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Result<Arc<App>, StartError> {
+impl Starting {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// Loads the models and opens the doors.
+    ///
+    /// # Errors
+    /// Models that a bot wants and that cannot be loaded, with what to do. The worker has stopped then.
+    pub async fn ready(self) -> Result<Running, StartError> {
+        let Self { running, config, standin } = self;
+        let bots = Arc::clone(&running.app.bots);
+        let loaded = tokio::task::spawn_blocking(move || load_local(&config, &bots)).await;
+        let local = match loaded.unwrap_or_else(|error| Err(StartError::Models(error.to_string()))) {
+            Ok(local) => local,
+            Err(error) => {
+                running.stop().await;
+                return Err(error);
+            }
+        };
+        let speech = running.app.speech.get_or_init(|| Speech::new(local, standin));
+        speech.render_ahead(&running.app.bots);
+        running.app.capacity.set_ready(true);
+        Ok(running)
+    }
+}
+
+fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
     let data_dir = config.data.dir.clone();
     let data = |error: String| StartError::Data(format!("{}: {error}", data_dir.display()));
     std::fs::create_dir_all(&data_dir).map_err(|e| data(format!("the data folder cannot be made: {e}")))?;
@@ -170,13 +213,12 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
     let lateness = Some(metrics.tick_lateness.clone());
     let shards =
         Shards::start(&shard_config, max_calls as usize, lateness).map_err(|e| StartError::System(e.to_string()))?;
-    let speech = Speech::new(load_local(config, &bots)?, standin);
     let machinery = Machinery { shards: Arc::new(shards), recorder, metrics: Arc::clone(&metrics) };
     Ok(Arc::new_cyclic(|me| App {
         me: me.clone(),
         bots,
         machinery,
-        speech,
+        speech: OnceLock::new(),
         capacity: Capacity::new("w1", max_calls, "configured"),
         ws_metrics: Arc::new(WsMetrics::shown(Arc::clone(&metrics))),
         metrics,
@@ -184,7 +226,6 @@ fn build(config: &Config, address: SocketAddr, standin: standin::Config) -> Resu
         index: Mutex::new(index.index),
         directory: Arc::new(Directory::default()),
         data_dir,
-        models_missing: Vec::new(),
         started: rt::now(),
         recorder_thread: Mutex::new(Some(thread)),
         _claim: claim,

@@ -56,6 +56,28 @@ enum Phase {
     Over,
 }
 
+/// Where a call stands, as the outside may see it: the closed list of its phases.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CallState {
+    /// Opened; no audio format yet.
+    Setup,
+    /// Audio may flow; the customer is not on the line yet.
+    Ringing,
+    /// The conversation.
+    Live,
+    /// The far end was told and has not answered.
+    Leaving,
+    /// The far end is gone; the line has not said what was heard last.
+    Settling,
+    /// Over.
+    Over,
+}
+
+impl CallState {
+    /// Every state, in the order of a call.
+    pub const ALL: [Self; 6] = [Self::Setup, Self::Ringing, Self::Live, Self::Leaving, Self::Settling, Self::Over];
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ending {
@@ -193,10 +215,17 @@ impl Call {
         self.phase == Phase::Over
     }
 
-    /// Is the conversation open (answered, not ending)?
+    /// Where it stands.
     #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.phase == Phase::Live
+    pub const fn state(&self) -> CallState {
+        match self.phase {
+            Phase::Setup { .. } => CallState::Setup,
+            Phase::Ringing { .. } => CallState::Ringing,
+            Phase::Live => CallState::Live,
+            Phase::Leaving { .. } => CallState::Leaving,
+            Phase::Settling { .. } => CallState::Settling,
+            Phase::Over => CallState::Over,
+        }
     }
 
     /// How it ended, once it has a reason.

@@ -70,6 +70,10 @@ pub struct Answer {
     pub apology: bool,
     /// The far end threw a piece of it away.
     pub torn: bool,
+    /// The id by which the engine knows it; another one than its own where it is said again.
+    pub asked_as: UtteranceId,
+    /// It is said for the second time, after nothing of it could be heard.
+    pub again: bool,
     /// The draft is complete.
     pub draft_ended: bool,
     /// When its first frame left.
@@ -98,6 +102,8 @@ impl Answer {
             stalled: false,
             apology: false,
             torn: false,
+            asked_as: id,
+            again: false,
             draft_ended: false,
             audible_at: None,
             progress_at: now,
@@ -106,6 +112,29 @@ impl Answer {
             cutter: SentenceCutter::default(),
             drafting_protected: false,
         }
+    }
+
+    /// The same answer under another id, of which nothing was made yet.
+    #[must_use]
+    pub fn said_again(self, id: UtteranceId, now: Moment) -> Self {
+        let anew = |piece: Segment| Segment { made_ms: 0, done: false, failed: false, complete: false, ..piece };
+        Self {
+            id,
+            segments: self.segments.into_iter().map(anew).collect(),
+            again: true,
+            audible_at: None,
+            progress_at: now,
+            piece_since: now,
+            paused_at: None,
+            ..self
+        }
+    }
+
+    /// Is the call to end by it?
+    #[must_use]
+    pub fn ends_the_call(&self) -> bool {
+        let ends = |tool: &ToolCall| matches!(tool, ToolCall::EndCall { .. } | ToolCall::Transfer { .. });
+        self.cause == AskCause::IdleGoodbye || self.tools.iter().any(ends)
     }
 
     /// Adds drafted text; returns the index of the first new segment.

@@ -14,6 +14,7 @@ mod patience;
 mod policy;
 mod sentence;
 mod speaking;
+mod state;
 mod timeline;
 mod words;
 
@@ -30,6 +31,7 @@ pub use order::TurnOrder;
 pub use patience::Ending;
 pub use policy::Policy;
 pub use sentence::SentenceCutter;
+pub use state::TurnState;
 pub use timeline::{Stage, TurnTiming};
 
 use patience::Patience;
@@ -42,7 +44,7 @@ const MOST_TIMINGS: usize = 500;
 const MOST_FAILURES: u32 = 3;
 /// The line says within this time where a cut answer stopped.
 const CUT_LIMIT_MS: u64 = 500;
-/// Said where the engine failed.
+/// Said where the engine failed, or synthesis did twice.
 const APOLOGY: &str = "Sorry, I had a problem just now. Could you say that again, please?";
 
 /// What playout tells the turn loop.

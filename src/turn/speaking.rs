@@ -51,7 +51,7 @@ impl TurnLoop {
             return;
         }
         // Reminders, warnings and goodbyes are simply left out.
-        let asked_by_caller = matches!(cause, AskCause::Caller(_) | AskCause::Digits(_) | AskCause::Unclear);
+        let asked_by_caller = is_asked_by_caller(&cause);
         if speechless && cause == AskCause::Opening {
             // Nothing begins without its opening line.
             self.ask(now, AskCause::Opening);
@@ -72,10 +72,23 @@ impl TurnLoop {
         (apology.apology, apology.interrupted) = (true, failed.interrupted);
         let _ = apology.draft(APOLOGY, false);
         let _ = apology.end_draft();
-        if let Some(turn) = self.caller.as_mut().filter(|t| t.answered_by == Some(failed.id)) {
-            turn.answered_by = Some(id);
+        self.say_instead(now, failed.id, apology);
+    }
+
+    /// Gives an answer of which nothing could be heard to synthesis once more, under an id of its own: that of the failed one may
+    /// have been cancelled.
+    fn say_again(&mut self, now: Moment) {
+        let Some(failed) = self.answer.take() else { return };
+        self.ids.utterance = self.ids.utterance.next();
+        let (of, again) = (failed.id, failed.said_again(self.ids.utterance, now));
+        self.say_instead(now, of, again);
+    }
+
+    fn say_instead(&mut self, now: Moment, of: UtteranceId, answer: Answer) {
+        if let Some(turn) = self.caller.as_mut().filter(|t| t.answered_by == Some(of)) {
+            turn.answered_by = Some(answer.id);
         }
-        self.answer = Some(apology);
+        self.answer = Some(answer);
         self.say_from(now, 0);
     }
 
@@ -127,10 +140,20 @@ impl TurnLoop {
         }
     }
 
-    /// Nothing of an answer could be heard.
+    /// Nothing of an answer could be heard. The caller is not left in silence: it is said once more; where that fails too, an
+    /// apology is said in its place (the opening is said a third time), unless the call ends by it or nobody asked for it; the
+    /// third failure in a row ends the call.
     fn note_mute(&mut self, now: Moment) {
         self.ids.mute_in_row += 1;
-        if !self.give_up_if(self.ids.mute_in_row, ProviderRole::Tts) {
+        if self.give_up_if(self.ids.mute_in_row, ProviderRole::Tts) {
+            return;
+        }
+        let Some(answer) = &self.answer else { return };
+        if !answer.again || answer.cause == AskCause::Opening {
+            self.say_again(now);
+        } else if is_asked_by_caller(&answer.cause) && !answer.ends_the_call() {
+            self.apologise(now);
+        } else {
             self.finish_if_over(now);
         }
     }
@@ -224,7 +247,7 @@ impl TurnLoop {
             answer.audible_at = Some(now);
             (answer.progress_at, answer.piece_since) = (now, now);
             if !answer.apology {
-                self.ids.heard = Some(utterance);
+                self.ids.heard = Some(answer.asked_as);
             }
         }
         if !self.closed {
@@ -257,7 +280,7 @@ impl TurnLoop {
             // An answer without sound (only tools, or all of it failed): the caller's turn is settled all the same.
             self.settle_answered(now);
             if !answer.is_mute() && !answer.apology {
-                self.ids.heard = Some(answer.id);
+                self.ids.heard = Some(answer.asked_as);
             }
         }
         let text = answer.heard_text();
@@ -329,6 +352,11 @@ impl TurnLoop {
             self.give_up_if(self.ids.draft_failures_in_row, ProviderRole::Llm);
         }
     }
+}
+
+/// Is somebody waiting for this answer?
+const fn is_asked_by_caller(cause: &AskCause) -> bool {
+    matches!(cause, AskCause::Caller(_) | AskCause::Digits(_) | AskCause::Unclear)
 }
 
 /// Audio of an answer that was made and not yet heard.

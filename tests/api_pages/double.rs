@@ -128,7 +128,6 @@ impl Control for Double {
             uptime: Duration::from_secs(3725),
             shards: 1,
             fifo: false,
-            models_missing: Vec::new(),
             process: ProcessSample { resident_bytes: 64 << 20, cpu_seconds: 1.5, threads: 9, open_files: 20 },
         }
     }
@@ -166,6 +165,10 @@ impl Control for Double {
             let ended = self.ended.iter().find(|c| c.id == *id)?;
             Some(CallDetail::Ended(ended.clone(), self.result(id.as_str())))
         })
+    }
+
+    fn hang_up(&self, id: &CallId) -> bool {
+        self.live.iter().any(|call| call.id == *id)
     }
 
     fn linked(&self, token: &str) -> Option<Linked> {

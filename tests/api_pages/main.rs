@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test")]
 
 mod double;
+mod hang_up;
 mod recordings;
+mod stuck;
 
 use double::{Double, HOSTILE, ask, get};
 use voicefleet::api::{Access, BotRow, NotReady, PageToken};
@@ -31,7 +33,6 @@ async fn readiness_names_what_keeps_a_call_away() {
         (NotReady::Starting, "starting", "2", "starting"),
         (NotReady::Draining, "draining", "", "draining"),
         (NotReady::Full, "no_capacity", "2", "ok"),
-        (NotReady::ModelsMissing("moonshine: run `make models`".into()), "models_missing", "", "degraded"),
     ] {
         let mut process = Double::empty();
         process.ready = Err(why);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use voicefleet::call::EndReason;
+use voicefleet::call::{CallState, EndReason};
+use voicefleet::turn::TurnState;
 
 use crate::sim::{Script, run};
 
@@ -26,6 +27,7 @@ fn every_script_goes_as_it_went() {
     let mut faults = Vec::new();
     let mut count = 0;
     let mut endings = BTreeSet::new();
+    let (mut states, mut turn_states) = (BTreeSet::new(), BTreeSet::new());
     let mut scripts: Vec<PathBuf> = fs::read_dir(folder())
         .expect("fixtures/calls")
         .flatten()
@@ -44,6 +46,8 @@ fn every_script_goes_as_it_went() {
         assert_eq!(result.orders_after_finish, 0, "{}: nothing follows the last order", path.display());
         assert!(result.deepest <= 3, "{}: at most three frames ahead", path.display());
         endings.extend(ending(&result.log));
+        states.extend(result.states.0.clone());
+        turn_states.extend(result.states.1.clone());
         let log = result.log.join("\n") + "\n";
         let golden = path.with_extension("log");
         if update {
@@ -69,6 +73,10 @@ fn every_script_goes_as_it_went() {
     for reason in EndReason::ALL.into_iter().filter(|r| *r != EndReason::WorkerCrashed) {
         assert!(endings.contains(reason.code()), "no script ends by {}", reason.code());
     }
+    let unseen: Vec<CallState> = CallState::ALL.into_iter().filter(|s| !states.contains(s)).collect();
+    assert!(unseen.is_empty(), "no script brings a call to {unseen:?}");
+    let unseen: Vec<TurnState> = TurnState::ALL.into_iter().filter(|s| !turn_states.contains(s)).collect();
+    assert!(unseen.is_empty(), "no script brings the turn loop to {unseen:?}");
     assert!(count >= 60, "at least 60 scripts, one per state and end reason; found {count}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -8,13 +8,18 @@ use voicefleet::telemetry::ProcessSample;
 
 use crate::caller::{Caller, Memory, Plan, p99};
 use crate::tape::{assert_own_voice, channels, is_audible};
+use crate::witness::{Count, Witness};
 use crate::world::{Folder, World, alone, brisk, standin_bot};
 
 const CALLS: usize = 20;
-/// The bar of a frame's lateness at the far edge of a percentile, on a machine that keeps its own time as well.
+/// Calls with local speech.
+const SPOKEN_CALLS: usize = 4;
+/// A frame or a tick that is later than this is late.
 const PACING_BAR_US: u64 = 5_000;
-/// Where the machine itself is late, the worker may be so many times as late as the callers beside it.
-const LATE_BESIDE: u64 = 4;
+/// So many of them may be: the 99th of 100 keeps the bar.
+const LATE_SHARE: f64 = 0.01;
+/// What a second identical round may cost in memory.
+const GROWTH: f64 = 0.05;
 
 struct Round {
     late_p99_us: u64,
@@ -77,54 +82,76 @@ fn check_calls(world: &World, number: usize, calls: usize, memories: &[Memory]) 
     }
 }
 
-/// The pacing of both rounds by the worker's own histogram beside the callers' lateness.
+/// How many observations of a histogram on the metrics page lie above the bar, and how many there are.
+async fn above_the_bar(world: &World, family: &str) -> Count {
+    let all = world.metric(&format!("{family}_count")).await as u64;
+    let kept = world.metric(&format!("{family}_bucket{{le=\"0.005\"}}")).await as u64;
+    Count { late: all - kept, all }
+}
+
+/// The worker's pacing over all rounds, on this machine as it is: at most one in a hundred of its ticks (the media thread's own
+/// lateness) and of its frames (from the tick that meant them to the socket's write) comes more than 5 ms late, and beside that at
+/// most as many as the machine makes late of its own. What the machine does is counted by the witness, which goes the same way on
+/// threads of its own. So a worker that is slow, that blocks its runtime or loses its clock fails on a quiet and on a loaded machine
+/// alike (the callers' frames are no yardstick: they share the worker's runtime and would be late with it; their figure is shown
+/// beside), and a machine that is loaded by somebody else fails nobody. Counts, never spans of time.
 #[expect(clippy::print_stdout, reason = "figures for whoever reads the test's output")]
-fn check_pacing(world: &World, what: &str, late_p99_us: u64, results: &[CallResult]) {
-    let pacing = world.app().metrics().pacing_error.clone();
-    let p99_us = pacing.quantile_us(0.99).unwrap_or(u64::MAX);
-    let worst_call = results.iter().map(|r| r.media.pacing_p99_us).max().unwrap_or(0);
-    let ticks = world.app().metrics().tick_lateness.quantile_us(0.99).unwrap_or(u64::MAX);
+async fn check_pacing(world: &World, what: &str, callers_p99_us: u64, machine: Count) {
+    let frames = above_the_bar(world, "voicefleet_pacing_error_seconds").await;
+    let ticks = above_the_bar(world, "voicefleet_tick_lateness_seconds").await;
+    let p99 = |histogram: &voicefleet::telemetry::Histogram| {
+        histogram.quantile_us(0.99).map_or_else(|| "above all buckets".to_owned(), |us| format!("<= {us} us"))
+    };
+    let metrics = world.app().metrics();
     println!(
-        "{what}: {} bot frames, pacing error p99 <= {p99_us} us (worst call <= {worst_call} us), ticks late p99 <= {ticks} us; \
-         the callers' own frames late p99 {late_p99_us} us",
-        pacing.count()
+        "{what}: pacing error p99 {} over {} bot frames ({} above 5 ms), ticks late p99 {} over {} ({} above 5 ms); beside it the \
+         callers' own frames late p99 {callers_p99_us} us, and the machine late by more than 5 ms {} of {} times",
+        p99(&metrics.pacing_error),
+        frames.all,
+        frames.late,
+        p99(&metrics.tick_lateness),
+        ticks.all,
+        ticks.late,
+        machine.late,
+        machine.all
     );
-    assert!(pacing.count() > 500, "{what}: frames were counted");
-    if late_p99_us < PACING_BAR_US {
-        assert!(p99_us <= PACING_BAR_US, "{what}: frames leave late while the callers keep time");
-    } else {
-        println!(
-            "{what}: the machine was late itself; the worker is held to {LATE_BESIDE} times the callers' lateness"
-        );
-        assert!(p99_us <= late_p99_us.saturating_mul(LATE_BESIDE), "{what}: late beyond the machine's own lateness");
+    assert!(frames.all > 500 && ticks.all > frames.all && machine.all > 500, "{what}: everything was counted");
+    let most = LATE_SHARE + machine.share();
+    for (of, count) in [("frames", frames), ("ticks", ticks)] {
+        let share = count.share();
+        assert!(share <= most, "{what}: {:.2} % of the {of} are late, {:.2} % may be", share * 100.0, most * 100.0);
     }
+}
+
+/// Two identical rounds: pacing, what the second costs in memory, and nothing left of any call.
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the test's output")]
+async fn twice(world: &World, what: &str, calls: usize, bot: &str) {
+    let witness = Witness::begin(PACING_BAR_US);
+    let first = round(world, 1, calls, bot, 99).await;
+    let second = round(world, 2, calls, bot, 99).await;
+    check_pacing(world, what, first.late_p99_us.max(second.late_p99_us), witness.end()).await;
+    let growth = second.resident as f64 / first.resident as f64 - 1.0;
+    let (before, after) = (first.resident / 1024, second.resident / 1024);
+    println!("{what}: memory after round 1: {before} KiB, after round 2: {after} KiB ({:+.2} %)", growth * 100.0);
+    assert!(growth <= GROWTH, "{what}: a second identical round costs memory: {:.2} %", growth * 100.0);
+    let page = world.get("/metrics").await.body;
+    for gauge in voicefleet::telemetry::ZERO_AFTER_DRAIN {
+        assert!(page.lines().any(|line| line == format!("{gauge} 0")), "{gauge} is zero on the metrics page");
+    }
+    let completed = world.metric("voicefleet_calls_ended_total{end_reason=\"completed\"}").await;
+    assert!((completed - 2.0 * calls as f64).abs() < 0.1, "{what}: {completed} calls were completed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_calls_at_once_keep_time_and_leave_nothing_behind() {
     let _alone = alone().await;
     let world = World::new("density").await;
-    let first = round(&world, 1, CALLS, "demo", 99).await;
-    let second = round(&world, 2, CALLS, "demo", 99).await;
-    check_pacing(&world, "20 calls, twice", first.late_p99_us.max(second.late_p99_us), &world.folder.results());
-    let growth = second.resident as f64 / first.resident as f64 - 1.0;
-    println!(
-        "memory after round 1: {} KiB, after round 2: {} KiB ({:+.2} %)",
-        first.resident / 1024,
-        second.resident / 1024,
-        growth * 100.0
-    );
-    assert!(growth <= 0.05, "a second identical round costs memory: {:.2} %", growth * 100.0);
-    let page = world.get("/metrics").await.body;
-    for gauge in voicefleet::telemetry::ZERO_AFTER_DRAIN {
-        assert!(page.lines().any(|line| line == format!("{gauge} 0")), "{gauge} is zero on the metrics page");
-    }
-    assert_eq!(world.metric("voicefleet_calls_ended_total{end_reason=\"completed\"}").await, 2.0 * CALLS as f64);
+    twice(&world, "20 calls, twice", CALLS, "demo").await;
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_calls_at_once_with_local_speech() {
+async fn four_calls_at_once_with_local_speech_keep_time_and_leave_nothing_behind() {
     let _alone = alone().await;
     let folder = Folder::new("local");
     let local = standin_bot("")
@@ -137,12 +164,10 @@ async fn four_calls_at_once_with_local_speech() {
         ..brisk()
     };
     let world = World::over(folder, |c| c.models.dir = std::path::PathBuf::new(), speech).await;
-    let first = round(&world, 1, 4, "spoken", 99).await;
-    let results = world.folder.results();
-    for result in &results {
+    twice(&world, "4 calls with local speech, twice", SPOKEN_CALLS, "spoken").await;
+    for result in &world.folder.results() {
         let said = result.transcript.iter().filter(|l| l.speaker == voicefleet::results::Speaker::Customer).count();
         assert!(said >= 2, "two turns were recognised: {:?}", result.transcript);
     }
-    check_pacing(&world, "4 calls with local speech", first.late_p99_us, &results);
     world.stop().await;
 }

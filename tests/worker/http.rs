@@ -16,18 +16,23 @@ pub struct Answer {
 }
 
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
-    request(address, path, "").await
+    request(address, "GET", path, "").await
+}
+
+/// A `POST` without a body.
+pub async fn post(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    request(address, "POST", path, &format!("Content-Length: 0\r\n{headers}")).await
 }
 
 /// A request for the upgrade, by hand, so that the answer before the upgrade is seen as it is.
 pub async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let ask = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    request(address, path, &format!("{ask}{headers}")).await
+    request(address, "GET", path, &format!("{ask}{headers}")).await
 }
 
-async fn request(address: SocketAddr, path: &str, headers: &str) -> Answer {
-    let text = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
+async fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+    let text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
     let answer = rt::timeout(PATIENCE, exchange(address, &text)).await;
     answer.expect("an answer in time").expect("an HTTP answer")
 }

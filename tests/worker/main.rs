@@ -14,5 +14,7 @@ mod futex;
 mod gates;
 mod hostile;
 mod http;
+mod operator;
 mod tape;
+mod witness;
 mod world;

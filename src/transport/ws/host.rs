@@ -50,6 +50,8 @@ pub enum Refusal {
     },
     /// The worker takes no new calls: 503.
     Draining,
+    /// The worker takes no calls yet: 503.
+    Starting,
     /// The bot is outside its active hours: 503.
     OutsideHours {
         /// For `Retry-After`.

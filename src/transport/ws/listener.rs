@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::impatient::Impatient;
 use crate::rt;
 
 /// What a client may hold.
@@ -29,6 +30,8 @@ pub struct HttpLimits {
     pub tls_handshake: Duration,
     /// For a request's head, and between requests.
     pub request_head: Duration,
+    /// For a client that takes nothing of an answer.
+    pub stuck: Duration,
     /// For running requests after the stop.
     pub goodbye: Duration,
 }
@@ -39,6 +42,7 @@ impl Default for HttpLimits {
             connections: 1024,
             tls_handshake: Duration::from_secs(5),
             request_head: Duration::from_secs(5),
+            stuck: Duration::from_secs(30),
             goodbye: Duration::from_secs(2),
         }
     }
@@ -127,7 +131,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.request_head)
             .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Impatient::new(stream, self.limits.stuck)), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let stopped = async move {

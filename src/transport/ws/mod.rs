@@ -7,6 +7,7 @@ mod config;
 mod counters;
 mod flood;
 mod host;
+mod impatient;
 mod listener;
 mod session;
 mod socket;

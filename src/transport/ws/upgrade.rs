@@ -128,6 +128,8 @@ const FULL: Problem = Problem::new(
 );
 const DRAINING: Problem =
     Problem::new(503, "Service Unavailable", "draining", "this worker takes no new calls; ask another worker");
+const STARTING: Problem =
+    Problem::new(503, "Service Unavailable", "starting", "this worker is still loading its models; try again");
 const OUTSIDE_HOURS: Problem =
     Problem::new(503, "Service Unavailable", "outside_active_hours", "the bot is outside its active hours");
 
@@ -178,6 +180,7 @@ impl<H: Host> Edge<H> {
             Err(Refusal::UnknownBot) => Err(unknown),
             Err(Refusal::Full { retry_after_s }) => Err(FULL.later(retry_after_s)),
             Err(Refusal::Draining) => Err(DRAINING.later(30)),
+            Err(Refusal::Starting) => Err(STARTING.later(2)),
             Err(Refusal::OutsideHours { retry_after_s }) => Err(OUTSIDE_HOURS.later(retry_after_s)),
         }
     }

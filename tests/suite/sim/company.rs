@@ -170,6 +170,7 @@ impl World {
         let reply = self.script.replies.get(index).cloned().unwrap_or_else(fallback);
         let ms = reply.llm_ms.unwrap_or(self.script.llm_ms);
         self.moods.insert(utterance, reply.clone());
+        self.mute_left = reply.mute.saturating_sub(1);
         if reply.hang {
             return;
         }
@@ -205,13 +206,18 @@ impl World {
 
     fn synthesise(&mut self, utterance: UtteranceId, segment: u16, text: &str) {
         let ms = text.chars().count() as u64 * MS_PER_CHAR;
+        if self.mute_left > 0 && !self.moods.contains_key(&utterance) {
+            // Said again, or said instead: the engine was not asked for it, and synthesis is still broken.
+            self.mute_left -= 1;
+            self.moods.insert(utterance, Reply { mute: 1, ..Reply::default() });
+        }
         let mood = self.moods.get(&utterance).cloned().unwrap_or_default();
         let failed = || Heard::SpeechFailed { utterance, segment, error: "asked to".to_owned() };
         let delay = self.script.tts_ms;
         if mood.dumb {
             return;
         }
-        if mood.mute {
+        if mood.mute > 0 {
             self.later(delay, Event::Heard(failed()));
             return;
         }

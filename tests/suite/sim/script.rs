@@ -11,7 +11,7 @@
 //! expects phrase; phrase         what the dialogue waits for: a take made of it is said to be expected
 //! partials 400ms | never         recognition tells partial words this often
 //! echo -20dB 150ms               the caller's line carries the bot's own voice
-//! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute] [half]
+//! reply "text" [protected] [then "text"] [llm=2s] [end=reason] [transfer=to] [optout] [fail] [breaks] [stalls] [mute[=times]] [half]
 //!              [dumb] [hang]
 //! 900ms caller speaks 1400ms "words" [judged=0.2] [sure=0.5]
 //! 900ms caller says "nine eight [700] seven six" [judged=0.9] [mid=0.3]     330 ms a word, pauses in brackets
@@ -143,8 +143,8 @@ pub struct Reply {
     pub opt_out: bool,
     /// The engine fails.
     pub fail: bool,
-    /// Synthesis fails.
-    pub mute: bool,
+    /// Synthesis fails: for this answer, and where it is more than one, for so many less one that are said in its place.
+    pub mute: u32,
     /// The engine never answers.
     pub hang: bool,
 }
@@ -298,7 +298,8 @@ fn reply(rest: &str) -> Reply {
             None if flag == "fail" => reply.fail = true,
             None if flag == "breaks" => reply.breaks = true,
             None if flag == "stalls" => reply.stalls = true,
-            None if flag == "mute" => reply.mute = true,
+            Some(("mute", times)) => reply.mute = times.parse().expect(flag),
+            None if flag == "mute" => reply.mute = 1,
             None if flag == "half" => reply.half = true,
             None if flag == "dumb" => reply.dumb = true,
             None if flag == "hang" => reply.hang = true,

@@ -2,12 +2,12 @@
 //! what the caller heard. What providers and the far end answer is `company`'s business.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder};
-use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta, Mark};
-use voicefleet::turn::Heard;
+use voicefleet::call::{Call, CallState, Fact, LegFact, LegLoss, LegMeta, Mark};
+use voicefleet::turn::{Heard, TurnState};
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
 use super::ear::{Ear, FRAME, Sent, Tape};
@@ -52,6 +52,8 @@ pub struct Run {
     pub marks: Vec<Mark>,
     /// How far the far end was behind, by its own reports.
     pub lags_ms: Vec<i64>,
+    /// Every state of the call and of its turn loop after a fact or a deadline.
+    pub states: (BTreeSet<CallState>, BTreeSet<TurnState>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +107,9 @@ pub struct World {
     pub turns: BTreeMap<TurnNo, Moment>,
     pub replies: usize,
     pub moods: BTreeMap<UtteranceId, Reply>,
+    /// Answers from here on of which synthesis makes nothing.
+    pub mute_left: u32,
+    states: (BTreeSet<CallState>, BTreeSet<TurnState>),
     pub said: BTreeMap<(u32, u16), String>,
     pending: Vec<(usize, When)>,
     bot_audible: bool,
@@ -143,6 +148,7 @@ pub fn run(script: &Script) -> Run {
         waits: world.waits,
         cut_ins: world.cut_ins,
         said: world.said,
+        states: world.states,
     }
 }
 
@@ -170,6 +176,8 @@ impl World {
             turns: BTreeMap::new(),
             replies: 0,
             moods: BTreeMap::new(),
+            mute_left: 0,
+            states: (BTreeSet::new(), BTreeSet::new()),
             said: BTreeMap::new(),
             pending: Vec::new(),
             bot_audible: false,
@@ -204,6 +212,7 @@ impl World {
     }
 
     fn live(&mut self) {
+        self.note_state();
         let limit = self.now.plus_ms(self.script.limit_ms);
         while !self.call.is_over() {
             let next = self.heap.peek().map(|Reverse((at, ..))| *at);
@@ -233,6 +242,7 @@ impl World {
     fn let_time_pass(&mut self) {
         self.call.handle_timeout(self.now);
         self.obey();
+        self.note_state();
         let moved = self.call.deadline().is_none_or(|d| d > self.now);
         assert!(moved, "the deadline did not move at {}:\n{}", self.ms(), self.log.join("\n"));
     }
@@ -260,6 +270,12 @@ impl World {
         self.call.handle(self.now, fact);
         self.lags_ms.extend(std::iter::from_fn(|| self.call.poll_report()).map(|report| report.lag_ms));
         self.obey();
+        self.note_state();
+    }
+
+    fn note_state(&mut self) {
+        self.states.0.insert(self.call.state());
+        self.states.1.insert(self.call.turn().state());
     }
 
     fn happen(&mut self, event: Event) {

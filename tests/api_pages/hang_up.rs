@@ -1,0 +1,48 @@
+//! An operator ends a call: who may, and what is answered.
+
+use crate::double::{Double, ask};
+use voicefleet::api::{Access, PageToken};
+
+#[tokio::test]
+async fn a_call_that_is_up_can_be_ended_and_no_other() {
+    let mut process = Double::empty();
+    process.begin("live-1", "+919876543210");
+    process.end("ended-1", None, "{}");
+    let router = process.local();
+    let post = async |path: &str| ask(&router, "POST", path, &[("host", "127.0.0.1:8080")]).await;
+    let told = post("/api/v1/calls/live-1/hangup").await;
+    assert_eq!((told.status.as_u16(), told.text()), (200, r#"{"status":"ok","call_id":"live-1"}"#));
+    assert_eq!(post("/api/v1/calls/ended-1/hangup").await.problem(), (409, "call_ended".into()));
+    assert_eq!(post("/api/v1/calls/nobody/hangup").await.problem(), (404, "unknown_call".into()));
+    assert_eq!(post("/api/v1/calls/..%2Fx/hangup").await.problem(), (404, "unknown_call".into()));
+    let read = ask(&router, "GET", "/api/v1/calls/live-1/hangup", &[]).await;
+    assert_eq!(read.problem(), (405, "wrong_method".into()));
+}
+
+#[tokio::test]
+async fn neither_a_stranger_nor_a_page_of_another_site_ends_a_call() {
+    let path = "/api/v1/calls/live-1/hangup";
+    let with = |access: Access| {
+        let mut process = Double::empty();
+        process.begin("live-1", "+919876543210");
+        process.under(access)
+    };
+    let closed = with(Access::Token(PageToken::new("t")));
+    assert_eq!(ask(&closed, "POST", path, &[]).await.problem(), (401, "unauthorized".into()));
+    let bearer = ("authorization", "Bearer t");
+    assert_eq!(ask(&closed, "POST", path, &[bearer]).await.status, 200);
+    let local = with(Access::LocalOnly);
+    for elsewhere in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
+        for (router, who) in [(&closed, bearer), (&local, ("host", "127.0.0.1:8080"))] {
+            let answer = ask(router, "POST", path, &[who, elsewhere]).await;
+            assert_eq!(answer.problem(), (403, "cross_site".into()), "{elsewhere:?}");
+        }
+    }
+    let own = [("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(ask(&local, "POST", path, &own).await.status, 200);
+}
