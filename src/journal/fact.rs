@@ -65,7 +65,7 @@ pub struct LegMeta {
     #[serde(default)]
     pub custom: BTreeMap<String, String>,
     /// The far end answers marks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marks: bool,
 }
 

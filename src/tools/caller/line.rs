@@ -94,13 +94,14 @@ impl Line {
             named.push((name, value));
         }
         let keys = self.caller.talk().plan().moves.iter().any(|step| !step.dtmf.is_empty());
-        let mut caps = vec!["mark"];
+        let mut caps = Vec::new();
         if options.result.is_some() {
             caps.push("ready");
         }
         if keys {
             caps.push("dtmf");
         }
+        caps.push("mark");
         for event in &options.opening {
             let text = match event {
                 Opening::Connected => self.dialler.connected(&named, &caps),
