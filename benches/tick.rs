@@ -3,13 +3,13 @@
 //! nothing else. Shown here, never asserted.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use voicefleet::call::line::{DriverEnd, Ended, LegEnd, Line, Outlet, Rings};
+use voicefleet::call::line::{DriverEnd, Ended, LegEnd, Line, LegEdge, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
 struct FarEnd;
 
-impl Outlet for FarEnd {
+impl LegEdge for FarEnd {
     fn has_room(&self) -> bool {
         true
     }

@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use voicefleet::call::line::{Ended, Line, LineFact, LineOrder, Outlet, Rings};
+use voicefleet::call::line::{Ended, Line, LineFact, LineOrder, LegEdge, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -56,7 +56,7 @@ struct FarEnd {
     full: bool,
 }
 
-impl Outlet for FarEnd {
+impl LegEdge for FarEnd {
     fn has_room(&self) -> bool {
         !self.full
     }

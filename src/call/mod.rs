@@ -353,6 +353,8 @@ impl Call {
                     self.finish(now);
                 }
             }
+            LineFact::Digit { digit } => self.on_leg(now, LegFact::Digit { digit }),
+            LineFact::FarEndSilent => self.gone(now, EndReason::LegSilent),
             LineFact::Overrun => {
                 self.note_error("the media line's facts overran their queue of 256".to_owned());
                 self.end(now, EndReason::Internal, true);

@@ -52,6 +52,13 @@ pub enum LineFact {
         /// How much of it was heard.
         heard_ms: u32,
     },
+    /// A key was pressed, told with the audio.
+    Digit {
+        /// The key.
+        digit: char,
+    },
+    /// The far end sends nothing any more.
+    FarEndSilent,
     /// The line's facts overran.
     Overrun,
 }
@@ -74,6 +81,8 @@ impl LineFact {
             line::LineFact::SpeechCut { utterance, segment, heard_ms } => {
                 Self::SpeechCut { utterance: utterance.0, segment, heard_ms }
             }
+            line::LineFact::Digit { digit } => Self::Digit { digit },
+            line::LineFact::FarEndSilent => Self::FarEndSilent,
             line::LineFact::Overrun => Self::Overrun,
         }
     }
@@ -96,6 +105,8 @@ impl LineFact {
             Self::SpeechCut { utterance, segment, heard_ms } => {
                 line::LineFact::SpeechCut { utterance: UtteranceId(utterance), segment, heard_ms }
             }
+            Self::Digit { digit } => line::LineFact::Digit { digit },
+            Self::FarEndSilent => line::LineFact::FarEndSilent,
             Self::Overrun => line::LineFact::Overrun,
         }
     }
@@ -128,6 +139,7 @@ impl From<&line::LineOrder> for LineOrder {
             line::LineOrder::Pause => Self::Pause,
             line::LineOrder::Resume => Self::Resume,
             line::LineOrder::Cut { utterance } => Self::Cut { utterance: utterance.0 },
+            line::LineOrder::Press { digit } => Self::Press { digit: char::from(digit) },
             line::LineOrder::Close => Self::Close,
         }
     }

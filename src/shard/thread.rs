@@ -9,7 +9,7 @@ use crossbeam::queue::ArrayQueue;
 use super::gauge::ShardGauge;
 use super::port::{OutFrame, OutItem};
 use super::wake::Bell;
-use crate::call::line::{Ended, Line, Outlet, RecordTap, Wakes};
+use crate::call::line::{Ended, Line, LegEdge, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
@@ -55,7 +55,7 @@ impl WakeFor {
 pub(super) struct Seat {
     pub(super) key: u32,
     pub(super) line: Line,
-    out: PortOutlet,
+    out: PortEdge,
     tape: Tape,
     owed: WakeFor,
     closing: bool,
@@ -63,7 +63,7 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(key: u32, line: Line, out: rtrb::Producer<OutItem>, recording: Option<BlockWriter>) -> Self {
-        let out = PortOutlet { out, sent: false, clear_owed: false };
+        let out = PortEdge { out, sent: false, clear_owed: false };
         Self { key, line, out, tape: Tape(recording), owed: WakeFor::default(), closing: false }
     }
 
@@ -98,14 +98,14 @@ impl RecordTap for Tape {
 
 /// The ring toward the leg's task.
 #[derive(Debug)]
-struct PortOutlet {
+struct PortEdge {
     out: rtrb::Producer<OutItem>,
     sent: bool,
     /// A clear found no room; it goes before anything else.
     clear_owed: bool,
 }
 
-impl PortOutlet {
+impl PortEdge {
     fn settle(&mut self) {
         if self.clear_owed && self.out.push(OutItem::Clear).is_ok() {
             self.clear_owed = false;
@@ -114,7 +114,7 @@ impl PortOutlet {
     }
 }
 
-impl Outlet for PortOutlet {
+impl LegEdge for PortEdge {
     fn has_room(&self) -> bool {
         // One place stays free for a clear.
         !self.clear_owed && self.out.slots() > 1
@@ -160,7 +160,7 @@ impl Wheel {
         while i < seats.len() {
             let seat = &mut seats[i];
             if too_late && !seat.closing {
-                seat.line.skip(&mut seat.tape);
+                seat.line.skip(due, &mut seat.out, &mut seat.tape);
                 shared.gauge.skipped.fetch_add(1, Ordering::Relaxed);
             } else {
                 seat.tick(due);

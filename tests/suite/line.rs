@@ -41,7 +41,7 @@ impl Rig {
     /// The thread came too late for this one; the far end plays on all the same.
     fn skip(&mut self) {
         self.now = self.now.plus_ms(20);
-        self.line.skip(&mut self.tape);
+        self.line.skip(self.now, &mut self.ear, &mut self.tape);
         self.ear.play();
     }
 

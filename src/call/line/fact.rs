@@ -1,5 +1,6 @@
 //! Facts and orders of a media line: plain data of fixed size, so that they cross threads without allocation.
 
+use super::EdgeEvent;
 use crate::units::{Moment, UtteranceId};
 
 /// A fact from a media line.
@@ -47,6 +48,13 @@ pub enum LineFact {
         /// How much of it was heard, in milliseconds.
         heard_ms: u32,
     },
+    /// A key was pressed, told with the audio.
+    Digit {
+        /// 0-9, *, #, A-D.
+        digit: char,
+    },
+    /// The far end sends nothing any more, for longer than it may.
+    FarEndSilent,
     /// The line's facts did not find room: it is out of step with its call.
     Overrun,
 }
@@ -63,6 +71,20 @@ pub enum LineOrder {
         /// The answer.
         utterance: UtteranceId,
     },
+    /// Press a key towards the far end, where its media can carry that.
+    Press {
+        /// `0`–`9`, `*`, `#`, `A`–`D`, as ASCII.
+        digit: u8,
+    },
     /// No more media: finish the recording.
     Close,
+}
+
+impl From<EdgeEvent> for LineFact {
+    fn from(event: EdgeEvent) -> Self {
+        match event {
+            EdgeEvent::Digit(digit) => Self::Digit { digit: char::from(digit) },
+            EdgeEvent::Silent => Self::FarEndSilent,
+        }
+    }
 }

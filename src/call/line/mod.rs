@@ -15,6 +15,7 @@ pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed};
 
 use caller::CallerQueue;
 use playout::{Playing, Playout};
+pub use playout::LEAD_FRAMES;
 use widen::Widen;
 
 use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges, VoiceFrame};
@@ -29,14 +30,56 @@ pub trait RecordTap {
     fn pair(&mut self, caller: &[i16], bot: &[i16]);
 }
 
-/// Where outgoing media goes: the leg's protocol-independent edge.
-pub trait Outlet {
+/// What a leg is to its line: where media goes, and where it comes from if the leg takes it off the wire itself. Called by the
+/// shard's thread: nothing here may allocate, lock or wait.
+pub trait LegEdge {
+    /// Frames that the far end may hold ahead of what the caller hears, 1 to [`LEAD_FRAMES`].
+    fn lead(&self) -> usize {
+        LEAD_FRAMES
+    }
+    /// Fills the caller's frame of the tick that is due at `due` and says how; `None` where the caller's audio comes by the line's
+    /// own ring.
+    fn hear(&mut self, _due: Moment, _frame: &mut [i16]) -> Option<CallerFrame> {
+        None
+    }
+    /// How long the frame of the tick `ago_ms` back had waited, where [`LegEdge::hear`] gave it; in milliseconds.
+    fn wait_ms(&self, _ago_ms: u32) -> u32 {
+        0
+    }
+    /// What the far end did besides sending audio; asked until there is no more of it.
+    fn event(&mut self) -> Option<EdgeEvent> {
+        None
+    }
+    /// Nothing was sent in the tick that was due at `due`: a stream that never pauses sends silence.
+    fn rest(&mut self, _due: Moment) {}
+    /// Presses a key towards the far end.
+    fn press(&mut self, _digit: u8) {}
     /// Does the far end take another frame?
     fn has_room(&self) -> bool;
     /// Sends one frame that is due at `due`, and names the pieces of speech that end with it.
     fn send(&mut self, due: Moment, samples: &[i16], ended: &Ended);
     /// Tells the far end to throw away what it has not played.
     fn clear(&mut self);
+}
+
+/// What a leg's own frame of the caller is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallerFrame {
+    /// The caller's audio.
+    Audio,
+    /// Made up for audio that was lost.
+    Concealed,
+    /// Nothing came.
+    Silence,
+}
+
+/// What a far end does besides sending audio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EdgeEvent {
+    /// A key was pressed: `0`–`9`, `*`, `#`, `A`–`D`.
+    Digit(u8),
+    /// No packet came for as long as may be.
+    Silent,
 }
 
 /// Counters of one line, read when it is over.
@@ -48,6 +91,8 @@ pub struct LineStats {
     pub frames_in: u64,
     /// Ticks in which the caller's audio was missing after it had begun.
     pub gaps: u64,
+    /// Ticks in which lost audio of the caller was made up for.
+    pub concealed: u64,
     /// Caller audio dropped because it came faster than real time, in samples.
     pub dropped_samples: u64,
     /// Frames sent.
@@ -145,7 +190,7 @@ impl Line {
     }
 
     /// One tick of 20 ms that is due at `due`.
-    pub fn tick(&mut self, due: Moment, outlet: &mut impl Outlet, tap: &mut impl RecordTap) -> Wakes {
+    pub fn tick(&mut self, due: Moment, edge: &mut impl LegEdge, tap: &mut impl RecordTap) -> Wakes {
         let mut wakes = Wakes { driver: std::mem::take(&mut self.wake_owed), closed: false };
         if !self.opened {
             self.opened = true;
@@ -153,18 +198,21 @@ impl Line {
         }
         self.stats.ticks += 1;
         while let Ok(order) = self.rings.orders.pop() {
-            self.obey(order, outlet, &mut wakes);
+            self.obey(order, edge, &mut wakes);
         }
         // A driver that is gone without a word (it panicked) ends its line all the same.
         if self.rings.orders.is_abandoned() && self.rings.orders.is_empty() {
-            self.obey(LineOrder::Close, outlet, &mut wakes);
+            self.obey(LineOrder::Close, edge, &mut wakes);
         }
         let n = self.rate.frame_samples();
         let mut heard = [0i16; MAX_FRAME_SAMPLES];
         let mut spoken = [0i16; MAX_FRAME_SAMPLES];
-        self.caller.pop(&mut self.rings.caller, &mut heard[..n], &mut self.stats);
-        self.speak(due, &mut spoken[..n], outlet, &mut wakes);
-        self.listen(due, &heard[..n], &spoken[..n], &mut wakes);
+        self.hear(due, &mut heard[..n], edge);
+        while let Some(event) = edge.event() {
+            self.tell(event.into(), &mut wakes);
+        }
+        self.speak(due, &mut spoken[..n], edge, &mut wakes);
+        self.listen(due, &heard[..n], &spoken[..n], edge, &mut wakes);
         tap.pair(&heard[..n], &spoken[..n]);
         if self.overrun && !self.closed {
             self.overrun = self.rings.facts.push(LineFact::Overrun).is_err();
@@ -175,12 +223,12 @@ impl Line {
 
     /// The thread came so late that this tick cannot be made up for: nothing is sent, nothing is listened to. Time passes
     /// all the same: the far end plays on from what it holds, and both are recorded.
-    pub fn skip(&mut self, tap: &mut impl RecordTap) {
+    pub fn skip(&mut self, due: Moment, edge: &mut impl LegEdge, tap: &mut impl RecordTap) {
         let n = self.rate.frame_samples();
         let mut heard = [0i16; MAX_FRAME_SAMPLES];
         let mut spoken = [0i16; MAX_FRAME_SAMPLES];
         self.stats.skipped += 1;
-        self.caller.pop(&mut self.rings.caller, &mut heard[..n], &mut self.stats);
+        self.hear(due, &mut heard[..n], edge);
         // The facts wait in their ring for the next tick, which wakes the driver.
         let mut wakes = Wakes::default();
         self.play(&mut spoken[..n], &mut wakes);
@@ -191,6 +239,16 @@ impl Line {
         tap.pair(&heard[..n], &spoken[..n]);
     }
 
+    /// The caller's frame: from the wire where the leg takes it off itself, else from the ring.
+    fn hear(&mut self, due: Moment, frame: &mut [i16], edge: &mut impl LegEdge) {
+        match edge.hear(due, frame) {
+            None => self.caller.pop(&mut self.rings.caller, frame, &mut self.stats),
+            Some(CallerFrame::Audio) => self.stats.frames_in += 1,
+            Some(CallerFrame::Concealed) => self.stats.concealed += 1,
+            Some(CallerFrame::Silence) => self.stats.gaps += u64::from(self.stats.frames_in > 0),
+        }
+    }
+
     fn tell(&mut self, fact: LineFact, wakes: &mut Wakes) {
         wakes.driver = true;
         if self.rings.facts.push(fact).is_err() {
@@ -198,17 +256,18 @@ impl Line {
         }
     }
 
-    fn obey(&mut self, order: LineOrder, outlet: &mut impl Outlet, wakes: &mut Wakes) {
+    fn obey(&mut self, order: LineOrder, edge: &mut impl LegEdge, wakes: &mut Wakes) {
         match order {
             LineOrder::Pause => self.playout.pause(),
             LineOrder::Resume => self.playout.resume(),
             LineOrder::Cut { utterance } => {
                 let cut = self.playout.cut(utterance);
-                outlet.clear();
+                edge.clear();
                 if let Some((segment, heard_ms)) = cut {
                     self.tell(LineFact::SpeechCut { utterance, segment, heard_ms }, wakes);
                 }
             }
+            LineOrder::Press { digit } => edge.press(digit),
             LineOrder::Close => {
                 self.closed = true;
                 wakes.driver = true;
@@ -217,9 +276,10 @@ impl Line {
     }
 
     /// Sends what is due and fills `spoken` with what the caller hears in this tick.
-    fn speak(&mut self, due: Moment, spoken: &mut [i16], outlet: &mut impl Outlet, wakes: &mut Wakes) {
-        while self.playout.wants_more() {
-            if !outlet.has_room() {
+    fn speak(&mut self, due: Moment, spoken: &mut [i16], edge: &mut impl LegEdge, wakes: &mut Wakes) {
+        let mut sent = false;
+        while self.playout.wants_more(edge.lead()) {
+            if !edge.has_room() {
                 self.stats.stalled += 1;
                 break;
             }
@@ -230,11 +290,15 @@ impl Line {
             else {
                 break;
             };
-            outlet.send(due, &frame[..n], &ended);
+            edge.send(due, &frame[..n], &ended);
+            sent = true;
             self.stats.frames_out += 1;
             if let Some(utterance) = began {
                 self.tell(LineFact::SpeechBegan { utterance, at: due }, wakes);
             }
+        }
+        if !sent {
+            edge.rest(due);
         }
         self.play(spoken, wakes);
     }
@@ -263,7 +327,7 @@ impl Line {
     }
 
     /// Feeds the listeners and tells when the caller's voice begins and ceases.
-    fn listen(&mut self, due: Moment, heard: &[i16], spoken: &[i16], wakes: &mut Wakes) {
+    fn listen(&mut self, due: Moment, heard: &[i16], spoken: &[i16], edge: &impl LegEdge, wakes: &mut Wakes) {
         let mut wide = [0i16; WIDE_FRAME + 8];
         let n = self.widen.frame(heard, &mut wide);
         let wide = &wide[..n];
@@ -291,7 +355,7 @@ impl Line {
             }
             Some(Edge::Ceased { ago_ms }) => {
                 let since = now.back_ms(u64::from(ago_ms));
-                let queue_ms = self.caller.wait_ms(ago_ms);
+                let queue_ms = self.caller.wait_ms(ago_ms).max(edge.wait_ms(ago_ms));
                 self.tell(LineFact::VoiceCeased { since, queue_ms }, wakes);
             }
             None => {}

@@ -10,7 +10,7 @@ use super::rings::{CHUNKS, Chunk, SpeechSource, skip_samples};
 use crate::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId};
 
 /// Frames the far end may hold that the caller has not heard.
-const LEAD_FRAMES: usize = 3;
+pub const LEAD_FRAMES: usize = 3;
 
 /// Pieces that may end within one frame; further ones end with the next frame.
 pub const ENDS_PER_FRAME: usize = 4;
@@ -111,8 +111,8 @@ impl Playout {
     }
 
     /// May another frame be sent in this tick?
-    pub(super) const fn wants_more(&self) -> bool {
-        !self.paused && self.held < LEAD_FRAMES
+    pub(super) const fn wants_more(&self, lead: usize) -> bool {
+        !self.paused && self.held < LEAD_FRAMES && self.held < lead
     }
 
     /// Takes the next frame from the ring into `frame` (zeros) and remembers it as sent. `None` where none is ready;
@@ -244,7 +244,7 @@ mod tests {
         /// One tick: frames sent, first samples sent, what is heard.
         fn tick(&mut self) -> (Vec<i16>, Vec<i16>, Vec<u16>) {
             let mut sent = Vec::new();
-            while self.playout.wants_more() {
+            while self.playout.wants_more(LEAD_FRAMES) {
                 let mut frame = [0; 160];
                 if self.playout.next_frame(&mut self.source, &mut frame, &mut self.stats).is_none() {
                     break;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use voicefleet::call::Mark;
-use voicefleet::call::line::{Ended, Outlet, RecordTap};
+use voicefleet::call::line::{Ended, LegEdge, RecordTap};
 use voicefleet::units::Moment;
 
 use super::voice;
@@ -51,7 +51,7 @@ pub struct Ear {
     pub answers: Vec<(Mark, bool)>,
 }
 
-impl Outlet for Ear {
+impl LegEdge for Ear {
     fn has_room(&self) -> bool {
         !self.full
     }
