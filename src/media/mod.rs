@@ -4,6 +4,7 @@
 
 pub mod echo;
 pub mod g711;
+pub mod jitter;
 pub mod level;
 pub mod loss;
 pub mod pcm;
@@ -19,6 +20,7 @@ mod fir;
 
 pub use echo::EchoGuard;
 pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+pub use jitter::{Arrival, JitterBuffer, JitterConfig, JitterCounters, MAX_PAYLOAD_BYTES, Pop};
 pub use loss::Concealer;
 pub use pcm::PcmReader;
 pub use resample::{MAX_RESAMPLE_INPUT, ResampleError, Resampler};
