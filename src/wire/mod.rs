@@ -1,3 +1,4 @@
 //! Bytes to typed messages and back, one file or folder per format. Pure: no clock, no socket, no lock.
 
+pub mod rtp;
 pub mod ws;
