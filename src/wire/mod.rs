@@ -1,3 +1,5 @@
 //! Bytes to typed messages and back, one file or folder per format. Pure: no clock, no socket, no lock.
 
+pub mod sdp;
+pub mod sip;
 pub mod ws;
