@@ -151,6 +151,8 @@ pub struct Account {
     pub password_file: PathBuf,
     /// Our realm, in challenges that we pose.
     pub realm: String,
+    /// Pose SHA-256 before MD5 to callers (RFC 8760); old peers look at the first challenge alone.
+    pub sha256: bool,
     /// Register at the first target and keep it up.
     pub register: bool,
     /// How long a registration is asked for.
@@ -163,6 +165,7 @@ impl Default for Account {
             user: String::new(),
             password_file: PathBuf::new(),
             realm: "voicefleet".to_owned(),
+            sha256: false,
             register: false,
             expires_s: 600,
         }

@@ -7,3 +7,17 @@ mod hostile;
 mod inbound;
 mod outbound;
 mod world;
+
+#[path = "../fuzz/wire_sip.rs"]
+mod wire_sip;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {
+        wire_sip::run(&data);
+    }
+}

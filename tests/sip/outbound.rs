@@ -31,7 +31,7 @@ fn place(world: &World) -> SipEnd {
 }
 
 /// Places one call to sipp with this scenario; its facts, hung up once answered.
-async fn called(scenario: &str, arguments: &[&str], more: &str) -> (Vec<LegFact>, SipReport) {
+async fn called(scenario: &'static str, arguments: &[&str], more: &str) -> (Vec<LegFact>, SipReport) {
     let port = free_port();
     let world = world(&[port], more).await;
     let text = port.to_string();

@@ -111,7 +111,6 @@ impl MediaPort for FakePort {
 /// The endpoint and what it told.
 pub struct World {
     pub endpoint: Endpoint<FakeHost, FakePorts>,
-    pub host: Arc<FakeHost>,
     pub ports: Arc<FakePorts>,
     calls: mpsc::Receiver<(SipOpened, SipEnd)>,
 }
@@ -136,9 +135,8 @@ impl World {
         let host = Arc::new(FakeHost { calls, free: AtomicU64::new(1_000_000) });
         let ports = Arc::new(FakePorts::default());
         let book = Book::new(vec![trunk]);
-        let endpoint =
-            Endpoint::start(config, book, TlsSide::default(), Arc::clone(&host), Arc::clone(&ports)).await.unwrap();
-        Self { endpoint, host, ports, calls: queue }
+        let endpoint = Endpoint::start(config, book, TlsSide::default(), host, Arc::clone(&ports)).await.unwrap();
+        Self { endpoint, ports, calls: queue }
     }
 
     /// The next call that was opened.
@@ -208,15 +206,15 @@ async fn run_sipp(scenario: &'static str, arguments: Vec<String>) {
     let scratch = std::env::temp_dir().join(format!("voicefleet-sipp-{}-{}", std::process::id(), free_port()));
     std::fs::create_dir_all(&scratch).unwrap();
     let errors = scratch.join("errors.log");
+    // sipp fills keys in everywhere but in a response's status.
+    let mut text = std::fs::read_to_string(folder.join(scenario)).unwrap();
+    for key in arguments.windows(3).filter(|words| words[0] == "-key") {
+        text = text.replace(&format!("[{}]", key[1]), &key[2]);
+    }
+    let filled = scratch.join(scenario);
+    std::fs::write(&filled, text).unwrap();
     let mut command = tokio::process::Command::new("sipp");
-    command.arg("-sf").arg(folder.join(scenario)).args([
-        "-i",
-        "127.0.0.1",
-        "-nostdin",
-        "-trace_err",
-        "-timeout",
-        "20s",
-    ]);
+    command.arg("-sf").arg(filled).args(["-i", "127.0.0.1", "-nostdin", "-trace_err", "-timeout", "20s"]);
     command.args(["-timeout_error", "-error_file"]).arg(&errors).args(arguments).current_dir(&scratch);
     let output = command.kill_on_drop(true).output();
     let output =

@@ -55,8 +55,8 @@ impl Nonces {
         Verdict::Challenge { stale: false }
     }
 
-    /// The fields of a 401: the stronger challenge first.
-    pub fn challenges(&self, realm: &str, stale: bool, now: Moment) -> Vec<String> {
+    /// The fields of a 401: SHA-256 before MD5 where `sha256` is set, else MD5 alone.
+    pub fn challenges(&self, realm: &str, stale: bool, sha256: bool, now: Moment) -> Vec<String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_NONCES {
             known.retain(|_, (made, _)| now.ms_since(*made) < NONCE_MS);
@@ -72,7 +72,8 @@ impl Nonces {
             let (realm, nonce) = (realm.to_owned(), nonce.clone());
             Challenge { realm, nonce, opaque: None, algorithm, qop: true, stale }.text()
         };
-        vec![pose(Algorithm::Sha256), pose(Algorithm::Md5)]
+        // Old peers look at the first challenge alone, so the stronger one is posed only where the trunk says so.
+        if sha256 { vec![pose(Algorithm::Sha256), pose(Algorithm::Md5)] } else { vec![pose(Algorithm::Md5)] }
     }
 }
 
@@ -86,7 +87,7 @@ mod tests {
         let nonces = Nonces::default();
         let credentials = Credentials { user: "u".to_owned(), password: Pii::new("p".to_owned()) };
         let at = Moment::from_millis;
-        let fields = nonces.challenges("r", false, at(0));
+        let fields = nonces.challenges("r", false, true, at(0));
         let answered = |count: u32| {
             let challenge = Challenge::best(fields.iter().map(String::as_str)).unwrap();
             let mut invite = Message::request("INVITE", "sip:a@h");
@@ -100,7 +101,7 @@ mod tests {
         let wrong = Credentials { password: Pii::new("x".to_owned()), ..credentials.clone() };
         assert_eq!(nonces.judge(&answered(4), &wrong, "r", at(30)), Verdict::Challenge { stale: false });
         for n in 0..5_000 {
-            nonces.challenges("r", false, at(n));
+            nonces.challenges("r", false, false, at(n));
         }
         assert!(nonces.known.lock().unwrap().len() <= MAX_NONCES);
     }

@@ -362,7 +362,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         if trunk.inbound.digest
             && let Verdict::Challenge { stale } = self.verdict(&trunk, &invite)
         {
-            let fields = self.nonces.challenges(&trunk.account.realm, stale, now);
+            let fields = self.nonces.challenges(&trunk.account.realm, stale, trunk.account.sha256, now);
             let fields: Vec<(&str, String)> = fields.into_iter().map(|field| ("WWW-Authenticate", field)).collect();
             answer(request, 401, "", &fields);
             return None;
