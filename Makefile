@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
-TEST_PROGRAMS := strace
+TEST_PROGRAMS := strace sipp
 
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
@@ -22,6 +22,7 @@ deps:
 	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
 	@missing=""; for p in $(CALLER_VOICES) $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	command -v cc >/dev/null || missing="$$missing gcc"; \
+	missing="$${missing/ sipp/ sip-tester}"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod journal;
 pub mod record;
 pub mod results;
+pub mod trunk;
 
 pub mod provider;
 pub mod rt;

@@ -22,7 +22,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("telemetry", &["units", "rt"]),
     ("provider", &["units", "media", "turn", "bot", "template", "rt", "telemetry"]),
     ("shard", &["units", "media", "wire", "call", "record", "journal", "rt", "telemetry"]),
-    ("transport", &["units", "media", "wire", "call", "shard", "fleet", "rt", "telemetry"]),
+    // A trunk is a configuration file that speaks of bots, codecs and how calls end; the SIP edge reads it.
+    ("trunk", &["units", "wire", "call", "bot"]),
+    ("transport", &["units", "media", "wire", "call", "shard", "fleet", "trunk", "rt", "telemetry"]),
     ("api", &["units", "bot", "fleet", "results", "record", "journal", "template", "call", "rt", "telemetry"]),
     ("config", &["*"]),
     ("tools", &["*"]),

@@ -12,6 +12,7 @@ const NEEDED_PATH: Kind = Kind::Text { blank: false, max_bytes: 4_096 };
 pub(super) const CONFIG: &[Key] = &[
     Key::new("server", Kind::Table(SERVER)),
     Key::new("websocket", Kind::Table(WEBSOCKET)),
+    Key::new("sip", Kind::Table(SIP)),
     Key::new("media", Kind::Table(MEDIA)),
     Key::new("data", Kind::Table(DATA)),
     Key::new("models", Kind::Table(MODELS)),
@@ -52,6 +53,26 @@ const WEBSOCKET: &[Key] = &[
     span("late_ms", 10_000),
 ];
 
+const SIP: &[Key] = &[
+    Key::new("listen", Kind::Checked { expected: "an address and a port, such as 127.0.0.1:5060", holds: is_address }),
+    Key::new(
+        "tls_listen",
+        Kind::Checked { expected: "an address and a port, such as 127.0.0.1:5061", holds: is_address },
+    ),
+    Key::new("tls_cert", PATH),
+    Key::new("tls_key", PATH),
+    Key::new(
+        "advertised_address",
+        Kind::Checked { expected: "nothing, or an IP address or host name alone", holds: is_host },
+    ),
+    Key::new("trunks", NEEDED_PATH),
+    Key::new("t1_ms", Kind::Whole { min: 10, max: 2_000, unit: "ms" }),
+    Key::new("max_pending", Kind::Whole { min: 1, max: 100_000, unit: "INVITEs" }),
+    Key::new("stranger_per_second", Kind::Whole { min: 1, max: 100_000, unit: "messages" }),
+    span("hang_up_ms", 10_000),
+    span("transfer_ms", 60_000),
+];
+
 const MEDIA: &[Key] = &[
     Key::new("shards", Kind::Whole { min: 0, max: 1_024, unit: "threads" }),
     Key::new("fifo", Kind::Switch),
@@ -79,6 +100,12 @@ const LOG: &[Key] =
 
 fn is_address(text: &str) -> bool {
     text.parse::<SocketAddr>().is_ok()
+}
+
+/// Empty, or what may stand as the host of a URI.
+fn is_host(text: &str) -> bool {
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    text.is_empty() || text.parse::<std::net::IpAddr>().is_ok() || (text.len() <= 253 && text.bytes().all(name))
 }
 
 /// Empty, or an absolute address that a path can be put after.

@@ -88,17 +88,22 @@ fn read_token(file: &str, key: &str, path: &Path, faults: &mut Vec<Fault>) -> Op
 
 /// The faults of the files that the configuration names and somebody else reads.
 fn check_files(file: &str, config: &Config) -> Vec<Fault> {
-    let server = &config.server;
-    [("server.tls_cert", &server.tls_cert), ("server.tls_key", &server.tls_key)]
-        .into_iter()
-        .filter(|(_, path)| !path.as_os_str().is_empty() && !path.is_file())
-        .map(|(key, path)| Fault {
-            file: file.to_owned(),
-            key: key.to_owned(),
-            value: format!("{:?}, which is no file", path.display().to_string()),
-            expected: "a PEM file".to_owned(),
-        })
-        .collect()
+    let (server, sip) = (&config.server, &config.sip);
+    [
+        ("server.tls_cert", &server.tls_cert),
+        ("server.tls_key", &server.tls_key),
+        ("sip.tls_cert", &sip.tls_cert),
+        ("sip.tls_key", &sip.tls_key),
+    ]
+    .into_iter()
+    .filter(|(_, path)| !path.as_os_str().is_empty() && !path.is_file())
+    .map(|(key, path)| Fault {
+        file: file.to_owned(),
+        key: key.to_owned(),
+        value: format!("{:?}, which is no file", path.display().to_string()),
+        expected: "a PEM file".to_owned(),
+    })
+    .collect()
 }
 
 enum ReadFault {

@@ -117,10 +117,12 @@ fn unknown_env(path: &str) -> String {
 /// What keys must agree on.
 fn agree(file: &str, config: &Config, faults: &mut Vec<Fault>) {
     let has = |path: &PathBuf| !path.as_os_str().is_empty();
-    let server = &config.server;
+    let (server, sip) = (&config.server, &config.sip);
     for (key, missing, other) in [
         ("server.tls_key", has(&server.tls_cert) && !has(&server.tls_key), "server.tls_cert"),
         ("server.tls_cert", has(&server.tls_key) && !has(&server.tls_cert), "server.tls_key"),
+        ("sip.tls_key", has(&sip.tls_cert) && !has(&sip.tls_key), "sip.tls_cert"),
+        ("sip.tls_cert", has(&sip.tls_key) && !has(&sip.tls_cert), "sip.tls_key"),
     ] {
         if missing && !faults.iter().any(|fault| fault.key == key) {
             faults.push(fault(file, key, "nothing".to_owned(), format!("a PEM file, because {other} is set")));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::transport::sip::SipConfig;
 use crate::transport::ws::WsConfig;
 use crate::units::Pii;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Deadlines and limits of WebSocket legs.
     pub websocket: WsConfig,
+    /// The SIP endpoint.
+    pub sip: SipConfig,
     /// The audio half of calls.
     pub media: MediaConfig,
     /// What is kept on disk.

@@ -50,8 +50,10 @@ pub fn subscriber<W>(format: Format, filter: &str, writer: W) -> Result<impl Sub
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    // This crate writes whole SIP messages, with numbers and credentials, at every level below.
+    let quiet = if filter.trim().is_empty() { "rsipstack=warn".to_owned() } else { format!("{filter},rsipstack=warn") };
     let filter = EnvFilter::builder()
-        .parse(filter)
+        .parse(quiet)
         .map_err(|cause| LogError::Filter { given: filter.to_owned(), cause: cause.to_string() })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let lines = match format {

@@ -1,4 +1,4 @@
-//! `voicefleet check`: lints the configuration file, the environment and every bot, and reports all faults at once. Never starts
+//! `voicefleet check`: lints the configuration file, the environment, every bot and every trunk, and reports all faults at once. Never starts
 //! anything, opens no port, writes no file.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::units::Stamp;
 /// What the check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckReport {
-    /// All faults: the configuration's first, then the bots' by file.
+    /// All faults: the configuration's first, then the bots' and the trunks' by file.
     pub faults: Vec<Fault>,
     /// Bots without a fault.
     pub sound_bots: usize,
@@ -35,6 +35,7 @@ pub fn check(
     let sound_bots = folder.list().iter().filter(|status| status.fault.is_none()).count();
     let mut faults = resolved.faults;
     faults.extend(folder.faults());
+    faults.extend(crate::trunk::io::open(&resolved.config.sip.trunks).1);
     CheckReport { faults, sound_bots, bots_dir: resolved.config.bots.dir.display().to_string() }
 }
 

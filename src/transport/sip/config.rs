@@ -1,0 +1,52 @@
+//! The settings of the SIP endpoint (`[sip]`). Never checks them: the configuration's schema does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The SIP endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SipConfig {
+    /// Address and port for datagrams and TCP. Port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Address and port for TLS; used where `tls_cert` and `tls_key` are given. Port 0 takes any free port.
+    pub tls_listen: SocketAddr,
+    /// PEM file with the certificate chain; empty: no TLS.
+    pub tls_cert: PathBuf,
+    /// PEM file with the private key.
+    pub tls_key: PathBuf,
+    /// The address that is told to others in Via, Contact and SDP, without a port; empty: the one that is listened on.
+    pub advertised_address: String,
+    /// The folder of trunk files.
+    pub trunks: PathBuf,
+    /// SIP's T1, the round-trip estimate that all its timers hang on, in milliseconds.
+    pub t1_ms: u64,
+    /// Most INVITEs that are not answered, or whose answer nobody acknowledged yet; more get 503.
+    pub max_pending: u32,
+    /// Messages per second from one address that belongs to no trunk; more are dropped.
+    pub stranger_per_second: u32,
+    /// For the peer's answer to our BYE.
+    pub hang_up_ms: u64,
+    /// For the outcome of a transfer.
+    pub transfer_ms: u64,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
+            tls_listen: SocketAddr::from(([127, 0, 0, 1], 5061)),
+            tls_cert: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            advertised_address: String::new(),
+            trunks: PathBuf::from("config/trunks"),
+            t1_ms: 500,
+            max_pending: 200,
+            stranger_per_second: 5,
+            hang_up_ms: 2_000,
+            transfer_ms: 10_000,
+        }
+    }
+}

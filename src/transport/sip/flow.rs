@@ -1,0 +1,366 @@
+//! The sockets of the SIP endpoint: one for datagrams, a listener each for TCP and TLS, and the streams that came or were dialled.
+//! Cuts streams into messages and answers pings; knows nothing of what the messages mean. A stream that is stuck, silent or out
+//! of frame is closed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::stack::Engine;
+use crate::rt;
+use crate::wire::sip::{Frame, Framer};
+
+/// Received messages that wait to be looked at. Full: a datagram is dropped (it is sent again), a stream waits.
+pub(super) const RECEIVED: usize = 1_024;
+/// Messages on their way to one stream. Full: the stream is stuck and is closed.
+const OUT: usize = 128;
+/// Most streams at once; more are closed as they come.
+const STREAMS: usize = 1_024;
+/// How long dialling a stream may take, its TLS handshake included.
+const DIAL: Duration = Duration::from_secs(5);
+/// How long one write may take.
+const WRITE: Duration = Duration::from_secs(5);
+/// Between pings of ours on a stream (RFC 5626 section 3.5.1, well below every NAT's and carrier's patience).
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// A stream that sent nothing for so long, not even a pong, is gone.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// How a message travels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// An encrypted stream.
+    Tls,
+}
+
+impl Transport {
+    /// The name in a Via.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The value of `transport=` in a URI.
+    #[must_use]
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// The way to a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Flow {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub peer: SocketAddr,
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transport.parameter(), self.peer)
+    }
+}
+
+/// Bytes that arrived.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub bytes: Vec<u8>,
+    pub flow: Flow,
+}
+
+/// A message that cannot leave.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The system said so.
+    #[error("expected to reach {flow}, found: {source}")]
+    Io {
+        /// Where to.
+        flow: Flow,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It took too long.
+    #[error("expected a connection to {0} within {DIAL:?}, found none")]
+    Late(Flow),
+    /// The stream does not take messages any more.
+    #[error("expected {0} to take a message, found its queue full or closed")]
+    Stuck(Flow),
+}
+
+/// All sockets of an endpoint.
+pub(super) struct Flows {
+    pub udp: Arc<UdpSocket>,
+    streams: Mutex<HashMap<Flow, mpsc::Sender<Vec<u8>>>>,
+    received: mpsc::Sender<Received>,
+    engine: Arc<Engine>,
+    tls: Option<TlsConnector>,
+    /// Ways of calls that we placed, one entry each.
+    called: Mutex<Vec<Flow>>,
+}
+
+impl fmt::Debug for Flows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flows").field("streams", &self.stream_count()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TlsSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsSide")
+    }
+}
+
+/// TLS of an endpoint.
+#[derive(Clone, Default)]
+pub struct TlsSide {
+    /// For those who call us.
+    pub acceptor: Option<TlsAcceptor>,
+    /// For those whom we call.
+    pub connector: Option<TlsConnector>,
+}
+
+impl Flows {
+    pub fn new(
+        udp: Arc<UdpSocket>,
+        received: mpsc::Sender<Received>,
+        engine: Arc<Engine>,
+        tls: Option<TlsConnector>,
+    ) -> Arc<Self> {
+        Arc::new(Self { udp, streams: Mutex::default(), received, engine, tls, called: Mutex::default() })
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, mpsc::Sender<Vec<u8>>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is it a way that we called out by? Answers come back by it, whoever may call us.
+    pub fn is_known(&self, flow: Flow) -> bool {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner).contains(&flow)
+    }
+
+    /// Remembers a way that we call out by, as long as the guard lives.
+    pub fn called(self: &Arc<Self>, flow: Flow) -> Called {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner).push(flow);
+        Called { flows: Arc::clone(self), flow }
+    }
+
+    /// Live streams.
+    pub fn stream_count(&self) -> usize {
+        self.streams().len()
+    }
+
+    /// Reads datagrams until the task is dropped.
+    pub async fn read_datagrams(self: Arc<Self>) {
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let Ok((length, peer)) = self.udp.recv_from(&mut buffer).await else {
+                // The kernel reports a peer's closed port here; there is nothing to be done about it.
+                tokio::task::yield_now().await;
+                continue;
+            };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                if bytes == b"\r\n\r\n" {
+                    let _ = self.udp.try_send_to(b"\r\n", peer);
+                }
+                continue;
+            }
+            let flow = Flow { transport: Transport::Udp, peer };
+            let _ = self.received.try_send(Received { bytes: bytes.to_vec(), flow });
+        }
+    }
+
+    /// Takes connections until the task is dropped; with an acceptor they are TLS.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+        loop {
+            let Ok((socket, peer)) = listener.accept().await else {
+                // Out of descriptors: wait for some to come back.
+                rt::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            if self.stream_count() >= STREAMS {
+                continue;
+            }
+            let flows = Arc::clone(&self);
+            let acceptor = acceptor.clone();
+            rt::spawn("sip stream", async move {
+                match acceptor {
+                    None => flows.serve(socket, Flow { transport: Transport::Tcp, peer }).await,
+                    Some(acceptor) => {
+                        if let Some(Ok(socket)) = rt::timeout(DIAL, acceptor.accept(socket)).await {
+                            flows.serve(socket, Flow { transport: Transport::Tls, peer }).await;
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// Makes sure that `flow` can be sent by; dials a stream that is not there. `name` is the peer's name for TLS.
+    ///
+    /// # Errors
+    /// [`FlowError`].
+    pub async fn ready(self: &Arc<Self>, flow: Flow, name: &str) -> Result<(), FlowError> {
+        if flow.transport == Transport::Udp || self.streams().contains_key(&flow) {
+            return Ok(());
+        }
+        let io = |source| FlowError::Io { flow, source };
+        let dial = async {
+            let socket = TcpStream::connect(flow.peer).await.map_err(io)?;
+            let (started, wait) = tokio::sync::oneshot::channel();
+            let flows = Arc::clone(self);
+            if flow.transport == Transport::Tcp {
+                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started).await });
+            } else {
+                let missing = || std::io::Error::other("no TLS client configuration");
+                let connector = self.tls.clone().ok_or_else(|| io(missing()))?;
+                let name = ServerName::try_from(name.to_owned())
+                    .or_else(|_| ServerName::try_from(flow.peer.ip().to_string()))
+                    .map_err(|error| io(std::io::Error::other(error)))?;
+                let socket = connector.connect(name, socket).await.map_err(io)?;
+                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started).await });
+            }
+            let _ = wait.await;
+            Ok(())
+        };
+        rt::timeout(DIAL, dial).await.unwrap_or(Err(FlowError::Late(flow)))
+    }
+
+    /// Sends bytes outside any transaction.
+    ///
+    /// # Errors
+    /// [`FlowError`]; a stream that is not there is not dialled.
+    pub fn send(&self, flow: Flow, bytes: Vec<u8>) -> Result<(), FlowError> {
+        if flow.transport == Transport::Udp {
+            return match self.udp.try_send_to(&bytes, flow.peer) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(FlowError::Io { flow, source }),
+            };
+        }
+        let out = self.streams().get(&flow).cloned().ok_or(FlowError::Stuck(flow))?;
+        out.try_send(bytes).map_err(|_| FlowError::Stuck(flow))
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(self: Arc<Self>, socket: S, flow: Flow) {
+        let (started, _unheard) = tokio::sync::oneshot::channel();
+        self.serve_and_tell(socket, flow, started).await;
+    }
+
+    async fn serve_and_tell<S: AsyncRead + AsyncWrite + Send + 'static>(
+        self: Arc<Self>,
+        socket: S,
+        flow: Flow,
+        started: tokio::sync::oneshot::Sender<()>,
+    ) {
+        let (out, queue) = mpsc::channel(OUT);
+        self.engine.attach(flow, out.clone()).await;
+        self.streams().insert(flow, out.clone());
+        let _live = Attached { flows: Arc::clone(&self), flow };
+        let _ = started.send(());
+        let (reader, writer) = tokio::io::split(socket);
+        tokio::select! {
+            () = self.read_stream(reader, flow, &out) => {}
+            () = write_stream(writer, queue) => {}
+        }
+    }
+
+    async fn read_stream<R: AsyncRead + Unpin>(&self, mut reader: R, flow: Flow, out: &mpsc::Sender<Vec<u8>>) {
+        let mut framer = Framer::default();
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let length = match rt::timeout(SILENCE, reader.read(&mut buffer)).await {
+                Some(Ok(length)) if length > 0 => length,
+                _ => return,
+            };
+            framer.push(buffer.get(..length).unwrap_or_default());
+            loop {
+                match framer.next() {
+                    Ok(Some(Frame::Message(bytes))) => {
+                        if self.received.send(Received { bytes, flow }).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(Some(Frame::Ping)) => {
+                        let _ = out.try_send(b"\r\n".to_vec());
+                    }
+                    Ok(Some(Frame::Pong)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(%flow, %error, "a SIP stream lost its frame and is closed");
+                        // Its last message may still be answered with 400.
+                        let _ = self.received.try_send(Received { bytes: framer.rest().to_vec(), flow });
+                        rt::sleep(Duration::from_millis(100)).await;
+                        return;
+                    }
+                }
+            }
+            framer.settle();
+        }
+    }
+}
+
+async fn write_stream<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Vec<u8>>) {
+    loop {
+        let bytes = match rt::timeout(PING_EVERY, queue.recv()).await {
+            Some(Some(bytes)) => bytes,
+            Some(None) => return,
+            None => b"\r\n\r\n".to_vec(),
+        };
+        let write = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        if !matches!(rt::timeout(WRITE, write).await, Some(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// Takes a stream out of the tables when its task ends, however it ends.
+struct Attached {
+    flows: Arc<Flows>,
+    flow: Flow,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.flows.streams().remove(&self.flow);
+        self.flows.engine.detach(self.flow);
+    }
+}
+
+/// A way that a call of ours goes.
+#[derive(Debug)]
+pub(super) struct Called {
+    flows: Arc<Flows>,
+    flow: Flow,
+}
+
+impl Drop for Called {
+    fn drop(&mut self) {
+        let mut called = self.flows.called.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = called.iter().position(|flow| *flow == self.flow) {
+            called.swap_remove(at);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Who may send how much: strangers a little, trunks up to their caps. Decides from the address and the time alone, before a message
+//! costs more than a look. Bounded, whatever comes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::units::Moment;
+
+/// Most addresses whose rate is remembered; when more come, the fullest buckets are forgotten first.
+const MAX_SOURCES: usize = 4_096;
+
+/// Counts per source and second.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    buckets: Mutex<HashMap<Source, Bucket>>,
+}
+
+/// Whose rate.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Source {
+    /// An address of no trunk.
+    Stranger(IpAddr),
+    /// A trunk's new calls.
+    Trunk(String),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// In thousandths of a message.
+    tokens: u64,
+    at: Moment,
+}
+
+impl Rates {
+    /// May one more pass, at `per_second` on average with as many at once?
+    pub fn pass(&self, source: &Source, per_second: u32, now: Moment) -> bool {
+        let full = u64::from(per_second) * 1_000;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_SOURCES && !buckets.contains_key(source) {
+            // Whoever has been quiet for a second has nothing to be remembered for.
+            buckets.retain(|_, bucket| now.ms_since(bucket.at) < 1_000);
+            if buckets.len() >= MAX_SOURCES {
+                return false;
+            }
+        }
+        let bucket = buckets.entry(source.clone()).or_insert(Bucket { tokens: full, at: now });
+        bucket.tokens = (bucket.tokens + now.ms_since(bucket.at) * u64::from(per_second)).min(full);
+        bucket.at = now;
+        if bucket.tokens < 1_000 {
+            return false;
+        }
+        bucket.tokens -= 1_000;
+        true
+    }
+}
+
+/// A count with a cap; each place is given back by its guard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places(Arc<AtomicU32>);
+
+/// One place.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicU32>);
+
+impl Places {
+    /// Takes a place where fewer than `most` are taken.
+    pub fn take(&self, most: u32) -> Option<Place> {
+        let more = |taken: u32| (taken < most).then_some(taken + 1);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Place(Arc::clone(&self.0)))
+    }
+
+    /// Places taken.
+    pub fn taken(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_and_forgotten_sources_cost_nothing() {
+        let rates = Rates::default();
+        let source = |n: u32| Source::Stranger(IpAddr::from(n.to_be_bytes()));
+        let at = Moment::from_millis;
+        let passed = (0..50).filter(|_| rates.pass(&source(1), 5, at(1_000))).count();
+        assert_eq!(passed, 5);
+        assert!(rates.pass(&source(1), 5, at(1_200)) && !rates.pass(&source(1), 5, at(1_200)));
+        for n in 2..=u32::try_from(MAX_SOURCES).unwrap() {
+            assert!(rates.pass(&source(n), 5, at(1_300)));
+        }
+        assert!(!rates.pass(&source(999_999), 5, at(1_301)), "no room for another");
+        assert!(rates.pass(&source(999_999), 5, at(2_400)), "the quiet ones are forgotten");
+        assert!(rates.buckets.lock().unwrap().len() <= MAX_SOURCES);
+    }
+
+    #[test]
+    fn places_come_back() {
+        let places = Places::default();
+        let held: Vec<Place> = (0..3).filter_map(|_| places.take(2)).collect();
+        assert_eq!((held.len(), places.taken()), (2, 2));
+        drop(held);
+        assert_eq!(places.taken(), 0);
+    }
+}

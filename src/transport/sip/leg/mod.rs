@@ -1,0 +1,408 @@
+//! The dialog task: one per SIP call, the counterpart of a WebSocket session. Turns what happens in the dialog into facts and the
+//! driver's orders into SIP; owns the dialog, its row and its media port, and gives all back however it ends. Every wait has a
+//! deadline.
+
+mod asked;
+mod digits;
+mod ours;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::core::{Core, Registered};
+use super::dialog::{Dialog, introduce};
+use super::flow::Flow;
+use super::gate::Place;
+use super::host::{MediaPort, SipLink, SipReport};
+use super::stack::{ServerEvent, ServerTransaction};
+use super::timer::Session;
+use crate::call::{LegFact, LegLoss, LegOrder};
+use crate::rt;
+use crate::trunk::Trunk;
+use crate::units::Moment;
+use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
+use crate::wire::sip::{Message, list};
+
+pub(super) use digits::cause_of;
+pub(super) use ours::authorise;
+use ours::{Asking, Outcome, Transfer};
+
+/// How long a fact that must arrive may wait for the driver, in milliseconds.
+const TELL_MS: u64 = 1_000;
+/// Outcomes of our own requests; there are never more than a handful at once. Full: the task that waits for the answer waits.
+const OUTCOMES: usize = 8;
+
+/// Everything a leg is made of.
+pub(super) struct Parts<P: MediaPort> {
+    pub core: Arc<Core>,
+    pub trunk: Arc<Trunk>,
+    pub dialog: Dialog,
+    pub row: Registered,
+    pub requests: mpsc::Receiver<ServerTransaction>,
+    pub sdp: Negotiator,
+    pub port: P,
+    pub link: SipLink,
+    pub session: Option<Session>,
+    pub channel: Place,
+    pub report: SipReport,
+    /// The peer takes UPDATE.
+    pub updates: bool,
+}
+
+/// An INVITE that is being answered.
+pub(super) struct Answering {
+    pub transaction: ServerTransaction,
+    /// The answer to its offer; `None` where it brought none and we offer.
+    pub agreed: Option<(MediaPlan, String)>,
+    /// The peer knows session timers.
+    pub timer_known: bool,
+    /// Counts as unanswered until the ACK.
+    pub pending: Place,
+}
+
+/// How a leg ends: its last fact.
+type Step = Result<(), LegFact>;
+
+pub(super) struct Leg<P: MediaPort> {
+    core: Arc<Core>,
+    trunk: Arc<Trunk>,
+    dialog: Dialog,
+    _row: Registered,
+    requests: mpsc::Receiver<ServerTransaction>,
+    sdp: Negotiator,
+    port: P,
+    link: SipLink,
+    session: Option<Session>,
+    _channel: Place,
+    report: SipReport,
+    updates: bool,
+    answering: Option<Answering>,
+    /// A 2xx of ours that waits for its ACK: the first one or a later one.
+    unacknowledged: Option<ServerTransaction>,
+    pending: Option<Place>,
+    outcomes_in: mpsc::Sender<Outcome>,
+    outcomes: mpsc::Receiver<Outcome>,
+    /// Our own INVITE or UPDATE under way.
+    asking: Option<Asking>,
+    ring_until: Option<Moment>,
+    again_at: Option<Moment>,
+    leaving: Option<Moment>,
+    transfer: Option<Transfer>,
+    started: bool,
+    orders_open: bool,
+}
+
+enum Event {
+    Order(Option<LegOrder>),
+    Request(Option<ServerTransaction>),
+    Outcome(Option<Outcome>),
+    Server(Option<ServerEvent>),
+    Timer,
+}
+
+impl<P: MediaPort> Leg<P> {
+    pub fn new(parts: Parts<P>) -> Self {
+        let (outcomes_in, outcomes) = mpsc::channel(OUTCOMES);
+        Self {
+            core: parts.core,
+            trunk: parts.trunk,
+            dialog: parts.dialog,
+            _row: parts.row,
+            requests: parts.requests,
+            sdp: parts.sdp,
+            port: parts.port,
+            link: parts.link,
+            session: parts.session,
+            _channel: parts.channel,
+            report: parts.report,
+            updates: parts.updates,
+            answering: None,
+            unacknowledged: None,
+            pending: None,
+            outcomes_in,
+            outcomes,
+            asking: None,
+            ring_until: None,
+            again_at: None,
+            leaving: None,
+            transfer: None,
+            started: false,
+            orders_open: true,
+        }
+    }
+
+    /// Runs a leg that came by INVITE, from its first answer to its end.
+    pub async fn run_inbound(mut self, answering: Answering) {
+        self.note(false, "INVITE");
+        self.answering = Some(answering);
+        let ring_ms = self.trunk.inbound.ring_ms;
+        let step = if ring_ms > 0 {
+            self.ring_until = Some(rt::now().plus_ms(ring_ms));
+            self.ring();
+            Ok(())
+        } else {
+            self.answer().await
+        };
+        self.run_on(step).await;
+    }
+
+    /// Runs a leg whose INVITE of ours was answered and acknowledged.
+    pub async fn run_outbound(mut self, plan: MediaPlan, early: bool) {
+        self.started = early;
+        let step = self.audio(plan).await;
+        if step.is_ok() {
+            self.tell(LegFact::Answered).await;
+        }
+        self.run_on(step).await;
+    }
+
+    async fn run_on(mut self, mut step: Step) {
+        while step.is_ok() {
+            let event = self.event().await;
+            step = self.take(event).await;
+        }
+        let Err(last) = step else { return };
+        self.port.stop();
+        self.tell(last).await;
+        let SipLink { report, facts, .. } = self.link;
+        drop(facts);
+        let _ = report.send(self.report);
+        // A re-INVITE or BYE that is still under way ends in its own transaction.
+    }
+
+    async fn event(&mut self) -> Event {
+        let due = self.deadline();
+        let server = async {
+            match (&mut self.answering, &mut self.unacknowledged) {
+                (Some(answering), _) => answering.transaction.next().await,
+                (None, Some(transaction)) => transaction.next().await,
+                (None, None) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = server => Event::Server(event),
+            request = self.requests.recv() => Event::Request(request),
+            order = self.link.orders.recv(), if self.orders_open => Event::Order(order),
+            outcome = self.outcomes.recv() => Event::Outcome(outcome),
+            () = rt::sleep_until(due) => Event::Timer,
+        }
+    }
+
+    fn deadline(&self) -> Moment {
+        let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
+        let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
+        let all = [self.ring_until, self.again_at, self.leaving, session, transfer];
+        // A leg without any deadline is looked at once a minute all the same.
+        all.into_iter().flatten().min().unwrap_or_else(|| rt::now().plus_ms(60_000))
+    }
+
+    async fn take(&mut self, event: Event) -> Step {
+        match event {
+            Event::Order(Some(order)) => self.order(order).await,
+            Event::Order(None) => {
+                self.orders_open = false;
+                if self.leaving.is_some() { Ok(()) } else { self.hang_up("driver gone").await }
+            }
+            Event::Request(Some(request)) => self.asked(request).await,
+            Event::Request(None) => Err(LegFact::Lost(LegLoss::Internal)),
+            Event::Outcome(Some(outcome)) => self.outcome(outcome).await,
+            Event::Outcome(None) => Ok(()),
+            Event::Server(event) => self.server(event).await,
+            Event::Timer => self.time_out(rt::now()).await,
+        }
+    }
+
+    async fn order(&mut self, order: LegOrder) -> Step {
+        match order {
+            LegOrder::Ready { .. } | LegOrder::Mark { .. } => Ok(()),
+            LegOrder::HangUp { .. } | LegOrder::Close { .. } if self.answering.is_some() => {
+                self.refuse(480, "");
+                Err(LegFact::HungUp { by: Some("bot".to_owned()) })
+            }
+            LegOrder::HangUp { .. } => self.hang_up("bot").await,
+            LegOrder::Transfer { to } => self.refer(&to).await,
+            LegOrder::Close { .. } => {
+                self.hang_up("closed").await?;
+                Err(LegFact::Lost(LegLoss::Closed))
+            }
+        }
+    }
+
+    async fn time_out(&mut self, now: Moment) -> Step {
+        if self.leaving.is_some_and(|until| now >= until) {
+            return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
+        }
+        if self.ring_until.is_some_and(|until| now >= until) {
+            self.ring_until = None;
+            return self.answer().await;
+        }
+        if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
+            self.transfer_failed("no outcome in time");
+        }
+        if self.again_at.is_some_and(|at| now >= at) {
+            self.again_at = None;
+            self.refresh().await?;
+        }
+        let Some(session) = self.session.filter(|_| self.leaving.is_none()) else { return Ok(()) };
+        if now >= session.dead() || (!session.ours && now >= session.due()) {
+            tracing::info!(trunk = %self.trunk.id, "the session was not refreshed in time; hanging up");
+            self.hang_up("session expired").await?;
+            return Err(LegFact::Lost(LegLoss::Silent));
+        }
+        if now >= session.due() && self.asking.is_none() { self.refresh().await } else { Ok(()) }
+    }
+
+    fn ring(&mut self) {
+        let Some(answering) = &mut self.answering else { return };
+        let mut response = Message::response(&answering.transaction.request, 180, "", &self.dialog.key.local_tag);
+        response.push("Contact", self.dialog.contact());
+        introduce(&mut response);
+        answering.transaction.respond(&response);
+        self.report.rang = true;
+        self.note(true, "180");
+    }
+
+    /// Refuses the INVITE that is being answered.
+    fn refuse(&mut self, status: u16, reason: &str) {
+        let Some(mut answering) = self.answering.take() else { return };
+        let mut response =
+            Message::response(&answering.transaction.request, status, reason, &self.dialog.key.local_tag);
+        introduce(&mut response);
+        answering.transaction.respond(&response);
+        self.report.status = status;
+        self.note(true, &status.to_string());
+    }
+
+    /// 200 with our description; audio flows from here on, unless the peer's description only comes with its ACK.
+    async fn answer(&mut self) -> Step {
+        let Some(mut answering) = self.answering.take() else { return Ok(()) };
+        let mut response = Message::response(&answering.transaction.request, 200, "", &self.dialog.key.local_tag);
+        response.push("Contact", self.dialog.contact());
+        introduce(&mut response);
+        response.push("Accept", "application/sdp");
+        if let Some(session) = &self.session {
+            response.push("Session-Expires", &session.answer_field());
+            if answering.timer_known && !session.ours {
+                response.push("Require", "timer");
+            }
+        }
+        let plan = match answering.agreed.take() {
+            Some((plan, sdp)) => {
+                response.set_sdp(&sdp);
+                Some(plan)
+            }
+            None => {
+                response.set_sdp(&self.sdp.offer(Direction::SendRecv));
+                None
+            }
+        };
+        answering.transaction.respond(&response);
+        self.report.status = 200;
+        self.note(true, "200");
+        self.unacknowledged = Some(answering.transaction);
+        self.pending = Some(answering.pending);
+        if let Some(plan) = plan {
+            self.audio(plan).await?;
+            self.tell(LegFact::Answered).await;
+        }
+        Ok(())
+    }
+
+    /// Audio starts, or goes on differently.
+    async fn audio(&mut self, plan: MediaPlan) -> Step {
+        if self.started {
+            self.port.change(plan);
+        } else {
+            self.started = true;
+            let rate = plan.codec.audio_rate();
+            self.port.start(plan);
+            self.tell(LegFact::Started { rate }).await;
+        }
+        Ok(())
+    }
+
+    async fn server(&mut self, event: Option<ServerEvent>) -> Step {
+        match event {
+            Some(ServerEvent::Cancelled) if self.answering.is_some() => {
+                self.note(false, "CANCEL");
+                self.refuse(487, "");
+                Err(LegFact::HungUp { by: Some("cancel".to_owned()) })
+            }
+            Some(ServerEvent::Cancelled) => Ok(()),
+            Some(ServerEvent::Ack(ack)) => {
+                self.note(false, "ACK");
+                self.unacknowledged = None;
+                self.pending = None;
+                self.description_of_ack(&ack).await
+            }
+            None if self.answering.is_some() => Err(LegFact::Lost(LegLoss::Internal)),
+            None => {
+                self.unacknowledged = None;
+                self.pending = None;
+                if self.leaving.is_some() {
+                    return Ok(());
+                }
+                tracing::info!(trunk = %self.trunk.id, "nobody acknowledged the answer; hanging up");
+                self.hang_up("no ACK").await?;
+                Err(LegFact::Lost(LegLoss::Unanswered))
+            }
+        }
+    }
+
+    /// The answer to an offer of ours in a 200.
+    async fn description_of_ack(&mut self, ack: &Message) -> Step {
+        if !self.sdp.is_offering() {
+            return Ok(());
+        }
+        let first = !self.started;
+        match crate::wire::sip::session_description(ack).map(|text| self.sdp.accept(text)) {
+            Some(Ok(plan)) => {
+                self.audio(plan).await?;
+                if first {
+                    self.tell(LegFact::Answered).await;
+                }
+                Ok(())
+            }
+            Some(Err(error)) if first => {
+                tracing::info!(trunk = %self.trunk.id, %error, "the answer in the ACK does not fit; hanging up");
+                self.hang_up("no agreement").await?;
+                Err(LegFact::Lost(LegLoss::Protocol))
+            }
+            None if first => {
+                self.hang_up("no answer in the ACK").await?;
+                Err(LegFact::Lost(LegLoss::Protocol))
+            }
+            _ => {
+                self.sdp.withdraw();
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells a fact that must arrive; a driver that does not listen for a second has lost it.
+    async fn tell(&mut self, fact: LegFact) {
+        let _ = rt::timeout(std::time::Duration::from_millis(TELL_MS), self.link.facts.send(fact)).await;
+    }
+
+    fn tell_if_room(&mut self, fact: LegFact) {
+        if self.link.facts.try_send(fact).is_err() {
+            self.report.facts_dropped += 1;
+        }
+    }
+
+    fn note(&mut self, sent: bool, what: &str) {
+        self.report.note(rt::now(), sent, what.to_owned());
+    }
+
+    fn way(&self) -> (Flow, String) {
+        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
+        (self.dialog.way(), name)
+    }
+}
+
+/// Does a message's Allow name this method?
+pub(super) fn allows(message: &Message, method: &str) -> bool {
+    message.all("Allow").flat_map(list).any(|allowed| allowed.eq_ignore_ascii_case(method))
+}

@@ -1,0 +1,266 @@
+//! What we ask for inside the dialog: BYE, REFER, the refresh of the session. Each answer comes back to the leg as an outcome; a
+//! challenge is answered once, a collision (491) is tried again after the standard's random wait.
+
+use super::{Leg, Step};
+use crate::call::{LegFact, LegLoss};
+use crate::rt;
+use crate::transport::sip::dialog::random_token;
+use crate::transport::sip::host::MediaPort;
+use crate::transport::sip::stack::ServerTransaction;
+use crate::transport::sip::timer;
+use crate::units::Moment;
+use crate::wire::sdp::Direction;
+use crate::wire::sip::{Challenge, Message, Uri, session_description};
+
+/// Which request an outcome is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Bye,
+    Refer,
+    /// By UPDATE, without a description.
+    Update,
+    /// By INVITE, with the same description.
+    Reinvite,
+}
+
+/// A request of ours under way.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    kind: Kind,
+}
+
+impl Asking {
+    pub fn changes_session(&self) -> bool {
+        self.kind == Kind::Reinvite
+    }
+}
+
+/// What became of a request of ours.
+pub(super) struct Outcome {
+    kind: Kind,
+    request: Message,
+    response: Option<Message>,
+    challenged: bool,
+}
+
+/// A transfer under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub until: Moment,
+}
+
+impl<P: MediaPort> Leg<P> {
+    /// Sends a request and lets its outcome come back.
+    fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
+        if matches!(kind, Kind::Update | Kind::Reinvite) {
+            self.asking = Some(Asking { kind });
+        }
+        self.note(true, request.method().unwrap_or_default());
+        let (flow, name) = self.way();
+        let core = std::sync::Arc::clone(&self.core);
+        let outcomes = self.outcomes_in.clone();
+        rt::spawn("sip request", async move {
+            let response = match core.send(&request, flow, &name).await {
+                Some(mut transaction) => transaction.last().await,
+                None => None,
+            };
+            let _ = outcomes.send(Outcome { kind, request, response, challenged }).await;
+        });
+    }
+
+    pub(super) async fn hang_up(&mut self, why: &str) -> Step {
+        if self.leaving.is_some() {
+            return Ok(());
+        }
+        if self.answering.is_some() {
+            self.refuse(480, "");
+            return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
+        }
+        self.leaving = Some(rt::now().plus_ms(self.core.config.hang_up_ms));
+        let mut bye = self.dialog.request("BYE");
+        bye.push("Reason", &format!("Q.850;cause=16;text={}", crate::wire::sip::quoted(why)));
+        self.ask(Kind::Bye, bye, false);
+        Ok(())
+    }
+
+    pub(super) async fn refer(&mut self, to: &str) -> Step {
+        let domain = &self.trunk.outbound.domain;
+        let host = if domain.is_empty() { self.dialog.flow.peer.to_string() } else { domain.clone() };
+        let uri = match Uri::parse(to) {
+            Some(uri) if matches!(uri.scheme.as_str(), "sip" | "sips" | "tel") => to.to_owned(),
+            _ if !to.is_empty() && to.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'*' | b'#')) => {
+                format!("sip:{}@{host}", self.trunk.written(to))
+            }
+            _ => {
+                self.transfer_failed("the target is neither a number nor a URI");
+                return Ok(());
+            }
+        };
+        self.transfer = Some(Transfer { until: rt::now().plus_ms(self.core.config.transfer_ms) });
+        let mut refer = self.dialog.request("REFER");
+        refer.push("Refer-To", &format!("<{uri}>"));
+        refer.push("Referred-By", &self.dialog.contact().to_owned());
+        self.ask(Kind::Refer, refer, false);
+        Ok(())
+    }
+
+    pub(super) fn transfer_failed(&mut self, why: &str) {
+        self.transfer = None;
+        self.report.transfers_failed += 1;
+        tracing::info!(trunk = %self.trunk.id, why, "a transfer failed; the call goes on");
+    }
+
+    /// The far end tells what became of a transfer (RFC 3515).
+    pub(super) async fn notified(&mut self, mut request: ServerTransaction) -> Step {
+        let is_refer = request
+            .request
+            .get("Event")
+            .is_some_and(|event| event.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("refer")));
+        if !is_refer {
+            self.reply(&mut request, 489, &[]);
+            return Ok(());
+        }
+        self.reply(&mut request, 200, &[]);
+        let body = String::from_utf8_lossy(&request.request.body).into_owned();
+        let status: Option<u16> = body.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+        if self.transfer.is_none() {
+            return Ok(());
+        }
+        match status {
+            Some(status) if (200..300).contains(&status) => {
+                self.transfer = None;
+                self.hang_up("transferred").await?;
+                Err(LegFact::HungUp { by: Some("transfer".to_owned()) })
+            }
+            Some(status) if status >= 300 => {
+                self.transfer_failed(&status.to_string());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the session alive: by UPDATE where the peer takes it, else by INVITE with the description as it stands.
+    pub(super) async fn refresh(&mut self) -> Step {
+        let Some(session) = self.session else { return Ok(()) };
+        let by_invite = !self.updates;
+        if self.leaving.is_some() || self.asking.is_some() || (by_invite && self.unacknowledged.is_some()) {
+            self.again_at = Some(rt::now().plus_ms(500));
+            return Ok(());
+        }
+        let mut request = self.dialog.request(if by_invite { "INVITE" } else { "UPDATE" });
+        request.push("Session-Expires", &format!("{};refresher=uac", session.interval_s));
+        request.push("Min-SE", &self.trunk.timers.min_se_s.min(session.interval_s).to_string());
+        if by_invite {
+            let direction = self.sdp.plan().map_or(Direction::SendRecv, |plan| plan.direction);
+            request.set_sdp(&self.sdp.offer(direction));
+        }
+        let kind = if by_invite { Kind::Reinvite } else { Kind::Update };
+        self.ask(kind, request, false);
+        Ok(())
+    }
+
+    pub(super) async fn outcome(&mut self, outcome: Outcome) -> Step {
+        let Outcome { kind, request, response, challenged } = outcome;
+        if matches!(kind, Kind::Update | Kind::Reinvite) {
+            self.asking = None;
+        }
+        let status = response.as_ref().and_then(Message::status).unwrap_or(408);
+        self.note(false, &status.to_string());
+        if matches!(status, 401 | 407)
+            && !challenged
+            && let Some(again) = response.as_ref().and_then(|response| self.authorised(&request, response))
+        {
+            self.ask(kind, again, true);
+            return Ok(());
+        }
+        match kind {
+            Kind::Bye => Err(LegFact::HungUp { by: Some("bot".to_owned()) }),
+            Kind::Refer => {
+                if !(200..300).contains(&status) && self.transfer.is_some() {
+                    self.transfer_failed(&status.to_string());
+                }
+                Ok(())
+            }
+            Kind::Update | Kind::Reinvite => self.refreshed(kind, &request, status, response.as_ref()).await,
+        }
+    }
+
+    async fn refreshed(&mut self, kind: Kind, request: &Message, status: u16, response: Option<&Message>) -> Step {
+        let now = rt::now();
+        match (status, response) {
+            (200..=299, Some(response)) => {
+                self.dialog.retarget(response, None);
+                if kind == Kind::Reinvite {
+                    let number =
+                        crate::wire::sip::CSeq::parse(request.get("CSeq").unwrap_or_default()).map_or(0, |c| c.number);
+                    let ack = self.dialog.ack(number);
+                    let way = self.dialog.way();
+                    self.core.acknowledge(&self.dialog.key, &self.dialog.remote_tag, number, &ack, way);
+                    match session_description(response).map(|answer| self.sdp.accept(answer)) {
+                        Some(Ok(plan)) => self.audio(plan).await?,
+                        _ => self.sdp.withdraw(),
+                    }
+                }
+                self.session = timer::granted(response, now)
+                    .or_else(|| self.session.map(|session| timer::Session::begun(session.interval_s, true, now)));
+                Ok(())
+            }
+            (422, Some(response)) => {
+                self.sdp.withdraw();
+                let least = timer::least(response).unwrap_or(1_800);
+                self.session = self.session.map(|s| timer::Session::begun(s.interval_s.max(least), true, now));
+                self.again_at = Some(now);
+                Ok(())
+            }
+            (491 | 500, Some(_)) => {
+                self.sdp.withdraw();
+                // RFC 3261 section 14.1: the caller waits 2.1 to 4 s, the called 0 to 2 s.
+                let spread = now.as_micros() % 1_900;
+                self.again_at = Some(now.plus_ms(100 + spread));
+                Ok(())
+            }
+            // The peer knows of no such call any more, or does not answer: it is over.
+            (408 | 481, _) => {
+                self.hang_up("refresh failed").await?;
+                Err(LegFact::Lost(LegLoss::Silent))
+            }
+            _ => {
+                self.sdp.withdraw();
+                // A peer that refuses UPDATE may still take INVITE; until the session dies there is time to try.
+                self.updates = self.updates && kind != Kind::Update;
+                self.again_at = Some(now.plus_ms(1_000));
+                Ok(())
+            }
+        }
+    }
+
+    /// The same request once more, with the account's answer to a challenge.
+    fn authorised(&mut self, request: &Message, response: &Message) -> Option<Message> {
+        let credentials = self.trunk.credentials()?;
+        self.dialog.local_number += 1;
+        authorise(request, response, &credentials, self.dialog.local_number)
+    }
+}
+
+/// A request with the answer to a challenge, a new number and a new branch.
+pub(in crate::transport::sip) fn authorise(
+    request: &Message,
+    response: &Message,
+    credentials: &crate::wire::sip::Credentials,
+    number: u32,
+) -> Option<Message> {
+    let proxy = response.status() == Some(407);
+    let asked = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
+    let challenge = Challenge::best(response.all(asked)).ok()?;
+    let method = request.method()?.to_owned();
+    let answer = challenge.answer(credentials, &method, request.uri()?, &random_token(8), 1);
+    let mut again = request.clone();
+    again.set(if proxy { "Proxy-Authorization" } else { "Authorization" }, &answer);
+    again.set("CSeq", &format!("{number} {method}"));
+    let via = again.get("Via")?;
+    let (before, _) = via.split_once("branch=")?;
+    let via = format!("{before}branch=z9hG4bK{};rport", random_token(12));
+    again.set("Via", &via);
+    Some(again)
+}

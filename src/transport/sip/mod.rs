@@ -1,0 +1,32 @@
+//! The SIP endpoint: carriers call in and are called out. Signalling alone; audio is [`MediaPorts`]'s, what is said is the
+//! application's.
+//!
+//! **For the application.** Make an [`Endpoint`] with [`Endpoint::start`] from the `[sip]` section, the trunks ([`crate::trunk::io::open`]),
+//! a [`Host`] (admission and the start of a call's driver) and [`MediaPorts`] (a UDP port per call on the shards). An INVITE goes
+//! gate → judge → transaction → trunk → bot → `Host::admit` → `MediaPorts::reserve` → `Host::open` → answer; the order of facts and the
+//! meaning of orders are told in [`host`]. [`Endpoint::place_call`] is the way out: the application holds slot and port, gives a
+//! [`SipLink`], and reads the same facts. [`Endpoint::drain`] refuses new INVITEs with 503 while live dialogs go on.
+//!
+//! **Layers inside.** `flow` owns the sockets, `gate` the caps, `stack` the transactions (the only place that knows the crate beneath),
+//! `dialog` builds messages, `timer` is RFC 4028, `leg` is the task of one call, `outbound` places calls, `auth` poses challenges.
+//! Every message is read by `wire::sip` before the crate sees it, so that broken requests get their status and not silence.
+
+mod auth;
+mod config;
+mod core;
+mod dialog;
+mod endpoint;
+mod flow;
+mod gate;
+pub mod host;
+mod leg;
+mod outbound;
+mod stack;
+mod timer;
+
+pub use config::SipConfig;
+pub use core::SipCounters;
+pub use endpoint::{Census, Endpoint, StartError};
+pub use flow::{Flow, TlsSide, Transport};
+pub use host::{CallRequest, Host, LadderRow, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport};
+pub use outbound::{OutboundCall, PlaceError};

@@ -1,0 +1,479 @@
+//! Calls that we place: INVITE to a trunk's addresses in order, challenges answered, early media taken, the ring time-out kept, a late
+//! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::{Core, SipCounters};
+use super::dialog::{Dialog, DialogKey, introduce, random_token};
+use super::endpoint::{Endpoint, negotiator};
+use super::flow::{Flow, Transport};
+use super::host::{Host, MediaPort, MediaPorts, SipLink, SipReport};
+use super::leg::{Leg, Parts, allows, authorise, cause_of};
+use super::stack::{ClientEvent, ClientTransaction};
+use super::timer;
+use crate::call::{LegFact, LegOrder};
+use crate::rt;
+use crate::trunk::{SipStage, TimerMode, Trunk, TrunkTransport, outcome};
+use crate::units::Moment;
+use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
+use crate::wire::sip::{CSeq, Message, Uri, quoted, session_description};
+
+/// How long a name may take to be looked up.
+const LOOKUP: Duration = Duration::from_secs(2);
+/// Most addresses that are tried for one call.
+const ADDRESSES: usize = 8;
+
+/// A call to be placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundCall {
+    /// The trunk's id.
+    pub trunk: String,
+    /// The number to call, E.164 with plus.
+    pub to: String,
+    /// The caller ID; empty: the trunk's own.
+    pub from: String,
+    /// Further fields of the INVITE, `X-` ones.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Why a call is not even tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// No such trunk.
+    #[error("expected a trunk, found none called {0:?}")]
+    UnknownTrunk(String),
+    /// It has no targets.
+    #[error("trunk {0:?}: expected `outbound.targets`, found none")]
+    NoTargets(String),
+    /// The number's prefix is not on the trunk's list.
+    #[error("trunk {0:?}: expected a number with one of `outbound.prefixes`")]
+    Forbidden(String),
+    /// The caller ID is not the trunk's.
+    #[error("trunk {0:?}: expected a caller ID out of `identity.numbers`")]
+    ForeignCaller(String),
+    /// All channels are taken, or too many calls this second.
+    #[error("trunk {0:?}: expected a free channel within its caps, found none")]
+    Full(String),
+    /// The worker takes no new calls.
+    #[error("expected a worker that takes calls, found one that drains")]
+    Draining,
+}
+
+impl<H: Host, P: MediaPorts> Endpoint<H, P> {
+    /// Places a call; what follows comes as facts on `link`. The channel of the trunk is held before this returns.
+    ///
+    /// # Errors
+    /// [`PlaceError`]; nothing was sent.
+    pub fn place_call(&self, call: OutboundCall, port: P::Port, link: SipLink) -> Result<(), PlaceError> {
+        if self.is_draining() {
+            return Err(PlaceError::Draining);
+        }
+        let book = self.trunks();
+        let trunk = book.get(&call.trunk).ok_or_else(|| PlaceError::UnknownTrunk(call.trunk.clone()))?;
+        let id = || trunk.id.clone();
+        if trunk.outbound.targets.is_empty() {
+            return Err(PlaceError::NoTargets(id()));
+        }
+        if !trunk.may_call(&call.to) {
+            return Err(PlaceError::Forbidden(id()));
+        }
+        let identity = &trunk.identity;
+        if !call.from.is_empty() && call.from != identity.caller_id && !identity.numbers.contains(&call.from) {
+            return Err(PlaceError::ForeignCaller(id()));
+        }
+        let core = &self.shared.core;
+        let rate = trunk.limits.calls_per_second;
+        let source = super::gate::Source::Trunk(id());
+        if rate > 0 && !core.rates.pass(&source, rate, rt::now()) {
+            return Err(PlaceError::Full(id()));
+        }
+        let channel = core.channel(&trunk.id, trunk.limits.channels).ok_or_else(|| PlaceError::Full(id()))?;
+        SipCounters::add(&core.counters.calls);
+        let now = rt::now();
+        let placing = Placing {
+            core: Arc::clone(core),
+            trunk: Arc::clone(trunk),
+            sdp: negotiator(port.local(), trunk),
+            call,
+            port,
+            link,
+            report: SipReport::default(),
+            stage: SipStage::Trying,
+            early: None,
+            number: 0,
+            call_id: random_token(16),
+            tag: random_token(8),
+            ring_until: now.plus_ms(trunk.outbound.ring_ms),
+            least_session: None,
+        };
+        rt::spawn("sip outbound call", placing.run(channel));
+        Ok(())
+    }
+}
+
+struct Placing<P: MediaPort> {
+    core: Arc<Core>,
+    trunk: Arc<Trunk>,
+    call: OutboundCall,
+    sdp: Negotiator,
+    port: P,
+    link: SipLink,
+    report: SipReport,
+    stage: SipStage,
+    /// The plan of early media that plays.
+    early: Option<MediaPlan>,
+    number: u32,
+    call_id: String,
+    tag: String,
+    ring_until: Moment,
+    least_session: Option<u32>,
+}
+
+/// How one try ended.
+enum Tried {
+    /// 2xx.
+    Answered(Box<Message>, Box<Message>),
+    /// A final refusal, 0 for silence.
+    Refused(u16),
+    /// Refused in a way that the same address may yet take.
+    Again(Box<Message>),
+    /// We gave up: ring time-out, or the driver's order.
+    GivenUp(&'static str),
+}
+
+impl<P: MediaPort> Placing<P> {
+    async fn run(mut self, channel: super::gate::Place) {
+        let targets = addresses(&self.trunk).await;
+        let mut last = Tried::Refused(0);
+        for (flow, name, domain) in targets {
+            let _known = self.core.flows.called(flow);
+            last = self.at(flow, &name, &domain).await;
+            match &last {
+                Tried::Refused(status) if self.may_try_next(*status) => {}
+                Tried::Answered(..) => {
+                    let Tried::Answered(invite, response) = last else { return };
+                    return self.answered(&invite, &response, flow, channel).await;
+                }
+                _ => break,
+            }
+        }
+        let by = match last {
+            Tried::GivenUp(why) => why.to_owned(),
+            _ => outcome(self.report.status, self.report.cause, self.stage).reason.to_owned(),
+        };
+        self.finish(LegFact::HungUp { by: Some(by) }).await;
+    }
+
+    /// Never after somebody may have been rung or has decided.
+    fn may_try_next(&self, status: u16) -> bool {
+        let hopeful = matches!(status, 0 | 500..=504) || self.trunk.outbound.retry_on.contains(&status);
+        hopeful && self.stage == SipStage::Trying && self.early.is_none() && rt::now() < self.ring_until
+    }
+
+    /// One address: a challenge is answered once, a 422 met once.
+    async fn at(&mut self, flow: Flow, name: &str, domain: &str) -> Tried {
+        let mut invite = self.invite(flow, domain);
+        for _ in 0..3 {
+            match self.once(&invite, flow, name).await {
+                Tried::Again(next) => invite = *next,
+                other => return other,
+            }
+        }
+        Tried::Refused(self.report.status)
+    }
+
+    fn invite(&mut self, flow: Flow, domain: &str) -> Message {
+        self.number += 1;
+        let identity = &self.trunk.identity;
+        let number = self.trunk.written(&self.call.to);
+        let from = if self.call.from.is_empty() { &identity.caller_id } else { &self.call.from };
+        let from = if from.is_empty() { "anonymous".to_owned() } else { self.trunk.written(from) };
+        let fill = |template: &str| template.replace("{number}", &from).replace("{domain}", domain);
+        let from_uri = if identity.from.is_empty() { format!("sip:{from}@{domain}") } else { fill(&identity.from) };
+        let uri = format!("sip:{number}@{domain}");
+        let mut invite = Message::request("INVITE", &uri);
+        invite.push("Via", &self.core.place.via(flow.transport));
+        invite.push("Max-Forwards", "70");
+        let display = if identity.display_name.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", quoted(&identity.display_name))
+        };
+        invite.push("From", &format!("{display}<{from_uri}>;tag={}", self.tag));
+        invite.push("To", &format!("<{uri}>"));
+        invite.push("Call-ID", &self.call_id);
+        invite.push("CSeq", &format!("{} INVITE", self.number));
+        let user = if identity.contact_user.is_empty() { &from } else { &identity.contact_user };
+        invite.push("Contact", &self.core.place.contact(user, flow.transport));
+        if !identity.asserted_identity.is_empty() {
+            invite.push("P-Asserted-Identity", &format!("<{}>", fill(&identity.asserted_identity)));
+        }
+        if self.trunk.timers.mode == TimerMode::On {
+            let interval = self.trunk.timers.expires_s.max(self.least_session.unwrap_or(0));
+            invite.push("Session-Expires", &interval.to_string());
+            invite.push("Min-SE", &self.least_session.unwrap_or(self.trunk.timers.min_se_s).to_string());
+        }
+        introduce(&mut invite);
+        for (name, value) in &self.call.fields {
+            invite.push(name, value);
+        }
+        let offer = self.sdp.offer(Direction::SendRecv);
+        invite.set_sdp(&offer);
+        invite
+    }
+
+    async fn once(&mut self, invite: &Message, flow: Flow, name: &str) -> Tried {
+        self.note(true, "INVITE");
+        let Some(mut transaction) = self.core.send(invite, flow, name).await else {
+            self.report.status = 0;
+            return Tried::Refused(0);
+        };
+        let mut provisional = false;
+        let first_until = rt::now().plus_ms(self.trunk.outbound.first_answer_ms);
+        loop {
+            let due = if provisional { self.ring_until } else { self.ring_until.min(first_until) };
+            tokio::select! {
+                biased;
+                event = transaction.next() => match event {
+                    Some(ClientEvent::Response(response)) => {
+                        let status = response.status().unwrap_or(0);
+                        self.note(false, &status.to_string());
+                        if status >= 200 {
+                            return self.finally(invite, *response, status);
+                        }
+                        provisional = true;
+                        self.provisional(status, &response).await;
+                    }
+                    Some(ClientEvent::TimedOut) | None => {
+                        self.report.status = 0;
+                        return Tried::Refused(0);
+                    }
+                },
+                order = self.link.orders.recv() => match order {
+                    Some(LegOrder::Ready { .. } | LegOrder::Mark { .. } | LegOrder::Transfer { .. }) => {}
+                    Some(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | None => {
+                        return self.cancel(invite, flow, transaction, provisional, "bot").await;
+                    }
+                },
+                () = rt::sleep_until(due) => {
+                    if provisional || rt::now() >= self.ring_until {
+                        return self.cancel(invite, flow, transaction, provisional, "no_answer").await;
+                    }
+                    // Silence: nobody was rung. What still comes is ended when it does.
+                    self.report.status = 0;
+                    drop(transaction);
+                    return Tried::Refused(0);
+                }
+            }
+        }
+    }
+
+    async fn provisional(&mut self, status: u16, response: &Message) {
+        if status > 100 {
+            self.stage = SipStage::Ringing;
+            self.report.rang = true;
+        }
+        let Some(description) = session_description(response).filter(|_| status > 100) else { return };
+        // What plays before the answer may be replaced by the answer, so the offer stays open.
+        let mut trial = self.sdp.clone();
+        match trial.accept(description) {
+            Ok(plan) => {
+                if self.early.as_ref() == Some(&plan) {
+                    return;
+                }
+                let rate = plan.codec.audio_rate();
+                match self.early.replace(plan.clone()) {
+                    Some(_) => self.port.change(plan),
+                    None => {
+                        self.port.start(plan);
+                        self.tell(LegFact::Started { rate }).await;
+                    }
+                }
+            }
+            Err(error) => tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard"),
+        }
+    }
+
+    fn finally(&mut self, invite: &Message, response: Message, status: u16) -> Tried {
+        self.report.status = status;
+        response.reason().unwrap_or_default().clone_into(&mut self.report.reason);
+        if (200..300).contains(&status) {
+            return Tried::Answered(Box::new(invite.clone()), Box::new(response));
+        }
+        self.report.cause = cause_of(&response).or(self.report.cause);
+        let answered_before = invite.get("Authorization").is_some() || invite.get("Proxy-Authorization").is_some();
+        if matches!(status, 401 | 407)
+            && !answered_before
+            && let Some(credentials) = self.trunk.credentials()
+        {
+            self.number += 1;
+            if let Some(again) = authorise(invite, &response, &credentials, self.number) {
+                return Tried::Again(Box::new(again));
+            }
+        }
+        if status == 422
+            && self.least_session.is_none()
+            && let Some(least) = timer::least(&response)
+        {
+            self.least_session = Some(least);
+            self.number += 1;
+            let mut again = invite.clone();
+            again.set("Session-Expires", &self.trunk.timers.expires_s.max(least).to_string());
+            again.set("Min-SE", &least.to_string());
+            again.set("CSeq", &format!("{} INVITE", self.number));
+            let transport = if invite.get("Via").is_some_and(|via| via.starts_with("SIP/2.0/UDP")) {
+                Transport::Udp
+            } else if invite.get("Via").is_some_and(|via| via.starts_with("SIP/2.0/TLS")) {
+                Transport::Tls
+            } else {
+                Transport::Tcp
+            };
+            again.set("Via", &self.core.place.via(transport));
+            return Tried::Again(Box::new(again));
+        }
+        Tried::Refused(status)
+    }
+
+    /// Ends a call that is not answered yet. A 200 that crosses the CANCEL is acknowledged and ended.
+    async fn cancel(
+        &mut self,
+        invite: &Message,
+        flow: Flow,
+        mut transaction: ClientTransaction,
+        provisional: bool,
+        why: &'static str,
+    ) -> Tried {
+        let mut cancel = Message::request("CANCEL", invite.uri().unwrap_or_default());
+        for name in ["Via", "Max-Forwards", "From", "To", "Call-ID", "Route"] {
+            if let Some(value) = invite.get(name) {
+                cancel.push(name, value);
+            }
+        }
+        cancel.push("CSeq", &format!("{} CANCEL", self.number));
+        cancel.push("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
+        let bytes = cancel.to_bytes();
+        let t1 = Duration::from_millis(self.core.config.t1_ms);
+        // Without a provisional answer a CANCEL may overtake the INVITE (RFC 3261 section 9.1): wait for a sign first.
+        let mut may_send = provisional;
+        let mut wait = t1;
+        for _ in 0..7 {
+            if may_send {
+                self.note(true, "CANCEL");
+                let _ = self.core.flows.send(flow, bytes.clone());
+            }
+            match rt::timeout(wait, transaction.next()).await {
+                Some(Some(ClientEvent::Response(response))) => {
+                    may_send = true;
+                    let status = response.status().unwrap_or(0);
+                    if status < 200 {
+                        self.report.rang |= status > 100;
+                        continue;
+                    }
+                    self.note(false, &status.to_string());
+                    self.report.status = status;
+                    if status < 300 {
+                        self.end_late(invite, &response, flow).await;
+                    }
+                    break;
+                }
+                Some(_) => break,
+                None => wait = (wait * 2).min(t1 * 8),
+            }
+        }
+        Tried::GivenUp(why)
+    }
+
+    /// ACK and BYE for an answer that nobody wants any more.
+    async fn end_late(&mut self, invite: &Message, response: &Message, flow: Flow) {
+        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        let ack = dialog.ack(dialog.local_number);
+        let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
+        let bye = dialog.request("BYE");
+        if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
+            let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
+        }
+    }
+
+    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: super::gate::Place) {
+        self.stage = SipStage::Answered;
+        let dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        let key: DialogKey = dialog.key.clone();
+        let (row, requests) = self.core.register(&key);
+        let number = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+        let ack = dialog.ack(number);
+        self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
+        self.note(true, "ACK");
+        let agreed = match session_description(response) {
+            Some(answer) => self.sdp.accept(answer).ok(),
+            // The answer came early and is not repeated.
+            None => self.early.clone(),
+        };
+        let Some(plan) = agreed else {
+            self.end_late(invite, response, flow).await;
+            self.report.status = 488;
+            return self.finish(LegFact::HungUp { by: Some("media_refused".to_owned()) }).await;
+        };
+        let early = self.early.is_some();
+        let leg = Leg::new(Parts {
+            session: timer::granted(response, rt::now()),
+            updates: allows(response, "UPDATE"),
+            core: self.core,
+            trunk: self.trunk,
+            dialog,
+            row,
+            requests,
+            sdp: self.sdp,
+            port: self.port,
+            link: self.link,
+            channel,
+            report: self.report,
+        });
+        leg.run_outbound(plan, early).await;
+    }
+
+    async fn tell(&mut self, fact: LegFact) {
+        let _ = rt::timeout(Duration::from_secs(1), self.link.facts.send(fact)).await;
+    }
+
+    fn note(&mut self, sent: bool, what: &str) {
+        self.report.note(rt::now(), sent, what.to_owned());
+    }
+
+    async fn finish(mut self, last: LegFact) {
+        self.port.stop();
+        self.tell(last).await;
+        let SipLink { report, facts, .. } = self.link;
+        drop(facts);
+        let _ = report.send(self.report);
+    }
+}
+
+/// A trunk's addresses in order: the way, the name for TLS, the domain of URIs.
+async fn addresses(trunk: &Trunk) -> Vec<(Flow, String, String)> {
+    let transport = match trunk.outbound.transport {
+        TrunkTransport::Udp => Transport::Udp,
+        TrunkTransport::Tcp => Transport::Tcp,
+        TrunkTransport::Tls => Transport::Tls,
+    };
+    let default_port = if transport == Transport::Tls { 5061 } else { 5060 };
+    let mut found = Vec::new();
+    for target in &trunk.outbound.targets {
+        let uri = format!("sip:{target}");
+        let Some(parsed) = Uri::parse(&uri) else { continue };
+        let port = parsed.port.unwrap_or(default_port);
+        let domain = if trunk.outbound.domain.is_empty() { target.clone() } else { trunk.outbound.domain.clone() };
+        let peers: Vec<SocketAddr> = match rt::timeout(LOOKUP, tokio::net::lookup_host((parsed.host, port))).await {
+            Some(Ok(peers)) => peers.collect(),
+            _ => {
+                tracing::warn!(trunk = %trunk.id, target, "a target of the trunk could not be looked up");
+                continue;
+            }
+        };
+        let host = parsed.host.to_owned();
+        found.extend(peers.into_iter().map(|peer| (Flow { transport, peer }, host.clone(), domain.clone())));
+    }
+    found.truncate(ADDRESSES);
+    found
+}

@@ -1,0 +1,618 @@
+//! A trunk as its file describes it. Parsing reports all faults at once and makes a trunk only where there is none. Never reads
+//! the disk: the bytes are an argument; never holds a secret that stands in the file, because none may.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::route::Route;
+use crate::bot::{Fault, is_bot_id, source};
+use crate::units::Pii;
+use crate::wire::sdp::{Codec, Policy, Srtp};
+use crate::wire::sip::{Credentials, Uri};
+
+/// The tables of a trunk's file.
+const TABLES: [&str; 8] = ["inbound", "outbound", "account", "identity", "media", "timers", "limits", "health"];
+
+/// One trunk.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trunk {
+    /// The stem of its file.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Calls that come.
+    pub inbound: Inbound,
+    /// Calls that go.
+    pub outbound: Outbound,
+    /// Who we are to the carrier, where it wants a password.
+    pub account: Account,
+    /// The numbers that are told.
+    pub identity: Identity,
+    /// Audio.
+    pub media: Media,
+    /// Session timers (RFC 4028).
+    pub timers: Timers,
+    /// Caps.
+    pub limits: Limits,
+    /// Keeping watch over the carrier's addresses.
+    pub health: Health,
+    /// The account's password, once it was read from its file.
+    pub password: Option<Pii<String>>,
+}
+
+/// Calls that come.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inbound {
+    /// Addresses and networks that may call; none: nobody may.
+    pub addresses: Vec<Cidr>,
+    /// The host of the Request-URI that means this trunk, where several share an address; empty: any.
+    pub domain: String,
+    /// Demand the account's user and password of every INVITE.
+    pub digest: bool,
+    /// The bot of calls that no route takes; empty: they get 404.
+    pub bot: String,
+    /// How long it rings before the bot answers.
+    pub ring_ms: u64,
+    /// Routes, the first that fits is taken.
+    pub route: Vec<Route>,
+}
+
+/// An address or a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cidr {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let expected = || format!("{text:?} is no address or network such as 203.0.113.0/24");
+        let (address, bits) = text.split_once('/').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
+        let address: IpAddr = address.trim().parse().map_err(|_| expected())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.trim().parse()).map_err(|_| expected())?;
+        if bits > most { Err(expected()) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl Cidr {
+    /// Is `ip` in it? An IPv4 address that came mapped into IPv6 counts as what it is.
+    #[must_use]
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => (net.to_bits() ^ ip.to_bits()).leading_zeros() >= u32::from(self.bits),
+            (IpAddr::V6(net), IpAddr::V6(ip)) => (net.to_bits() ^ ip.to_bits()).leading_zeros() >= u32::from(self.bits),
+            _ => false,
+        }
+    }
+}
+
+/// How messages travel to the carrier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrunkTransport {
+    /// Datagrams.
+    #[default]
+    Udp,
+    /// A stream.
+    Tcp,
+    /// An encrypted stream.
+    Tls,
+}
+
+/// Calls that go.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// `host` or `host:port` of the carrier, tried in this order; none: the trunk places no calls.
+    pub targets: Vec<String>,
+    /// How messages travel there.
+    pub transport: TrunkTransport,
+    /// The host in Request-URI, From and To; empty: the target's.
+    pub domain: String,
+    /// Number prefixes that may be called, in E.164 with plus; none: any.
+    pub prefixes: Vec<String>,
+    /// How long it may ring.
+    pub ring_ms: u64,
+    /// How long to wait for the first provisional answer before the next target is tried.
+    pub first_answer_ms: u64,
+    /// Statuses after which the next target is tried, beside 500 to 504 and silence: 403, 408, 480.
+    pub retry_on: Vec<u16>,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            transport: TrunkTransport::Udp,
+            domain: String::new(),
+            prefixes: Vec::new(),
+            ring_ms: 45_000,
+            first_answer_ms: 5_000,
+            retry_on: Vec::new(),
+        }
+    }
+}
+
+/// Who we are to the carrier.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Account {
+    /// The name in the digest; empty: no account.
+    pub user: String,
+    /// File with the password on its first line.
+    pub password_file: PathBuf,
+    /// Our realm, in challenges that we pose.
+    pub realm: String,
+    /// Pose SHA-256 before MD5 to callers (RFC 8760); old peers look at the first challenge alone.
+    pub sha256: bool,
+    /// Register at the first target and keep it up.
+    pub register: bool,
+    /// How long a registration is asked for.
+    pub expires_s: u32,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            user: String::new(),
+            password_file: PathBuf::new(),
+            realm: "voicefleet".to_owned(),
+            sha256: false,
+            register: false,
+            expires_s: 600,
+        }
+    }
+}
+
+/// How the carrier writes numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFormat {
+    /// `+919800000001`.
+    #[default]
+    E164,
+    /// `919800000001`.
+    E164NoPlus,
+    /// As it is given, with `national_prefix` for the country code.
+    National,
+}
+
+/// The numbers that are told.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// The caller ID of calls that name none.
+    pub caller_id: String,
+    /// Every number of this trunk's that may be shown; none: only `caller_id`.
+    pub numbers: Vec<String>,
+    /// How numbers are written.
+    pub number_format: NumberFormat,
+    /// The country code that `national` leaves out, e.g. `+91`.
+    pub country_code: String,
+    /// What `national` writes in its place, e.g. `0`.
+    pub national_prefix: String,
+    /// The name beside the caller ID.
+    pub display_name: String,
+    /// `From` as `sip:{number}@{domain}` with these two places; empty: that.
+    pub from: String,
+    /// `P-Asserted-Identity`, written likewise; empty: none.
+    pub asserted_identity: String,
+    /// `Contact`'s user part; empty: the number.
+    pub contact_user: String,
+}
+
+/// How keys travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DtmfMode {
+    /// RTP events where the peer has them, else INFO.
+    #[default]
+    Auto,
+    /// RTP events.
+    Rfc4733,
+    /// SIP INFO.
+    Info,
+    /// Tones in the audio.
+    Inband,
+}
+
+/// Audio.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Codecs in order: `PCMA`, `PCMU`, `G722`, `opus`.
+    pub codecs: Vec<String>,
+    /// How keys travel.
+    pub dtmf: DtmfMode,
+    /// `off`, `optional`, `required`.
+    pub srtp: SrtpMode,
+    /// Offer control packets on the audio's port.
+    pub rtcp_mux: bool,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        let codecs = ["PCMA", "PCMU", "G722"].map(str::to_owned).to_vec();
+        Self { codecs, dtmf: DtmfMode::Auto, srtp: SrtpMode::Off, rtcp_mux: false }
+    }
+}
+
+/// Whether audio is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SrtpMode {
+    /// Never.
+    #[default]
+    Off,
+    /// Where the peer can.
+    Optional,
+    /// Always.
+    Required,
+}
+
+/// Session timers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimerMode {
+    /// Not offered; a peer's own are honoured.
+    Off,
+    /// Offered.
+    #[default]
+    On,
+}
+
+/// Session timers (RFC 4028).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timers {
+    /// Are they offered.
+    pub mode: TimerMode,
+    /// The interval that is offered.
+    pub expires_s: u32,
+    /// The least interval that is taken; the standard's least is 90.
+    pub min_se_s: u32,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { mode: TimerMode::On, expires_s: 1_800, min_se_s: 90 }
+    }
+}
+
+/// Caps.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most calls at once, both directions.
+    pub channels: u32,
+    /// Most new calls per second, both directions; 0: no cap.
+    pub calls_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { channels: 1_000, calls_per_second: 0 }
+    }
+}
+
+/// Keeping watch over the carrier's addresses.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// Between OPTIONS to each address; 0: none are sent.
+    pub options_s: u32,
+    /// Misses in a row after which an address is down.
+    pub down_after: u32,
+    /// Answers in a row after which it is up again.
+    pub up_after: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { options_s: 60, down_after: 3, up_after: 2 }
+    }
+}
+
+impl Trunk {
+    /// Reads a trunk from the bytes of its file.
+    ///
+    /// # Errors
+    /// All faults at once, sorted by key; in a file that is not TOML its syntax faults only, in order.
+    pub fn parse(stem: &str, file: &str, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        if !is_bot_id(stem) {
+            let expected = "1 to 64 of a-z, 0-9, _ and - before .toml: rename the file";
+            faults.push(fault(file, "file name", stem, expected));
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            faults.push(fault(file, "file", "bytes that are not UTF-8", "UTF-8 text"));
+            return Err(faults);
+        };
+        let table = source::parse(file, text)?;
+        for (key, value) in &table {
+            let fits = match value {
+                toml::Value::Table(_) => TABLES.contains(&key.as_str()),
+                toml::Value::String(_) => key == "name",
+                _ => false,
+            };
+            if !fits {
+                let expected = format!("`name` as text, or one of the tables {}", TABLES.join(", "));
+                faults.push(fault(file, key, "something else", &expected));
+            }
+        }
+        let mut read = Reader { file, text, faults: &mut faults };
+        let trunk = Self {
+            id: stem.to_owned(),
+            name: table.get("name").and_then(toml::Value::as_str).unwrap_or(stem).to_owned(),
+            inbound: read.table("inbound"),
+            outbound: read.table("outbound"),
+            account: read.table("account"),
+            identity: read.table("identity"),
+            media: read.table("media"),
+            timers: read.table("timers"),
+            limits: read.table("limits"),
+            health: read.table("health"),
+            password: None,
+        };
+        trunk.lint(file, &mut faults);
+        faults.sort();
+        faults.dedup();
+        if faults.is_empty() { Ok(trunk) } else { Err(faults) }
+    }
+
+    /// What the tables must hold and agree on.
+    fn lint(&self, file: &str, faults: &mut Vec<Fault>) {
+        let mut complain = |key: &str, value: &str, expected: &str| faults.push(fault(file, key, value, expected));
+        if self.inbound.addresses.is_empty() && self.outbound.targets.is_empty() {
+            complain(
+                "inbound.addresses",
+                "nothing",
+                "addresses that may call, or `outbound.targets`: this trunk does nothing",
+            );
+        }
+        if !self.inbound.bot.is_empty() && !is_bot_id(&self.inbound.bot) {
+            complain("inbound.bot", &self.inbound.bot, "the stem of a bot's file");
+        }
+        for (at, route) in self.inbound.route.iter().enumerate() {
+            let key = |name: &str| format!("inbound.route.{at}.{name}");
+            if !is_bot_id(&route.bot) {
+                complain(&key("bot"), &route.bot, "the stem of a bot's file");
+            }
+            if route.number.is_empty() && route.header.is_empty() {
+                complain(&key("number"), "nothing", "a number pattern, or `header` with `value`");
+            }
+            if route.header.is_empty() != route.value.is_empty() {
+                complain(&key("value"), &route.value, "`header` and `value` together");
+            }
+        }
+        for (at, target) in self.outbound.targets.iter().enumerate() {
+            if Uri::parse(&format!("sip:{target}")).is_none() || target.contains(['@', ';', '?']) {
+                complain(&format!("outbound.targets.{at}"), target, "host or host:port");
+            }
+        }
+        for (at, prefix) in self.outbound.prefixes.iter().enumerate() {
+            if !is_e164(prefix, 1) {
+                complain(&format!("outbound.prefixes.{at}"), prefix, "a plus and digits");
+            }
+        }
+        for status in &self.outbound.retry_on {
+            if ![403, 408, 480].contains(status) {
+                complain(
+                    "outbound.retry_on",
+                    &status.to_string(),
+                    "only 403, 408 and 480: the rest is always or never tried again",
+                );
+            }
+        }
+        self.lint_ranges(&mut complain);
+        let codecs = &self.media.codecs;
+        if codecs.is_empty() {
+            complain("media.codecs", "nothing", "at least one of PCMA, PCMU, G722, opus");
+        }
+        for (at, name) in codecs.iter().enumerate() {
+            let twice = codecs.iter().take(at).any(|other| other.eq_ignore_ascii_case(name));
+            if codec(name).is_none() || twice {
+                complain(&format!("media.codecs.{at}"), name, "one of PCMA, PCMU, G722, opus, each once");
+            }
+        }
+        for (key, number) in self
+            .identity
+            .numbers
+            .iter()
+            .map(|n| ("identity.numbers", n))
+            .chain(Some(&self.identity.caller_id).filter(|n| !n.is_empty()).map(|n| ("identity.caller_id", n)))
+        {
+            if !is_e164(number, 3) {
+                complain(key, number, "a number with plus and country code");
+            }
+        }
+        if self.identity.number_format == NumberFormat::National && !is_e164(&self.identity.country_code, 1) {
+            complain(
+                "identity.country_code",
+                &self.identity.country_code,
+                "a plus and digits, because number_format is national",
+            );
+        }
+        for (key, template) in
+            [("identity.from", &self.identity.from), ("identity.asserted_identity", &self.identity.asserted_identity)]
+        {
+            let filled = template.replace("{number}", "1").replace("{domain}", "h");
+            if !template.is_empty() && (Uri::parse(&filled).is_none() || filled.contains(['{', '}'])) {
+                complain(key, template, "a URI with the places {number} and {domain}");
+            }
+        }
+        let has_account = !self.account.user.is_empty();
+        let has_file = !self.account.password_file.as_os_str().is_empty();
+        if has_account != has_file {
+            complain("account.password_file", "half an account", "`user` and `password_file` together");
+        }
+        if (self.inbound.digest || self.account.register) && !has_account {
+            complain("account.user", "nothing", "a user, because a digest or registration is wanted");
+        }
+        if self.account.register && self.outbound.targets.is_empty() {
+            complain("outbound.targets", "nothing", "where to register");
+        }
+    }
+
+    fn lint_ranges(&self, complain: &mut impl FnMut(&str, &str, &str)) {
+        for (key, value, min, max) in [
+            ("inbound.ring_ms", self.inbound.ring_ms, 0, 30_000),
+            ("outbound.ring_ms", self.outbound.ring_ms, 1_000, 180_000),
+            ("outbound.first_answer_ms", self.outbound.first_answer_ms, 500, 32_000),
+            ("account.expires_s", u64::from(self.account.expires_s), 60, 86_400),
+            ("timers.expires_s", u64::from(self.timers.expires_s), u64::from(self.timers.min_se_s), 86_400),
+            ("timers.min_se_s", u64::from(self.timers.min_se_s), 1, 3_600),
+            ("limits.channels", u64::from(self.limits.channels), 1, 100_000),
+            ("limits.calls_per_second", u64::from(self.limits.calls_per_second), 0, 10_000),
+            ("health.options_s", u64::from(self.health.options_s), 0, 3_600),
+            ("health.down_after", u64::from(self.health.down_after), 1, 100),
+            ("health.up_after", u64::from(self.health.up_after), 1, 100),
+        ] {
+            if !(min..=max).contains(&value) {
+                complain(key, &value.to_string(), &format!("a whole number from {min} to {max}"));
+            }
+        }
+    }
+
+    /// What its legs agree to.
+    #[must_use]
+    pub fn media_policy(&self) -> Policy {
+        Policy {
+            codecs: self.media.codecs.iter().filter_map(|name| codec(name)).collect(),
+            telephone_event: matches!(self.media.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
+            srtp: match self.media.srtp {
+                SrtpMode::Off => Srtp::Off,
+                SrtpMode::Optional => Srtp::Optional,
+                SrtpMode::Required => Srtp::Required,
+            },
+            rtcp_mux: self.media.rtcp_mux,
+        }
+    }
+
+    /// The account, where there is one.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        let password = self.password.clone()?;
+        (!self.account.user.is_empty()).then(|| Credentials { user: self.account.user.clone(), password })
+    }
+
+    /// A number as this carrier writes it.
+    #[must_use]
+    pub fn written(&self, number: &str) -> String {
+        match self.identity.number_format {
+            NumberFormat::E164 => number.to_owned(),
+            NumberFormat::E164NoPlus => number.trim_start_matches('+').to_owned(),
+            NumberFormat::National => number.strip_prefix(&self.identity.country_code).map_or_else(
+                || number.trim_start_matches('+').to_owned(),
+                |rest| format!("{}{rest}", self.identity.national_prefix),
+            ),
+        }
+    }
+
+    /// May this number be called?
+    #[must_use]
+    pub fn may_call(&self, number: &str) -> bool {
+        let prefixes = &self.outbound.prefixes;
+        prefixes.is_empty() || prefixes.iter().any(|prefix| number.starts_with(prefix.as_str()))
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn table<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
+        match source::section(self.file, self.text, name) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(found) => {
+                self.faults.extend(found);
+                T::default()
+            }
+        }
+    }
+}
+
+fn codec(name: &str) -> Option<Codec> {
+    Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+}
+
+/// A plus and at least `least`, at most 15 digits.
+fn is_e164(text: &str, least: usize) -> bool {
+    let Some(digits) = text.strip_prefix('+') else { return false };
+    (least..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn fault(file: &str, key: &str, value: &str, expected: &str) -> Fault {
+    let shown: String = value.chars().take(60).collect();
+    Fault { file: file.to_owned(), key: key.to_owned(), value: format!("{shown:?}"), expected: expected.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let text = include_str!("../../fixtures/broken/trunks/every_table.toml");
+        let faults = Trunk::parse("every_table", "f", text.as_bytes()).unwrap_err();
+        let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        for expected in [
+            "colour",
+            "inbound.addresses",
+            "inbound.route.0.bot",
+            "inbound.route.1.number",
+            "outbound.targets.0",
+            "outbound.prefixes.0",
+            "outbound.retry_on",
+            "outbound.ring_ms",
+            "media.codecs.1",
+            "media.codecs.2",
+            "identity.caller_id",
+            "identity.from",
+            "identity.country_code",
+            "account.password_file",
+            "timers.expires_s",
+            "limits.channels",
+            "media.srtp",
+            "limits.chanels",
+        ] {
+            assert!(keys.iter().any(|key| key.starts_with(expected)), "{expected} is not among {keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_sample_trunk_is_sound() {
+        let text = include_bytes!("../../config/trunks/loopback.toml");
+        let trunk = Trunk::parse("loopback", "f", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        assert!(trunk.inbound.addresses[0].holds("127.0.0.9".parse().unwrap()));
+        assert!(!trunk.inbound.addresses[0].holds("10.0.0.1".parse().unwrap()));
+        assert!(trunk.inbound.addresses[0].holds("::ffff:127.0.0.1".parse().unwrap()));
+        assert_eq!(trunk.media_policy().codecs, [Codec::Pcma, Codec::Pcmu, Codec::G722]);
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_carrier_wants() {
+        let mut trunk = Trunk::default();
+        assert_eq!(trunk.written("+919800000001"), "+919800000001");
+        trunk.identity.number_format = NumberFormat::E164NoPlus;
+        assert_eq!(trunk.written("+919800000001"), "919800000001");
+        trunk.identity.number_format = NumberFormat::National;
+        trunk.identity.country_code = "+91".to_owned();
+        trunk.identity.national_prefix = "0".to_owned();
+        assert_eq!(trunk.written("+919800000001"), "09800000001");
+        assert_eq!(trunk.written("+12015550123"), "12015550123");
+        trunk.outbound.prefixes = vec!["+91".to_owned()];
+        assert!(trunk.may_call("+919800000001") && !trunk.may_call("+12015550123"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Trunks: one TOML file each, read with every fault named. Who may call, which bot answers, where calls go out and with which
+//! identity; and what a carrier's status means. Pure but for `io.rs`. Never opens a socket.
+
+mod book;
+mod file;
+pub mod io;
+mod outcome;
+mod route;
+
+pub use book::Book;
+pub use file::{
+    Account, Cidr, DtmfMode, Health, Identity, Inbound, Limits, Media, NumberFormat, Outbound, TimerMode, Timers,
+    Trunk, TrunkTransport,
+};
+pub use outcome::{Outcome, SipStage, outcome};
+pub use route::{CallFacts, Route, custom_fields, matches};

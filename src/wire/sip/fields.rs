@@ -1,0 +1,276 @@
+//! The insides of header fields: addresses, URIs, Via, CSeq, lists and parameters. Borrowed where it can be; never panics on
+//! broken text.
+
+use core::net::IpAddr;
+
+/// Splits a field at its commas, not at those in quotes or angle brackets.
+#[must_use]
+pub fn list(value: &str) -> Vec<&str> {
+    split(value, ',')
+}
+
+fn split(value: &str, at: char) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut quoted, mut escaped, mut angle) = (0, false, false, false);
+    for (index, letter) in value.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => angle = true,
+            '>' if !quoted => angle = false,
+            _ if letter == at && !quoted && !angle => {
+                parts.push(value.get(start..index).unwrap_or_default().trim());
+                start = index + letter.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(value.get(start..).unwrap_or_default().trim());
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// The value of a `;name=value` parameter behind an address or token; `Some("")` where it stands without a value.
+#[must_use]
+pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    split(value, ';').into_iter().skip(1).find_map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        key.trim().eq_ignore_ascii_case(name).then(|| unquote(value.trim()))
+    })
+}
+
+fn unquote(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+/// Text in quotes, with what is special inside them escaped.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// From, To, Contact, P-Asserted-Identity and their kin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Address<'a> {
+    /// The display name without its quotes; blank where none stands.
+    pub display: &'a str,
+    /// The URI as it stands.
+    pub uri: &'a str,
+}
+
+impl<'a> Address<'a> {
+    /// The first address of a field; `None` where there is none.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let first = *list(value).first()?;
+        let first = split(first, ';').into_iter().next()?;
+        // An angle bracket inside a quoted name is part of the name.
+        let (mut quoted, mut escaped) = (false, false);
+        let open = first.char_indices().find(|(_, letter)| {
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                '<' => return !quoted,
+                _ => {}
+            }
+            false
+        });
+        let (display, uri) = match open.map(|(at, _)| at) {
+            Some(open) => {
+                let rest = first.get(open + 1..)?;
+                (first.get(..open)?, rest.get(..rest.find('>')?)?)
+            }
+            None => ("", first),
+        };
+        let uri = uri.trim();
+        (!uri.is_empty()).then(|| Self { display: unquote(display.trim()), uri })
+    }
+}
+
+/// A sip:, sips: or tel: URI.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Uri<'a> {
+    /// In lower case.
+    pub scheme: String,
+    /// User part or telephone number, without password; blank where none stands.
+    pub user: &'a str,
+    /// Host without brackets; blank for tel:.
+    pub host: &'a str,
+    /// Port, where one stands.
+    pub port: Option<u16>,
+    /// Parameters after the host (or number), without headers.
+    pub parameters: &'a str,
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a URI; `None` where it is none of any scheme or has a broken host or port.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once(':')?;
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        if scheme.is_empty() || !scheme.bytes().all(fine) || rest.contains([' ', '<', '>', '"']) {
+            return None;
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme != "sip" && scheme != "sips" {
+            let (user, parameters) = rest.split_once(';').unwrap_or((rest, ""));
+            return Some(Self { scheme, user, host: "", port: None, parameters });
+        }
+        let rest = rest.split('?').next()?;
+        let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let user = user.split(':').next()?;
+        let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = host_and_port(place)?;
+        Some(Self { scheme, user, host, port, parameters })
+    }
+
+    /// The number in the user part: without `tel:` parameters and visual separators.
+    #[must_use]
+    pub fn number(&self) -> String {
+        let user = self.user.split(';').next().unwrap_or_default();
+        let is_number =
+            user.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#'));
+        if is_number { user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect() } else { user.to_owned() }
+    }
+
+    /// The value of a URI parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.split(';').find_map(|part| {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`; `None` where the host is blank or the port no port.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        host.parse::<core::net::Ipv6Addr>().ok()?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => Some(port.parse().ok()?),
+            None => None,
+        };
+        return Some((host, port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port.trim().parse().ok()?)),
+        None => (text, None),
+    };
+    let host = host.trim();
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    (!host.is_empty() && host.bytes().all(fine)).then_some((host, port))
+}
+
+/// The topmost Via.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Via<'a> {
+    /// `UDP`, `TCP`, `TLS`, as it stands.
+    pub transport: &'a str,
+    /// Where the sender says it is.
+    pub host: &'a str,
+    /// Its port, where one stands.
+    pub port: Option<u16>,
+    /// The whole entry.
+    pub text: &'a str,
+}
+
+impl<'a> Via<'a> {
+    /// The first entry of a field.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let text = *list(value).first()?;
+        let (protocol, rest) = text.split_once(|c: char| c.is_whitespace())?;
+        let mut parts = protocol.split('/');
+        let (name, version, transport) = (parts.next()?, parts.next()?, parts.next()?);
+        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" || transport.is_empty() || parts.next().is_some() {
+            return None;
+        }
+        let place = rest.split(';').next()?.trim();
+        let (host, port) = host_and_port(place)?;
+        Some(Self { transport, host, port, text })
+    }
+
+    /// The branch.
+    #[must_use]
+    pub fn branch(&self) -> Option<&'a str> {
+        parameter(self.text, "branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// The entry as a server completes it: `received` and `rport` say where it really came from (RFC 3261 section 18.2.1, 3581).
+    #[must_use]
+    pub fn completed(&self, ip: IpAddr, port: u16) -> String {
+        let mut out: Vec<&str> = split(self.text, ';');
+        out.retain(|part| {
+            let key = part.split('=').next().unwrap_or_default().trim();
+            !key.eq_ignore_ascii_case("rport") && !key.eq_ignore_ascii_case("received")
+        });
+        format!("{};received={ip};rport={port}", out.join(";"))
+    }
+}
+
+/// Sequence number and method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CSeq<'a> {
+    /// Below 2^31.
+    pub number: u32,
+    /// As it stands.
+    pub method: &'a str,
+}
+
+impl<'a> CSeq<'a> {
+    /// Reads the field.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let (number, method) = value.trim().split_once(|c: char| c.is_whitespace())?;
+        let number = number.parse().ok().filter(|n| *n < 1 << 31)?;
+        let method = method.trim();
+        (!method.is_empty()).then_some(Self { number, method })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let value =
+            "\"Rao, \\\"A\\\" <x>\" <sip:+91-98(000)01;phone-context=x@h.example:5080;user=phone?a=b>;tag=a;b=\"c;d\"";
+        let address = Address::parse(value).unwrap();
+        assert_eq!(address.uri, "sip:+91-98(000)01;phone-context=x@h.example:5080;user=phone?a=b");
+        assert_eq!(
+            (parameter(value, "tag"), parameter(value, "B"), parameter(value, "d")),
+            (Some("a"), Some("c;d"), None)
+        );
+        let uri = Uri::parse(address.uri).unwrap();
+        assert_eq!((uri.number().as_str(), uri.host, uri.port), ("+919800001", "h.example", Some(5080)));
+        assert_eq!(uri.parameter("USER"), Some("phone"));
+        let bare = "sip:a@h;tag=77";
+        assert_eq!((Address::parse(bare).unwrap().uri, parameter(bare, "tag")), ("sip:a@h", Some("77")));
+        assert_eq!(Uri::parse("tel:+1-201;x=y").unwrap().number(), "+1201");
+        assert_eq!(Uri::parse("sip:[2001:db8::1]:5060").unwrap().host, "2001:db8::1");
+        for broken in
+            ["", "sip:", "sip:a@", "sip:a@h:x", "sip:a@h:99999", "no scheme", "sip:a b@h", "sip:a@[::zz]", "<sip:a@h>"]
+        {
+            assert_eq!(Uri::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_via_is_completed() {
+        let via = Via::parse("SIP/2.0/UDP 10.0.0.1:5070;rport;branch=z9hG4bKa, SIP/2.0/UDP b").unwrap();
+        assert_eq!(
+            (via.transport, via.host, via.port, via.branch()),
+            ("UDP", "10.0.0.1", Some(5070), Some("z9hG4bKa"))
+        );
+        let done = via.completed("192.0.2.1".parse().unwrap(), 1024);
+        assert_eq!(done, "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKa;received=192.0.2.1;rport=1024");
+        assert_eq!(Via::parse("SIP/3.0/UDP a"), None);
+        assert_eq!(CSeq::parse("2147483648 INVITE"), None);
+        assert_eq!(CSeq::parse("7  BYE").unwrap(), CSeq { number: 7, method: "BYE" });
+    }
+}

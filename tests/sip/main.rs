@@ -1,0 +1,23 @@
+//! The SIP endpoint on loopback: sipp as the carrier in both directions, hostile messages from plain sockets, a host and media ports that
+//! only take notes.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod hostile;
+mod inbound;
+mod outbound;
+mod world;
+
+#[path = "../fuzz/wire_sip.rs"]
+mod wire_sip;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {
+        wire_sip::run(&data);
+    }
+}

@@ -1,0 +1,152 @@
+//! Calls that go, to sipp: answers, early media, digest, refusals, failover, CANCEL.
+
+use voicefleet::call::{LegFact, LegOrder};
+use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
+use voicefleet::units::{Pii, SampleRate};
+
+use super::world::{World, config, facts, facts_of_a_short_call, free_port, sipp, trunk};
+
+const STARTED: LegFact = LegFact::Started { rate: SampleRate::NARROW };
+
+fn by(who: &str) -> LegFact {
+    LegFact::HungUp { by: Some(who.to_owned()) }
+}
+
+fn call() -> OutboundCall {
+    OutboundCall { trunk: "main".to_owned(), to: "+919800000001".to_owned(), from: String::new(), fields: Vec::new() }
+}
+
+async fn world(targets: &[u16], more: &str) -> World {
+    let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    let text = format!("[outbound]\ntargets = [{}]\nfirst_answer_ms = 2000\n{more}", targets.join(", "));
+    let mut trunk = trunk(&text);
+    trunk.password = Some(Pii::new("secret".to_owned()));
+    World::new(trunk, config(100)).await
+}
+
+fn place(world: &World) -> SipEnd {
+    let (link, end) = SipLink::pair();
+    world.endpoint.place_call(call(), world.ports.reserve().unwrap(), link).unwrap();
+    end
+}
+
+/// Places one call to sipp with this scenario; its facts, hung up once answered.
+async fn called(scenario: &'static str, arguments: &[&str], more: &str) -> (Vec<LegFact>, SipReport) {
+    let port = free_port();
+    let world = world(&[port], more).await;
+    let text = port.to_string();
+    let mut all = vec!["-m", "1", "-p", &text];
+    all.extend(arguments);
+    let peer = sipp(scenario, &all);
+    let calling = async {
+        // sipp may take a moment to listen; until then the INVITE is repeated.
+        facts_of_a_short_call(place(&world)).await
+    };
+    let (_, found) = tokio::join!(peer, calling);
+    world.settle().await;
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_answered_and_ended_by_us() {
+    let (facts, report) = called("uas_plain.xml", &[], "").await;
+    assert_eq!(facts, [STARTED, LegFact::Answered, by("bot")]);
+    assert_eq!((report.status, report.rang), (200, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_media_starts_the_audio_before_the_answer() {
+    let (facts, report) = called("uas_early.xml", &[], "").await;
+    assert_eq!(facts, [STARTED, LegFact::Answered, by("bot")]);
+    let order: Vec<&str> = report.ladder.iter().map(|row| row.what.as_str()).collect();
+    assert!(order.starts_with(&["INVITE", "183", "200", "ACK"]), "{order:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_is_answered() {
+    let (facts, _) = called("uas_digest.xml", &[], "[account]\nuser = \"us\"\npassword_file = \"x\"\n").await;
+    assert_eq!(facts, [STARTED, LegFact::Answered, by("bot")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_told_by_name_and_never_tried_again() {
+    for (status, cause, reason) in
+        [("486", "17", "busy"), ("603", "21", "rejected"), ("480", "19", "no_answer"), ("404", "1", "invalid_number")]
+    {
+        let (first, second) = (free_port(), free_port());
+        let world = world(&[first, second], "").await;
+        let other = std::net::UdpSocket::bind(("127.0.0.1", second)).unwrap();
+        other.set_nonblocking(true).unwrap();
+        let text = first.to_string();
+        let peer = sipp("uas_refuses.xml", &["-m", "1", "-p", &text, "-key", "status", status, "-key", "cause", cause]);
+        let calling = async { facts(place(&world)).await };
+        let (_, (facts, report)) = tokio::join!(peer, calling);
+        assert_eq!(facts, [by(reason)]);
+        assert_eq!(
+            (report.status.to_string(), report.cause.map(|c| c.to_string())),
+            (status.to_owned(), Some(cause.to_owned()))
+        );
+        assert!(other.recv(&mut [0; 1]).is_err(), "{status}: the second address was tried");
+        world.settle().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_third_address_is_reached_when_one_is_dead_and_one_overloaded() {
+    let (dead, busy, good) = (free_port(), free_port(), free_port());
+    let world = world(&[dead, busy, good], "").await;
+    let (busy, good) = (busy.to_string(), good.to_string());
+    let refusing = sipp("uas_refuses.xml", &["-m", "1", "-p", &busy, "-key", "status", "503", "-key", "cause", "42"]);
+    let answering = sipp("uas_plain.xml", &["-m", "1", "-p", &good]);
+    let calling = async { facts_of_a_short_call(place(&world)).await };
+    let (_, _, (facts, _)) = tokio::join!(refusing, answering, calling);
+    assert_eq!(facts, [STARTED, LegFact::Answered, by("bot")]);
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ringing_call_is_cancelled_when_the_driver_hangs_up() {
+    let port = free_port();
+    let world = world(&[port], "").await;
+    let text = port.to_string();
+    let peer = sipp("uas_rings.xml", &["-m", "1", "-p", &text]);
+    let calling = async {
+        let end = place(&world);
+        end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+        facts(end).await
+    };
+    let (_, (facts, report)) = tokio::join!(peer, calling);
+    assert_eq!(facts, [by("bot")]);
+    assert!(report.ladder.iter().any(|row| row.sent && row.what == "CANCEL"));
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn what_a_trunk_does_not_allow_is_not_sent() {
+    let world = world(
+        &[free_port()],
+        "prefixes = [\"+91\"]\n[identity]\ncaller_id = \"+912255501000\"\n[limits]\nchannels = 1\n",
+    )
+    .await;
+    let place = |call: OutboundCall| {
+        let (link, end) = SipLink::pair();
+        world.endpoint.place_call(call, world.ports.reserve().unwrap(), link).map(|()| end)
+    };
+    let refused = |call: OutboundCall| place(call).map(|_| ()).unwrap_err();
+    assert_eq!(
+        refused(OutboundCall { to: "+12015550123".to_owned(), ..call() }),
+        PlaceError::Forbidden("main".to_owned())
+    );
+    assert_eq!(
+        refused(OutboundCall { from: "+911".to_owned(), ..call() }),
+        PlaceError::ForeignCaller("main".to_owned())
+    );
+    assert_eq!(
+        refused(OutboundCall { trunk: "other".to_owned(), ..call() }),
+        PlaceError::UnknownTrunk("other".to_owned())
+    );
+    let _held = place(call()).unwrap();
+    assert_eq!(refused(call()), PlaceError::Full("main".to_owned()));
+    world.endpoint.drain(true);
+    assert_eq!(refused(call()), PlaceError::Draining);
+}
