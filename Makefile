@@ -42,6 +42,7 @@ test: fetch
 	cargo test --locked --no-fail-fast
 
 soak: fetch
+	VOICEFLEET_TEST_KILLS=200 cargo test --locked --release --test recorder_crash
 	cargo test --locked --release --test soak -- --ignored --nocapture --test-threads 1
 
 bench:

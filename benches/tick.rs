@@ -86,5 +86,20 @@ fn ticks(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, ticks);
+/// What of a tick is the recording: two channels into the block, a full block every 250 ms to the recorder's queue.
+fn recording(c: &mut Criterion) {
+    let pool = BlockPool::new(8);
+    let mut tape = BlockWriter::new(pool.clone(), 1);
+    let (caller, bot) = ([1_000; 160], [-1_000; 160]);
+    c.bench_function("the recorder's share of a tick", |b| {
+        b.iter(|| {
+            tape.push(std::hint::black_box(&caller), std::hint::black_box(&bot));
+            while let Some(block) = pool.pop_full() {
+                pool.give_back(block);
+            }
+        });
+    });
+}
+
+criterion_group!(benches, ticks, recording);
 criterion_main!(benches);

@@ -9,6 +9,7 @@ use voicefleet::provider::local::{LocalConfig, LocalSpeech};
 use voicefleet::provider::{models, standin};
 use voicefleet::tools;
 use voicefleet::tools::caller::{CallArgs, run};
+use voicefleet::tools::demo::Demonstration;
 use voicefleet::{app, rt, telemetry};
 
 /// A real-time media worker for a fleet of voice bots.
@@ -111,7 +112,7 @@ async fn command(cli: Cli) -> ExitCode {
 /// Serves until a signal; with `demo`, places the demonstration call first.
 async fn serve(config: &Config, demo: Option<Option<PathBuf>>) -> ExitCode {
     let format = if config.log.json { telemetry::Format::Json } else { telemetry::Format::Text };
-    if let Err(error) = telemetry::init(format, config.log.level.as_str()) {
+    if let Err(error) = telemetry::init(format, &config.log.level.filter()) {
         return fail(&error.to_string());
     }
     let running = match app::start(config, standin::Config::default()).await {
@@ -121,8 +122,7 @@ async fn serve(config: &Config, demo: Option<Option<PathBuf>>) -> ExitCode {
     say(&format!("voicefleet serves on {}", config.server.public_url(running.address)));
     let Ok(mut signals) = Signals::new() else { return fail("no signal handler can be installed") };
     if demo.is_some() {
-        let url = config.server.public_url(running.address);
-        let demonstration = tools::demo::call(running.address, &url);
+        let demonstration = async { Demonstration::new()?.place(config, running.address).await };
         tokio::select! {
             shown = demonstration => match shown {
                 Ok(text) => say(&text),

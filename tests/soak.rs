@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a proof that cannot set up its world has failed")]
 
+#[path = "fuzz/wire_native.rs"]
+mod fuzz;
 #[path = "spoken/reading.rs"]
 mod reading;
 #[path = "spoken/tally.rs"]
@@ -46,4 +48,30 @@ fn the_bot_is_understood() {
     assert!(lines.len() >= 60, "{} sentences", lines.len());
     let (canonical, _) = reading::read_out(world(), &lines);
     assert!(canonical.rate() <= reading::MOST_ERRORS, "word error rate {:.3}", canonical.rate());
+}
+
+/// Inputs of the long form, where the environment asks for no other number.
+const INPUTS: u64 = 2_000_000;
+
+/// The fuzz body of the native dialect over many more inputs than the suite's. `VOICEFLEET_SOAK_INPUTS` sets how many, and each run
+/// begins where `VOICEFLEET_SOAK_SEED` says, so that a fault that was found is found again.
+#[test]
+#[ignore = "takes about a minute"]
+fn the_dialect_stands_millions_of_inputs() {
+    let number = |name: &str, or: u64| std::env::var(name).ok().map_or(or, |text| text.parse().unwrap());
+    let mut state = number("VOICEFLEET_SOAK_SEED", 1);
+    let mut next = || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let inputs = number("VOICEFLEET_SOAK_INPUTS", INPUTS);
+    for _ in 0..inputs {
+        let length = usize::try_from(next() % 200).unwrap();
+        let data: Vec<u8> = (0..length).map(|_| next().to_le_bytes()[3]).collect();
+        fuzz::run(&data);
+    }
+    show(&format!("{inputs} inputs stood"));
 }

@@ -206,6 +206,16 @@ impl LogLevel {
             Self::Trace => "trace",
         }
     }
+
+    /// The log's filter at this level. Libraries stay at `info`: below that they write what passes through them, and that is tokens,
+    /// numbers and words.
+    #[must_use]
+    pub fn filter(self) -> String {
+        match self {
+            Self::Error | Self::Warn | Self::Info => self.as_str().to_owned(),
+            Self::Debug | Self::Trace => format!("info,voicefleet={}", self.as_str()),
+        }
+    }
 }
 
 #[cfg(test)]

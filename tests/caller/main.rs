@@ -191,7 +191,8 @@ async fn the_servers_account_lies_beside_the_wires() {
     let folder = double::folder("account");
     let mut asked = options(&server, &folder, TWO_TURNS);
     asked.script.disposition = Some("promise_to_pay".to_owned());
-    asked.result = Some(ResultFrom { base: base.clone(), token: None });
+    asked.result =
+        Some(ResultFrom { base: base.clone(), token: None, trust: voicefleet::tools::caller::Trust::Public });
     let report = run(asked).await.unwrap();
     assert_eq!(report.call_id.as_deref(), Some("c-77"));
     let account = report.server.as_ref().unwrap();

@@ -106,7 +106,7 @@ impl World {
             cache: self.cache.clone(),
             stt: Some(self.speech.stt()),
             tts: Some(self.speech.tts()),
-            result: Some(ResultFrom { base: self.http(), token: None }),
+            result: Some(ResultFrom { base: self.http(), token: None, trust: Trust::Public }),
             script,
         }
     }

@@ -1,7 +1,7 @@
 //! The worker is killed in the middle of calls: the next start leaves every recording playable and every call one result.
 //! `VOICEFLEET_WORKER_KILLS` asks for more kills than the suite's own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
@@ -9,7 +9,7 @@ use voicefleet::results::{DisconnectedBy, Speaker};
 
 use crate::caller::{Caller, Plan};
 use crate::tape::{assert_own_voice, channels};
-use crate::world::{Folder, beside_others, standin_bot};
+use crate::world::{Folder, PATIENCE, beside_others, standin_bot};
 
 const LIVE: usize = 3;
 const KILLS: &str = "VOICEFLEET_WORKER_KILLS";
@@ -18,10 +18,16 @@ const KILLS: &str = "VOICEFLEET_WORKER_KILLS";
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
+    log: std::thread::JoinHandle<String>,
 }
 
 impl Program {
     pub fn start(folder: &Folder) -> Self {
+        Self::with(folder, &[])
+    }
+
+    /// The program with these variables too. What it logs is kept.
+    pub fn with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_voicefleet"))
             .arg("serve")
             .current_dir(folder.path())
@@ -30,17 +36,36 @@ impl Program {
             .env("VOICEFLEET__BOTS__DIR", folder.path().join("bots"))
             .env("VOICEFLEET__MODELS__DIR", folder.path().join("no-models"))
             .env("VOICEFLEET__MEDIA__SHARDS", "1")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split_once("serves on http://")?.1.trim().parse().ok());
-        let address = address.expect("the program says where it serves");
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stderr.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (told, address) = std::sync::mpsc::sync_channel(1);
         // What else it writes is read away, so that it never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if let Some(address) = line.split_once("serves on http://").and_then(|(_, a)| a.trim().parse().ok()) {
+                    let _ = told.send(address);
+                }
+            }
+        });
+        match address.recv_timeout(PATIENCE) {
+            Ok(address) => Self { child, address, log },
+            Err(why) => {
+                drop(child.kill());
+                drop(child.wait());
+                panic!("the program does not say where it serves ({why}): {}", log.join().unwrap_or_default());
+            }
+        }
     }
 
     pub fn id(&self) -> u32 {
@@ -51,6 +76,20 @@ impl Program {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and what it logged from its start to its end.
+    pub async fn drained(mut self) -> String {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let waited = voicefleet::rt::timeout(PATIENCE, async {
+            while self.child.try_wait().unwrap().is_none() {
+                voicefleet::rt::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        });
+        assert!(waited.await.is_some(), "a program without calls ends at SIGTERM");
+        let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
+        log.join().unwrap()
     }
 }
 

@@ -50,7 +50,7 @@ async fn round(world: &World, number: usize, calls: usize, bot: &str, turns: usi
 }
 
 /// Memory after the allocator gave back what nobody holds.
-fn settled_memory() -> u64 {
+pub fn settled_memory() -> u64 {
     #[expect(unsafe_code, reason = "the allocator keeps what was freed until it is asked")]
     // SAFETY: gives free memory back to the system; touches nothing that is in use.
     unsafe {

@@ -31,7 +31,7 @@ pub async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> Answer {
     request(address, "GET", path, &format!("{ask}{headers}")).await
 }
 
-async fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
     let answer = rt::timeout(PATIENCE, exchange(address, &text)).await;
     answer.expect("an answer in time").expect("an HTTP answer")

@@ -6,6 +6,8 @@
 
 mod caller;
 mod crash;
+mod crowd;
+mod demonstration;
 mod density;
 mod disk_full;
 mod ends;
@@ -14,7 +16,10 @@ mod futex;
 mod gates;
 mod hostile;
 mod http;
+mod keys;
 mod operator;
+mod secrets;
+mod stall;
 mod tape;
 mod witness;
 mod world;

@@ -76,7 +76,7 @@ async fn a_worker_without_the_models_that_a_bot_wants_stops_and_names_the_repair
     config.models.dir = folder.path().join("nothing");
     let starting = app::listen(&config, brisk()).await.unwrap_or_else(|error| panic!("{error}"));
     let address = starting.address();
-    let why = starting.ready().await.err().expect("no models, no start").to_string();
+    let why = starting.ready().await.expect_err("no models, no start").to_string();
     assert!(why.contains("voicefleet models fetch"), "{why}");
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is given back");
 }

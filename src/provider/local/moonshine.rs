@@ -261,7 +261,7 @@ fn rows(value: &DynValue, wanted: &[usize]) -> Result<DynValue, ProviderError> {
 
 /// The likeliest token and the logarithm of its likelihood among those allowed: with `go_on` any but the end.
 fn likeliest(scores: &[f32], go_on: bool) -> Option<(u32, f32)> {
-    let allowed = |(at, score): &(usize, &f32)| !score.is_nan() && !(go_on && i64::try_from(*at) == Ok(END));
+    let allowed = |(at, score): &(usize, &f32)| !(score.is_nan() || go_on && i64::try_from(*at) == Ok(END));
     let (at, &best) = scores.iter().enumerate().filter(allowed).max_by(|a, b| a.1.total_cmp(b.1))?;
     let sum: f32 = scores.iter().enumerate().filter(allowed).map(|(_, score)| (score - best).exp()).sum();
     Some((u32::try_from(at).ok()?, -sum.ln()))

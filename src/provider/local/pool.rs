@@ -19,6 +19,8 @@ const WHAT: &str = "the local speech pool";
 /// Longest time that a thread may take to load its models: a second's work, also from a slow disk.
 const LOADED_MS: u64 = 120_000;
 const LOADED_WITHIN: Duration = Duration::from_millis(LOADED_MS);
+/// Longest time that the end of the pool waits for running jobs: the longest one takes a second or two.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How soon a job is wanted. A thread takes the first lane that has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,10 +85,14 @@ impl<B> Lanes<B> {
     }
 }
 
-/// The threads. Dropping it ends them: running jobs finish, queued ones are forgotten.
+/// The threads. Dropping it ends them: running jobs finish, queued ones are forgotten. A job that takes longer than
+/// [`ENDED_WITHIN`] is left to itself with a warning: its thread ends after it, or with the process.
 pub(super) struct Pool {
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+    /// Never sent on: closed once every thread has ended.
+    ended: Receiver<()>,
+    patience: Duration,
 }
 
 /// Starts `threads` threads with lanes of `bound` jobs. `make` makes a thread's bench; all threads make theirs before this
@@ -105,7 +111,8 @@ pub(super) fn start<B: 'static>(
     let (stop, stopped) = bounded(0);
     let (ready, readiness) = bounded(threads);
     let load = Arc::new(Load::default());
-    let mut pool = Pool { stop: Some(stop), threads: Vec::with_capacity(threads) };
+    let (alive, ended) = bounded(0);
+    let mut pool = Pool { stop: Some(stop), threads: Vec::with_capacity(threads), ended, patience: ENDED_WITHIN };
     for index in 0..threads {
         let worker = Worker {
             now: now_jobs.clone(),
@@ -114,6 +121,7 @@ pub(super) fn start<B: 'static>(
             stopped: stopped.clone(),
             load: load.clone(),
             make: make.clone(),
+            _alive: alive.clone(),
         };
         let ready = ready.clone();
         let thread = std::thread::Builder::new()
@@ -122,7 +130,7 @@ pub(super) fn start<B: 'static>(
             .map_err(|error| ProviderError::Failed { what: "starting a speech thread", detail: error.to_string() })?;
         pool.threads.push(thread);
     }
-    drop(ready);
+    drop((ready, alive));
     for _ in 0..threads {
         let lost = || ProviderError::Failed { what: "starting a speech thread", detail: "it ended at once".to_owned() };
         readiness.recv_timeout(LOADED_WITHIN).map_err(|why| match why {
@@ -138,10 +146,12 @@ pub(super) fn start<B: 'static>(
 impl Drop for Pool {
     fn drop(&mut self) {
         self.stop = None;
-        for thread in self.threads.drain(..) {
-            if thread.thread().id() != std::thread::current().id() {
-                let _contained = thread.join();
-            }
+        let me = std::thread::current().id();
+        let own = self.threads.iter().any(|thread| thread.thread().id() == me);
+        // Dropped by one of its own jobs, it can wait for nobody.
+        if !own && self.ended.recv_timeout(self.patience) == Err(RecvTimeoutError::Timeout) {
+            let busy = self.threads.iter().filter(|thread| !thread.is_finished()).count();
+            tracing::warn!(busy, waited_ms = self.patience.as_millis(), "speech threads are left to their last jobs");
         }
     }
 }
@@ -153,6 +163,7 @@ struct Worker<B> {
     stopped: Receiver<()>,
     load: Arc<Load>,
     make: Arc<dyn Fn() -> Result<B, ProviderError> + Send + Sync>,
+    _alive: Sender<()>,
 }
 
 impl<B> Worker<B> {
@@ -311,6 +322,29 @@ mod tests {
         let (tell, _told) = unbounded();
         let refused = lanes.offer(Lane::Now, Act(|_: &mut Count| (), tell));
         assert!(matches!(refused, Err(ProviderError::Unavailable(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn the_end_waits_for_a_running_job_but_not_for_ever() {
+        let (pool, lanes) = pool(2);
+        let (tell, told) = unbounded();
+        let (began, begun) = bounded::<()>(0);
+        let (say, name) = (tell.clone(), "finished");
+        let quick = move |_: &mut Count| {
+            began.send(()).unwrap();
+            say.send(name.to_owned()).unwrap();
+        };
+        lanes.offer(Lane::Now, Act(quick, tell.clone())).unwrap();
+        begun.recv().unwrap();
+        drop(pool);
+        assert_eq!(told.try_recv(), Ok(name.to_owned()), "a job that runs is waited for");
+
+        let (mut pool, lanes) = self::pool(2);
+        pool.patience = Duration::from_millis(20);
+        // A job that never ends while the pool is dropped: this returns all the same.
+        let release = hold(&lanes, &tell);
+        drop(pool);
+        drop(release);
     }
 
     #[test]

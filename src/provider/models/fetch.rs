@@ -1,9 +1,12 @@
 //! Fetching the model files: download what is missing, check it, take the members out. May be stopped at any point and
 //! run again; never touches a file that is already whole.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::archive::{ExtractError, extract, sha256_of};
 use super::client::{ClientError, download};
@@ -185,11 +188,10 @@ async fn archive_of(
         progress(Progress::Kept(package.archive));
         return Ok(kept);
     }
-    // A folder of this process's own: two fetches at once do not disturb each other, and only whole files are renamed.
-    let incoming = downloads.join(format!("incoming-{}", std::process::id()));
+    // A folder of this fetch's own: two at once do not disturb each other, and only whole files are renamed.
+    let own = Incoming::make(&downloads).map_err(|error| FetchError::Folder { path: downloads.clone(), error })?;
+    let incoming = own.0.clone();
     let folder = |error| FetchError::Folder { path: incoming.clone(), error };
-    std::fs::create_dir_all(&incoming).map_err(folder)?;
-    let _cleared = Cleared(incoming.clone());
     let specification = package.specification();
     progress(Progress::Downloading {
         package: specification.clone(),
@@ -238,21 +240,59 @@ async fn brought(
     }
 }
 
-/// Removes what fetches left behind that were killed: folders whose process is gone.
+/// Beginning of a folder into which one fetch downloads.
+const INCOMING: &str = "incoming-";
+/// End of the file beside such a folder that its fetch holds locked. The kernel gives the lock back however a fetch ends, and it holds
+/// among containers that share the cache, where process ids mean nothing.
+const LOCK: &str = ".lock";
+
+/// Removes what fetches left behind that were killed: folders whose lock nobody holds.
 fn clear_abandoned(downloads: &Path) {
     for entry in std::fs::read_dir(downloads).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(process) = name.to_str().and_then(|name| name.strip_prefix("incoming-")) else { continue };
-        if !Path::new("/proc").join(process).exists() {
-            drop(Cleared(entry.path()));
+        let Some(name) = name.to_str().filter(|name| name.starts_with(INCOMING) && !name.ends_with(LOCK)) else {
+            continue;
+        };
+        // One without a lock file is of a fetch that died before it had one, or after it removed it.
+        if let Ok(lock) = Lock::take(downloads.join(format!("{name}{LOCK}"))) {
+            drop(Incoming(entry.path(), lock));
         }
     }
 }
 
-/// A folder that goes at the end.
-struct Cleared(PathBuf);
+/// A locked file, removed at the end.
+struct Lock(PathBuf, #[expect(dead_code, reason = "held, not read: closing the file gives the lock back")] File);
 
-impl Drop for Cleared {
+impl Lock {
+    fn take(path: PathBuf) -> io::Result<Self> {
+        let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self(path, file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _gone_already = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A fetch's own folder, which goes at the end, and then its lock.
+struct Incoming(PathBuf, #[expect(dead_code, reason = "held, not read: released after the folder is gone")] Lock);
+
+impl Incoming {
+    fn make(downloads: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(downloads)?;
+        let name = format!("{INCOMING}{}", uuid::Uuid::now_v7());
+        // The lock first: a folder that is there is held.
+        let lock = Lock::take(downloads.join(format!("{name}{LOCK}")))?;
+        let path = downloads.join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path, lock))
+    }
+}
+
+impl Drop for Incoming {
     fn drop(&mut self) {
         let _gone_already = std::fs::remove_dir_all(&self.0);
     }
@@ -363,11 +403,21 @@ mod tests {
     #[test]
     fn what_a_killed_fetch_left_is_cleared_and_what_a_living_one_uses_is_not() {
         let scratch = Scratch::new("fetch-cleared");
-        let (dead, living) = ("incoming-4294967295".to_owned(), format!("incoming-{}", std::process::id()));
-        for name in [&dead, &living] {
-            std::fs::create_dir_all(scratch.0.join(name)).unwrap();
+        // A fetch that lives, whose process id could be anything in its own container.
+        let living = Incoming::make(&scratch.0).unwrap();
+        std::fs::write(living.0.join("half"), b"half").unwrap();
+        // One that was killed: its folder and its lock file are there, and nobody holds the lock; one of an older version; a stranger.
+        let dead = scratch.0.join(format!("{INCOMING}dead"));
+        let old = scratch.0.join(format!("{INCOMING}{}", std::process::id()));
+        for folder in [&dead, &old, &scratch.0.join("kept")] {
+            std::fs::create_dir_all(folder).unwrap();
         }
+        std::fs::write(scratch.0.join(format!("{INCOMING}dead{LOCK}")), b"").unwrap();
         clear_abandoned(&scratch.0);
-        assert!(!scratch.0.join(dead).exists() && scratch.0.join(living).exists());
+        assert!(!dead.exists() && !old.exists(), "what nobody holds is gone");
+        assert!(living.0.join("half").exists() && scratch.0.join("kept").exists());
+        drop(living);
+        let left: Vec<_> = std::fs::read_dir(&scratch.0).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["kept"], "neither folder nor lock file is left");
     }
 }

@@ -101,10 +101,10 @@ pub struct CallArgs {
     /// Start of the pseudo-random numbers of noise and loss
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Trust any certificate on wss://: for tests alone
+    /// Trust any certificate on wss:// and https://: for tests, and for a server on this machine
     #[arg(long, conflicts_with = "ca")]
     pub insecure: bool,
-    /// Trust these certificates (PEM) on wss://
+    /// Trust these certificates (PEM) on wss:// and https://
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// Fetch the server's result after the call from this base URL, and lay its figures beside the wire's
@@ -171,7 +171,7 @@ impl CallArgs {
         Ok(CallOptions {
             url: self.ws.clone(),
             token: self.token.clone(),
-            trust,
+            trust: trust.clone(),
             script,
             folder,
             voice: "auto".to_owned(),
@@ -192,7 +192,7 @@ impl CallArgs {
             cache: cache.to_owned(),
             stt,
             tts,
-            result: self.result_url.clone().map(|base| ResultFrom { base, token: self.result_token.clone() }),
+            result: self.result_url.clone().map(|base| ResultFrom { base, token: self.result_token.clone(), trust }),
         })
     }
 }

@@ -212,7 +212,7 @@ fn options(index: usize, script: &Script, how: &DialogueRun) -> CallOptions {
         cache: how.cache.clone(),
         stt: Some(Arc::clone(&how.stt)),
         tts: how.tts.clone(),
-        result: Some(ResultFrom { base: how.http_base.clone(), token: how.result_token.clone() }),
+        result: Some(ResultFrom { base: how.http_base.clone(), token: how.result_token.clone(), trust: Trust::Public }),
     }
 }
 

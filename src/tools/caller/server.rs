@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::report::{Report, ServerAccount, ServerTurn};
+use super::socket::Trust;
 use crate::rt;
 use crate::units::Pii;
 
@@ -27,6 +28,8 @@ pub struct ResultFrom {
     pub base: String,
     /// The operators' token, where one is set.
     pub token: Option<Pii<String>>,
+    /// Whose certificate the server may show.
+    pub trust: Trust,
 }
 
 /// Fetches the account into `report`; a failure to get it is a failure of the call, as is a wrong disposition.
@@ -46,11 +49,7 @@ pub(super) async fn add(report: &mut Report, from: &ResultFrom, wanted: Option<&
 async fn fetch(report: &Report, from: &ResultFrom) -> Result<Value, String> {
     // Only the first of several that install one succeeds, and any will do.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(REQUEST_LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| error.to_string())?;
+    let client = client(&from.trust).await?;
     let until = rt::now() + RESULT_LIMIT;
     let mut id = report.call_id.clone();
     loop {
@@ -71,6 +70,21 @@ async fn fetch(report: &Report, from: &ResultFrom) -> Result<Value, String> {
         }
         rt::sleep(POLL).await;
     }
+}
+
+async fn client(trust: &Trust) -> Result<reqwest::Client, String> {
+    let client = reqwest::Client::builder().timeout(REQUEST_LIMIT).redirect(reqwest::redirect::Policy::none());
+    let client = match trust {
+        Trust::Public => client,
+        Trust::Anybody => client.tls_danger_accept_invalid_certs(true),
+        Trust::File(path) => {
+            let fault = |why: String| format!("{}: expected PEM certificates: {why}", path.display());
+            let pem = tokio::fs::read(path).await.map_err(|error| fault(error.to_string()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| fault(error.to_string()))?;
+            client.tls_certs_only(roots)
+        }
+    };
+    client.build().map_err(|error| error.to_string())
 }
 
 async fn get(client: &reqwest::Client, from: &ResultFrom, path: &str) -> Result<Value, String> {
@@ -184,7 +198,7 @@ mod tests {
                            {"speaker": "customer", "text": "yes", "end_ms": 9040, "turn": 3}],
             "turns": [{"turn": 3, "total_ms": 600.0, "stages": [{"stage": "silence", "ms": 200.0}, {"stage": "think", "ms": 400.0}]},
                       {"turn": 9, "total_ms": 5.0, "stages": []}]}});
-        take(&mut report, &ResultFrom { base: "http://h/".to_owned(), token: None }, &body);
+        take(&mut report, &ResultFrom { base: "http://h/".to_owned(), token: None, trust: Trust::Public }, &body);
         let server = report.server.clone().unwrap();
         assert_eq!((server.disposition.as_str(), server.link.as_str()), ("promise_to_pay", "http://h/r/t"));
         assert_eq!(server.bot_lines, ["Hello."]);
