@@ -50,3 +50,13 @@ pub async fn sleep(span: Duration) {
 pub async fn timeout<F: Future>(span: Duration, work: F) -> Option<F::Output> {
     tokio::time::timeout(span, work).await.ok()
 }
+
+/// The moment at which the wall clock showed `wall` (since the epoch), as far as that can be told: a clock that was set meanwhile, or
+/// a time to come, is taken for now; nothing is older than a second.
+#[must_use]
+pub fn moment_of_wall(wall: Duration) -> Moment {
+    #[expect(clippy::disallowed_methods, reason = "the one home of the wall clock")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ago = since.saturating_sub(wall);
+    now() - if ago > Duration::from_secs(1) { Duration::ZERO } else { ago }
+}

@@ -4,6 +4,6 @@ mod clock;
 mod task;
 mod thread;
 
-pub use clock::{now, sleep, sleep_until, stamp, timeout};
+pub use clock::{moment_of_wall, now, sleep, sleep_until, stamp, timeout};
 pub use task::{Stopped, spawn};
 pub use thread::{park_until, prefer_this_thread, thread_id};

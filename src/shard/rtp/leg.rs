@@ -1,0 +1,327 @@
+//! One leg's RTP on its media thread: reads the port once a tick, gives the caller's frame through the jitter buffer, sends exactly
+//! one packet a tick while the peer takes audio, silence included. Allocates when made, never in use: whatever a re-negotiation
+//! needs is made elsewhere and handed over whole.
+
+use std::net::SocketAddr;
+
+use super::datagrams::Datagrams;
+use super::latch::Latch;
+use super::outgoing::{Outgoing, PACKET_BYTES};
+use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
+use crate::media::{Encoder, Heard, OpusError, ResampleError, Resampler, RtpReceiver};
+use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
+use crate::wire::rtp::{RtpHeader, RtpPacket, looks_like_rtcp};
+use crate::wire::sdp::MediaPlan;
+
+/// Comfort noise (RFC 3389).
+const COMFORT_NOISE: u8 = 13;
+/// How far back the wait of a frame can be asked for, in ticks.
+const WAITS: usize = 64;
+/// Events that may wait for the line. Full: the oldest keys stand, later ones are dropped and counted.
+const EVENTS: usize = 16;
+
+/// What a leg counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RtpStats {
+    /// Packets of the peer that were taken.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicated: u64,
+    /// Packets that came behind a later one.
+    pub reordered: u64,
+    /// Packets thrown away to catch up, or for want of room.
+    pub dropped: u64,
+    /// Audio made up for what was lost, in milliseconds.
+    pub concealed_ms: u64,
+    /// The jitter buffer's delay at the end, in milliseconds.
+    pub target_ms: u32,
+    /// Packets sent, and those that the system did not take.
+    pub sent: u64,
+    /// Packets that the system did not take.
+    pub unsent: u64,
+    /// Datagrams that were no RTP, of another payload type, or from somebody else.
+    pub foreign: u64,
+}
+
+/// What a codec needs, made before it is used.
+#[derive(Debug)]
+pub(super) struct Coding {
+    receiver: RtpReceiver,
+    encoder: Encoder,
+    /// From the codec's rate to the line's and back, where they differ.
+    to_line: Option<Resampler>,
+    to_wire: Option<Resampler>,
+}
+
+impl Coding {
+    /// For `codec`, on a line of `rate`.
+    pub(super) fn new(codec: crate::media::Codec, rate: SampleRate) -> Result<Self, CodingError> {
+        let differs = codec.rate() != rate;
+        let between = |from, to| if differs { Resampler::new(from, to).map(Some) } else { Ok(None) };
+        Ok(Self {
+            receiver: RtpReceiver::new(codec)?,
+            encoder: Encoder::new(codec)?,
+            to_line: between(codec.rate(), rate)?,
+            to_wire: between(rate, codec.rate())?,
+        })
+    }
+}
+
+/// A codec could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum CodingError {
+    /// Opus failed.
+    #[error(transparent)]
+    Opus(#[from] OpusError),
+    /// The rates do not go together.
+    #[error(transparent)]
+    Rate(#[from] ResampleError),
+}
+
+/// What changes in mid-call; travels to the leg and, with what it replaced, back.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) plan: MediaPlan,
+    /// Another codec than before.
+    pub(super) coding: Option<Coding>,
+}
+
+/// The RTP side of one leg.
+#[derive(Debug)]
+pub struct RtpLeg {
+    datagrams: Datagrams,
+    plan: MediaPlan,
+    coding: Coding,
+    changes: rtrb::Consumer<Box<Change>>,
+    retired: rtrb::Producer<Box<Change>>,
+    latch: Latch,
+    ssrc: Option<u32>,
+    out: Outgoing,
+    events: [Option<EdgeEvent>; EVENTS],
+    silent_ticks: u32,
+    silent_limit: u32,
+    waits: [u16; WAITS],
+    ticks: usize,
+    stats: RtpStats,
+}
+
+/// What a leg is made of.
+pub(super) struct Parts {
+    pub(super) datagrams: Datagrams,
+    pub(super) plan: MediaPlan,
+    pub(super) coding: Coding,
+    pub(super) changes: rtrb::Consumer<Box<Change>>,
+    pub(super) retired: rtrb::Producer<Box<Change>>,
+    /// SSRC, first sequence number and timestamp: random.
+    pub(super) numbers: (u32, u16, u32),
+    /// No packet for so long, while the peer may send: the far end is silent.
+    pub(super) silence_ms: u32,
+}
+
+impl RtpLeg {
+    pub(super) fn new(parts: Parts) -> Self {
+        let (ssrc, sequence, timestamp) = parts.numbers;
+        Self {
+            latch: Latch::new(parts.plan.remote),
+            datagrams: parts.datagrams,
+            plan: parts.plan,
+            coding: parts.coding,
+            changes: parts.changes,
+            retired: parts.retired,
+            ssrc: None,
+            out: Outgoing::new(ssrc, sequence, timestamp),
+            events: [None; EVENTS],
+            silent_ticks: 0,
+            silent_limit: (parts.silence_ms / FRAME_MS).max(1),
+            waits: [0; WAITS],
+            ticks: 0,
+            stats: RtpStats::default(),
+        }
+    }
+
+    /// Counters so far.
+    #[must_use]
+    pub fn stats(&self) -> RtpStats {
+        let jitter = self.coding.receiver.jitter();
+        let counted = jitter.counters();
+        RtpStats {
+            late: self.stats.late + counted.late,
+            lost: self.stats.lost + counted.lost,
+            duplicated: self.stats.duplicated + counted.duplicated,
+            reordered: self.stats.reordered + counted.reordered,
+            dropped: self.stats.dropped + counted.dropped,
+            concealed_ms: self.stats.concealed_ms + counted.concealed_ms,
+            target_ms: jitter.target_ms(),
+            sent: self.out.packets,
+            ..self.stats
+        }
+    }
+
+    /// Takes over what was agreed anew; what it replaces goes back to be freed elsewhere.
+    fn renew(&mut self) {
+        // Without room to give back what is replaced it would have to be freed here: then it waits.
+        while !self.retired.is_full() {
+            let Ok(mut change) = self.changes.pop() else { return };
+            self.latch.rearm(change.plan.remote);
+            if let Some(coding) = &mut change.coding {
+                self.stats = RtpStats { received: self.stats.received, unsent: self.stats.unsent, ..self.stats() };
+                std::mem::swap(&mut self.coding, coding);
+                self.ssrc = None;
+            }
+            std::mem::swap(&mut self.plan, &mut change.plan);
+            self.silent_ticks = 0;
+            // There was room, and only this thread fills the ring.
+            drop(self.retired.push(change));
+        }
+    }
+
+    fn receive(&mut self, now: Moment) {
+        let Self { datagrams, plan, coding, latch, ssrc, silent_ticks, stats, .. } = self;
+        let mut heard = false;
+        datagrams.drain(now, |at, from, bytes| {
+            let packet = match RtpPacket::parse(bytes) {
+                Ok(packet) if !looks_like_rtcp(bytes) && is_agreed(plan, packet.header.payload_type) => packet,
+                _ => {
+                    stats.foreign += 1;
+                    return;
+                }
+            };
+            if !latch.accepts(from, packet.header.ssrc) {
+                stats.foreign += 1;
+                return;
+            }
+            heard = true;
+            stats.received += 1;
+            if ssrc.replace(packet.header.ssrc).is_some_and(|before| before != packet.header.ssrc) {
+                coding.receiver.restart();
+            }
+            take(plan, &mut coding.receiver, at, &packet);
+        });
+        *silent_ticks = if heard || !plan.direction.receives() { 0 } else { *silent_ticks + 1 };
+        if *silent_ticks >= self.silent_limit {
+            self.silent_ticks = 0;
+            self.note(EdgeEvent::Silent);
+        }
+    }
+
+    fn note(&mut self, event: EdgeEvent) {
+        if let Some(place) = self.events.iter_mut().find(|place| place.is_none()) {
+            *place = Some(event);
+        }
+    }
+
+    /// One packet of audio at the line's rate, where the peer takes it; time passes all the same.
+    fn send_frame(&mut self, samples: &[i16]) {
+        let ticks = self.coding.receiver.codec().frame_ticks();
+        let target = self.latch.target().filter(|_| self.plan.direction.sends());
+        let mut wide = [0i16; MAX_FRAME_SAMPLES + 8];
+        let samples = match &mut self.coding.to_wire {
+            Some(resampler) => {
+                let n = resampler.process(samples, &mut wide);
+                &wide[..n]
+            }
+            None => samples,
+        };
+        let mut packet = [0u8; PACKET_BYTES];
+        let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..]);
+        let sent = match target {
+            Some(to) if bytes > 0 => {
+                let length = self.out.head(self.plan.payload_type, &mut packet, bytes);
+                self.stats.unsent += u64::from(!self.datagrams.send(to, &packet[..length]));
+                true
+            }
+            _ => false,
+        };
+        self.out.pass(ticks, sent);
+    }
+}
+
+fn is_agreed(plan: &MediaPlan, payload_type: u8) -> bool {
+    payload_type == plan.receive_payload_type
+        || payload_type == COMFORT_NOISE
+        || plan.telephone_event.is_some_and(|event| event.receive_payload_type == payload_type)
+}
+
+fn take(plan: &MediaPlan, receiver: &mut RtpReceiver, at: Moment, packet: &RtpPacket<'_>) {
+    let RtpHeader { payload_type, sequence, timestamp, .. } = packet.header;
+    if payload_type == plan.receive_payload_type {
+        receiver.audio(at, sequence, timestamp, packet.payload);
+    } else if payload_type == COMFORT_NOISE {
+        receiver.comfort_noise(at, sequence, timestamp);
+    } else {
+        receiver.other(sequence);
+    }
+}
+
+impl LegEdge for RtpLeg {
+    fn lead(&self) -> usize {
+        1
+    }
+
+    fn hear(&mut self, due: Moment, frame: &mut [i16]) -> Option<CallerFrame> {
+        self.renew();
+        self.receive(due);
+        let coding = &mut self.coding;
+        let heard = match &mut coding.to_line {
+            None => coding.receiver.frame(due, frame),
+            Some(resampler) => {
+                let mut raw = [0i16; MAX_FRAME_SAMPLES];
+                let n = coding.receiver.codec().rate().frame_samples();
+                let heard = coding.receiver.frame(due, &mut raw[..n]);
+                let mut out = [0i16; MAX_FRAME_SAMPLES + 8];
+                let made = resampler.process(&raw[..n], &mut out).min(frame.len());
+                frame[..made].copy_from_slice(&out[..made]);
+                heard
+            }
+        };
+        self.waits[self.ticks % WAITS] = u16::try_from(coding.receiver.jitter().depth_ms()).unwrap_or(u16::MAX);
+        self.ticks += 1;
+        Some(match heard {
+            Heard::Audio => CallerFrame::Audio,
+            Heard::Concealed => CallerFrame::Concealed,
+            Heard::Silence => CallerFrame::Silence,
+        })
+    }
+
+    fn wait_ms(&self, ago_ms: u32) -> u32 {
+        let ago = (ago_ms / FRAME_MS) as usize + 1;
+        self.waits[self.ticks.saturating_sub(ago.min(WAITS)) % WAITS].into()
+    }
+
+    fn event(&mut self) -> Option<EdgeEvent> {
+        self.events.iter_mut().find_map(Option::take)
+    }
+
+    fn rest(&mut self, _due: Moment) {
+        self.send_frame(&[0; MAX_FRAME_SAMPLES][..self.line_frame()]);
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, _due: Moment, samples: &[i16], _ended: &Ended) {
+        self.send_frame(samples);
+    }
+
+    fn clear(&mut self) {}
+}
+
+impl RtpLeg {
+    /// Samples of a frame at the line's rate.
+    fn line_frame(&self) -> usize {
+        let codec = self.coding.receiver.codec().rate();
+        let other = if codec == SampleRate::NARROW { SampleRate::WIDE } else { SampleRate::NARROW };
+        if self.coding.to_line.is_some() { other.frame_samples() } else { codec.frame_samples() }
+    }
+
+    /// Where our audio goes now.
+    #[must_use]
+    pub fn target(&self) -> Option<SocketAddr> {
+        self.latch.target()
+    }
+}
