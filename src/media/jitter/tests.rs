@@ -137,7 +137,11 @@ fn a_digit_between_the_audio_is_silence_and_no_loss() {
     let mut line = Line::new(160);
     let mut told = Vec::new();
     for n in 0..30_u16 {
-        if (10..18).contains(&n) { line.buffer.note(n) } else { line.push(n) }
+        if (10..18).contains(&n) {
+            line.buffer.note(n)
+        } else {
+            line.push(n)
+        }
         told.push(line.tick());
     }
     assert!(told[1..11].iter().all(|tick| !tick.contains('_')), "{told:?}");

@@ -39,12 +39,7 @@ impl TelephoneEvent {
     #[must_use]
     pub const fn parse(payload: &[u8]) -> Option<Self> {
         let [event, flags, high, low, ..] = *payload else { return None };
-        Some(Self {
-            event,
-            end: flags & 0x80 != 0,
-            volume: flags & 0x3f,
-            duration: u16::from_be_bytes([high, low]),
-        })
+        Some(Self { event, end: flags & 0x80 != 0, volume: flags & 0x3f, duration: u16::from_be_bytes([high, low]) })
     }
 
     /// The four bytes of it.
@@ -342,7 +337,10 @@ mod tests {
     fn what_senders_do_wrong_is_heard_once() {
         let digit = |packets: &[EventPacket]| heard(8_000, packets);
         // No marker, durations of zero, ends without number.
-        assert_eq!(digit(&[packet(9, false, 1, false, 0), packet(9, false, 1, true, 0), packet(9, false, 1, true, 0)]), "1");
+        assert_eq!(
+            digit(&[packet(9, false, 1, false, 0), packet(9, false, 1, true, 0), packet(9, false, 1, true, 0)]),
+            "1"
+        );
         // Falling durations, an end, and a straggler behind it.
         let falling = [packet(9, true, 2, false, 320), packet(9, false, 2, true, 160), packet(9, false, 2, false, 80)];
         assert_eq!(digit(&falling), "2");
@@ -357,7 +355,8 @@ mod tests {
         let creeping: Vec<_> = (0..20_u16).map(|n| packet(u32::from(n) * 160, n == 0, 6, n > 16, 160 * n)).collect();
         assert_eq!(digit(&creeping[..18]), "6");
         // An old digit's repeated end behind the new one.
-        let crossed = [packet(9, true, 7, true, 800), packet(1_609, true, 8, false, 160), packet(9, false, 7, true, 800)];
+        let crossed =
+            [packet(9, true, 7, true, 800), packet(1_609, true, 8, false, 160), packet(9, false, 7, true, 800)];
         assert_eq!(digit(&crossed), "78");
     }
 
