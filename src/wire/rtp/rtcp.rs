@@ -90,7 +90,7 @@ impl ReportBlock {
         }
         let spent = now.middle().wrapping_sub(self.last_report).wrapping_sub(self.delay);
         // Half the circle is nine hours: anything beyond is a negative time.
-        if spent > u32::MAX / 2 { None } else { Some((spent as u64 * 1000 >> 16) as u32) }
+        if spent > u32::MAX / 2 { None } else { Some(((spent as u64 * 1000) >> 16) as u32) }
     }
 
     fn read(bytes: &[u8; BLOCK_BYTES]) -> Self {
