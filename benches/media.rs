@@ -13,8 +13,13 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rubato::{Fft, FixedSync, Resampler as _};
 use voicefleet::media::g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 use voicefleet::media::pcm::{Endian, PcmReader, from_float, to_float, write_pcm};
-use voicefleet::media::{Concealer, EchoGuard, Noise, Resampler, VoiceDetector, convert};
-use voicefleet::units::SampleRate;
+use voicefleet::media::{
+    Arrival, Codec, Concealer, Decoder, EchoGuard, Encoder, JitterBuffer, JitterConfig, MAX_ENCODED_BYTES, Noise,
+    Resampler, RtpReceiver, VoiceDetector, convert,
+};
+use voicefleet::units::{Moment, SampleRate};
+use voicefleet::wire::rtp::{RtpHeader, RtpPacket};
+use webrtc_util::marshal::{Marshal as _, Unmarshal as _};
 
 fn noise(samples: usize, level: f32) -> Vec<i16> {
     let mut out = vec![0; samples];
@@ -143,5 +148,71 @@ fn conceal(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, g711, resample, vad, echo, wire, conceal);
+fn codecs(c: &mut Criterion) {
+    let mut group = c.benchmark_group("codec, 20 ms of speech");
+    for codec in Codec::ALL {
+        let speech = convert(&speech(), SampleRate::NARROW, codec.rate()).unwrap_or_default();
+        let (Ok(mut encoder), Ok(mut decoder)) = (Encoder::new(codec), Decoder::new(codec)) else { continue };
+        let mut frames = speech.chunks_exact(codec.rate().frame_samples()).cycle();
+        let mut bytes = [0; MAX_ENCODED_BYTES];
+        let mut packets = Vec::new();
+        for frame in speech.chunks_exact(codec.rate().frame_samples()) {
+            let length = encoder.encode(frame, &mut bytes);
+            packets.push(bytes[..length].to_vec());
+        }
+        group.bench_function(BenchmarkId::new("encode", codec.name()), |b| {
+            b.iter(|| encoder.encode(black_box(frames.next().unwrap_or_default()), &mut bytes));
+        });
+        let (mut packets, mut out) = (packets.iter().cycle(), [0; 320]);
+        group.bench_function(BenchmarkId::new("decode", codec.name()), |b| {
+            b.iter(|| packets.next().map(|packet| decoder.decode(black_box(packet), &mut out)));
+        });
+    }
+    group.finish();
+}
+
+fn packets(c: &mut Criterion) {
+    let mut group = c.benchmark_group("rtp, 172 bytes");
+    let mut datagram = [0x55; 172];
+    let header = RtpHeader { sequence: 7, timestamp: 1_120, ssrc: 9, ..Default::default() };
+    group.bench_function("build", |b| b.iter(|| black_box(header).write(&mut datagram)));
+    group.bench_function("parse", |b| b.iter(|| RtpPacket::parse(black_box(&datagram)).map(|p| p.payload.len())));
+    let Ok(theirs) = rtp::packet::Packet::unmarshal(&mut datagram.as_slice()) else { return };
+    group.bench_function("build by the crate rtp", |b| b.iter(|| black_box(&theirs).marshal_to(&mut datagram)));
+    group.bench_function("parse by the crate rtp", |b| {
+        b.iter(|| rtp::packet::Packet::unmarshal(&mut black_box(datagram.as_slice())).map(|p| p.payload.len()));
+    });
+    group.finish();
+}
+
+fn jitter(c: &mut Criterion) {
+    let mut group = c.benchmark_group("receive, 20 ms of PCMU");
+    let payload = [0x55; 160];
+    let mut buffer = JitterBuffer::new(JitterConfig::new(8_000));
+    let mut n = 0_u32;
+    group.bench_function("jitter buffer, push and pop", |b| {
+        b.iter(|| {
+            let now = Moment::from_millis(u64::from(n) * 20);
+            buffer.push(
+                now,
+                &Arrival { sequence: n as u16, timestamp: n * 160, ticks: 160, payload: black_box(&payload) },
+            );
+            n += 1;
+            black_box(buffer.pop(now, 0, false));
+        });
+    });
+    let Ok(mut receiver) = RtpReceiver::new(Codec::Pcmu) else { return };
+    let (mut n, mut frame) = (0_u32, [0; 160]);
+    group.bench_function("whole receiving half", |b| {
+        b.iter(|| {
+            let now = Moment::from_millis(u64::from(n) * 20);
+            receiver.audio(now, n as u16, n * 160, black_box(&payload));
+            n += 1;
+            receiver.frame(now, &mut frame)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, g711, resample, vad, echo, wire, conceal, codecs, packets, jitter);
 criterion_main!(benches);

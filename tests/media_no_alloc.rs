@@ -1,4 +1,5 @@
 //! Nothing that a tick calls in `media` allocates once it is made: counted by the allocator itself.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it; this one only counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -7,8 +8,14 @@ use std::cell::Cell;
 use voicefleet::media::g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 use voicefleet::media::level::{gain, mix};
 use voicefleet::media::pcm::{Endian, PcmReader, from_float, to_float, write_pcm};
-use voicefleet::media::{Concealer, EchoGuard, EdgeConfig, Noise, Resampler, Tone, VoiceDetector, VoiceEdges};
-use voicefleet::units::SampleRate;
+use voicefleet::media::{
+    Codec, Concealer, EchoGuard, EdgeConfig, Encoder, MAX_ENCODED_BYTES, Noise, Resampler, RtpReceiver, Tone,
+    VoiceDetector, VoiceEdges,
+};
+use voicefleet::units::{Moment, SampleRate, Stamp};
+use voicefleet::wire::rtp::{
+    Compound, EventReceiver, EventSender, Ntp, ReceiveStats, RtcpParts, RtpHeader, RtpPacket, SenderInfo,
+};
 
 struct Counting;
 
@@ -114,4 +121,79 @@ fn ten_thousand_frames_of_everything_allocate_nothing() {
     });
     assert!(detector.gate().skipped > 100 && detector.gate().skipped < detector.gate().hops);
     assert_eq!(counted, 0);
+}
+
+/// A leg in both directions over a line that loses, doubles and swaps packets, with digits and reports in between.
+fn leg(codec: Codec, ticks: u32) -> u64 {
+    let (mut encoder, mut receiver) = (Encoder::new(codec).unwrap(), RtpReceiver::new(codec).unwrap());
+    let mut stats = ReceiveStats::new(codec.clock_hz());
+    let (mut keys, mut pressed) = (EventSender::new(codec.clock_hz(), 10), EventReceiver::new(codec.clock_hz()));
+    let mut tone = Tone::new(codec.rate(), &[310.0, 620.0], 6_000).with_cadence([90, 40, 130, 70]);
+    let mut frame = [0_i16; 320];
+    let frame = &mut frame[..codec.rate().frame_samples()];
+    let mut datagram = [0_u8; RtpHeader::BYTES + MAX_ENCODED_BYTES];
+    let (mut before, mut before_bytes) = ([0_u8; RtpHeader::BYTES + MAX_ENCODED_BYTES], 0);
+    let counted = allocations(|| {
+        for n in 0..ticks {
+            let now = Moment::from_millis(1_000 + u64::from(n) * 20);
+            if n % 400 == 0 {
+                encoder.expect_loss((n / 400 % 2 * 10) as u8);
+                keys.press('5', 100).unwrap();
+            }
+            let timestamp = n * codec.frame_ticks();
+            let event = keys.tick(timestamp);
+            let (head, body) = datagram.split_at_mut(RtpHeader::BYTES);
+            let mut header = RtpHeader { sequence: n as u16, timestamp, ssrc: 7, ..Default::default() };
+            let bytes = match event {
+                Some(event) => {
+                    header =
+                        RtpHeader { payload_type: 101, marker: event.marker, timestamp: event.timestamp, ..header };
+                    body[..4].copy_from_slice(&event.payload);
+                    4
+                }
+                None => {
+                    tone.fill(frame);
+                    encoder.encode(frame, body)
+                }
+            };
+            let bytes = header.write(head).unwrap() + bytes;
+            let mut arrived = |datagram: &[u8]| {
+                let packet = RtpPacket::parse(datagram).unwrap();
+                let header = packet.header;
+                stats.arrived(now, &header, packet.payload.len(), header.payload_type == 0);
+                if header.payload_type == 101 {
+                    pressed.arrived(header.timestamp, header.marker, packet.payload);
+                    receiver.other(header.sequence);
+                } else {
+                    receiver.audio(now, header.sequence, header.timestamp, packet.payload);
+                }
+            };
+            match n % 23 {
+                3 => {}
+                5 => (before, before_bytes) = (datagram, bytes),
+                6 => [&datagram[..bytes], &before[..before_bytes]].into_iter().for_each(arrived),
+                7 => [&datagram[..bytes]; 2].into_iter().for_each(arrived),
+                _ => arrived(&datagram[..bytes]),
+            }
+            receiver.frame(now, frame);
+            if n % 250 == 249 {
+                let sender = SenderInfo { ntp: Ntp::of(Stamp::from_unix_ms(i64::from(n) * 20)), ..Default::default() };
+                let block = stats.block(now);
+                let report = Compound { ssrc: 7, sender: Some(sender), block, cname: "leg@host", goodbye: false };
+                let length = report.write(&mut datagram).unwrap();
+                assert_eq!(RtcpParts::new(&datagram[..length]).filter(Result::is_ok).count(), 2);
+                stats.report_arrived(now, sender.ntp);
+            }
+        }
+    });
+    let counters = receiver.jitter().counters();
+    assert!(counters.duplicated > 0 && counters.lost > 0 && counters.reordered > 0 && counters.concealed_ms > 0);
+    counted
+}
+
+#[test]
+fn a_leg_of_any_codec_allocates_nothing_whatever_the_line_does() {
+    for (codec, ticks) in [(Codec::Pcmu, 10_000), (Codec::Pcma, 10_000), (Codec::G722, 10_000), (Codec::Opus, 2_000)] {
+        assert_eq!(leg(codec, ticks), 0, "{codec:?}");
+    }
 }

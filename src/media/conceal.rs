@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_lost_frame_of_a_tone_or_a_voice_is_closer_to_the_truth_than_silence() {
-        let voice = crate::media::conceal::tests::vowel(SampleRate::WIDE);
+        let voice = vowel(SampleRate::WIDE);
         let cases = [(SampleRate::NARROW, tone(SampleRate::NARROW, 100)), (SampleRate::WIDE, voice)];
         for (rate, whole) in cases {
             // Every twentieth frame is 5 % loss.
@@ -267,7 +267,7 @@ mod tests {
     }
 
     /// Pulses at 120 Hz with a falling ring: as periodic as a voice, and no sine.
-    pub(crate) fn vowel(rate: SampleRate) -> Vec<i16> {
+    fn vowel(rate: SampleRate) -> Vec<i16> {
         let period = rate.hz() as usize / 120;
         (0..rate.frame_samples() * 100)
             .map(|n| {

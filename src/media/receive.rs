@@ -170,3 +170,7 @@ impl RtpReceiver {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

@@ -20,6 +20,8 @@ const PRIOR: f32 = 25.0;
 const LATE_RUN: u32 = 3;
 /// Late packets in a row after which the stream must have moved for good.
 const LOST_RUN: u32 = 10;
+/// Packets that arrive within this of one another were held up together, and count once.
+const TOGETHER_US: u64 = 2_000;
 
 /// The schedule of one stream.
 #[derive(Clone, Debug)]
@@ -35,6 +37,9 @@ pub(super) struct Schedule {
     delays: [f32; BINS],
     measured: f32,
     late_run: u32,
+    last: Option<Moment>,
+    /// The last packet came together with the one before it.
+    together: bool,
 }
 
 impl Schedule {
@@ -51,6 +56,8 @@ impl Schedule {
             delays: [0.0; BINS],
             measured: 0.0,
             late_run: 0,
+            last: None,
+            together: false,
         };
         made.restart();
         made
@@ -59,15 +66,20 @@ impl Schedule {
     /// Forgets the stream.
     pub(super) fn restart(&mut self) {
         self.fastest = None;
+        self.last = None;
+        self.late_run = 0;
+        self.presume();
+    }
+
+    /// Begins the histogram with the start value, as if that had been measured: the depth counts the frame that is played.
+    fn presume(&mut self) {
         self.target_ms = self.start_ms;
         self.delays = [0.0; BINS];
-        // The start value as if it had been measured: the depth counts the frame that is played.
         let room = i64::from(self.start_ms.saturating_sub(FRAME_MS)) * 1000;
         if let Some(bin) = self.delays.get_mut(bin_of(room - 1)) {
             *bin = 1.0;
         }
         self.measured = PRIOR;
-        self.late_run = 0;
     }
 
     pub(super) const fn target_ms(&self) -> u32 {
@@ -99,12 +111,19 @@ impl Schedule {
         self.fastest = Some([recent.min(transit_us), older]);
         let base = self.base_us().unwrap_or(transit_us);
         self.shift((before.unwrap_or(base) - base) / BIN_US);
-        self.measured = (self.measured + 1.0).min(1.0 / WEIGHT);
-        self.weigh(transit_us - base, 1.0 / self.measured);
+        self.together = self.last.is_some_and(|last| now.as_micros().abs_diff(last.as_micros()) < TOGETHER_US);
+        self.last = Some(now);
+        if !self.together {
+            self.measured = (self.measured + 1.0).min(1.0 / WEIGHT);
+            self.weigh(transit_us - base, 1.0 / self.measured);
+        }
     }
 
     /// The packet came too late to be played; `true` where so many did in a row that the time base must be found anew.
     pub(super) fn was_late(&mut self, transit_us: i64) -> bool {
+        if self.together {
+            return false;
+        }
         self.late_run += 1;
         if self.late_run == LATE_RUN {
             self.weigh(self.off_base_us(transit_us).unwrap_or(0), 0.1);
@@ -121,8 +140,12 @@ impl Schedule {
         self.fastest.map(|[recent, older]| recent.min(older))
     }
 
-    /// Adds one delay with the given share of the whole, and reads the target off anew.
+    /// Adds one delay with the given share of the whole, and reads the target off anew. A delay beyond the bound is left
+    /// out: no depth that is allowed would help against it.
     fn weigh(&mut self, delay_us: i64, share: f32) {
+        if delay_us > i64::from(self.max_ms) * 1000 {
+            return;
+        }
         for bin in &mut self.delays {
             *bin *= 1.0 - share;
         }
@@ -143,6 +166,9 @@ impl Schedule {
         let (by, last) = (bins.unsigned_abs() as usize, BINS - 1);
         if by == 0 {
             return;
+        }
+        if by > last {
+            return self.presume();
         }
         let old = std::mem::replace(&mut self.delays, [0.0; BINS]);
         for (at, share) in old.into_iter().enumerate() {
@@ -184,6 +210,8 @@ mod tests {
         feed(&mut schedule, 80, 60, |_| 0);
         assert_eq!(schedule.target_ms(), 30);
         feed(&mut schedule, 140, 20, |n| if n % 2 == 0 { 900_000 } else { 0 });
+        assert_eq!(schedule.target_ms(), 30, "nothing helps against these");
+        feed(&mut schedule, 160, 20, |n| if n % 2 == 0 { 235_000 } else { 0 });
         assert_eq!(schedule.target_ms(), 240);
     }
 
@@ -192,6 +220,9 @@ mod tests {
         let mut schedule = Schedule::new(40, 40, 240);
         feed(&mut schedule, 0, 60, |n| if n % 100 == 0 { 150_000 } else { 0 });
         assert_eq!(schedule.target_ms(), 40);
+        (0..10).for_each(|n| schedule.arrived(at(60_000), 1_200_000 - n * 20_000));
+        assert_eq!(schedule.target_ms(), 40, "a burst after a stall is one delay");
+        schedule.arrived(at(60_020), 1_000_000);
         assert!(!schedule.was_late(1_100_000) && !schedule.was_late(1_100_000) && schedule.target_ms() == 40);
         assert!(!schedule.was_late(1_100_000));
         assert_eq!(schedule.target_ms(), 130);
