@@ -64,7 +64,7 @@ pub fn run(data: &[u8]) {
         let _ = leg.accept(bytes);
         let mut framer = Framer::default();
         framer.push(bytes);
-        while let Ok(Some(_)) = framer.next() {}
+        while let Ok(Some(_)) = framer.take() {}
         let Ok(message) = Message::parse(bytes) else { continue };
         let _ = (fault_of(&message), session_description(&message));
         let again = Message::parse(&message.to_bytes()).expect("what we write can be read");

@@ -139,7 +139,7 @@ async fn a_session_that_is_too_short_is_refused_with_the_least_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_calls_with_lost_packets_leave_nothing_behind() {
-    let mut world = World::new(trunk(""), config(50)).await;
+    let mut world = World::new(trunk(""), config(500)).await;
     let target = world.endpoint.address().to_string();
     let calls = async {
         for _ in 0..100 {

@@ -90,13 +90,13 @@ impl Core {
     ///
     /// # Errors
     /// The request, where the dialog is unknown or does not read.
-    pub fn hand_over(&self, key: &DialogKey, request: ServerTransaction) -> Result<(), (u16, ServerTransaction)> {
+    pub fn hand_over(&self, key: &DialogKey, request: ServerTransaction) -> Result<(), Box<(u16, ServerTransaction)>> {
         let sender = self.rows().get(key).map(|row| row.requests.clone());
         match sender {
-            None => Err((481, request)),
+            None => Err(Box::new((481, request))),
             Some(sender) => sender.try_send(request).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(request) => (500, request),
-                mpsc::error::TrySendError::Closed(request) => (481, request),
+                mpsc::error::TrySendError::Full(request) => Box::new((500, request)),
+                mpsc::error::TrySendError::Closed(request) => Box::new((481, request)),
             }),
         }
     }

@@ -310,7 +310,8 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             let method = request.request.method().unwrap_or_default().to_owned();
             match (DialogKey::of_request(&request.request), method.as_str()) {
                 (Some(key), _) => {
-                    if let Err((status, request)) = self.core.hand_over(&key, request) {
+                    if let Err(back) = self.core.hand_over(&key, request) {
+                        let (status, request) = *back;
                         answer(request, status, "", &[]);
                     }
                 }
@@ -391,14 +392,8 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         let slot = match self.host.admit(&asked) {
             Ok(slot) => slot,
             Err(refusal) => {
-                match refusal {
-                    Refusal::UnknownBot => answer(request, 404, "", &[]),
-                    Refusal::Full { retry_after_s } => busy(request, retry_after_s),
-                    Refusal::Draining => busy(request, 30),
-                    Refusal::OutsideHours { retry_after_s } => {
-                        answer(request, 480, "Outside Hours", &[("Retry-After", retry_after_s.to_string())]);
-                    }
-                }
+                SipCounters::add(&self.core.counters.refused);
+                turn_away(request, refusal);
                 return None;
             }
         };
@@ -410,9 +405,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         let agreed = match session_description(&invite).map(|offer| sdp.answer(offer)).transpose() {
             Ok(agreed) => agreed.map(|agreed| (agreed.plan, agreed.sdp)),
             Err(error) => {
-                let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
-                let warning = format!("304 voicefleet \"{}\"", error.to_string().replace('"', "'"));
-                answer(request, status, "", &[("Warning", warning)]);
+                refuse_offer(request, &error);
                 return None;
             }
         };
@@ -462,6 +455,24 @@ pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Negotiator {
         tracing::error!("the system gives no randomness");
     }
     Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), CryptoKeys(key))
+}
+
+/// The status of the application's refusal.
+fn turn_away(request: ServerTransaction, refusal: Refusal) {
+    let after = |seconds: u32| [("Retry-After", seconds.to_string())];
+    match refusal {
+        Refusal::UnknownBot => answer(request, 404, "", &[]),
+        Refusal::Full { retry_after_s } => answer(request, 503, "", &after(retry_after_s)),
+        Refusal::Draining => answer(request, 503, "", &after(30)),
+        Refusal::OutsideHours { retry_after_s } => answer(request, 480, "Outside Hours", &after(retry_after_s)),
+    }
+}
+
+/// The status of an offer that cannot be met, and why in a Warning (RFC 3261 section 20.43).
+fn refuse_offer(request: ServerTransaction, error: &SdpError) {
+    let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
+    let warning = format!("304 voicefleet \"{}\"", error.to_string().replace('"', "'"));
+    answer(request, status, "", &[("Warning", warning)]);
 }
 
 /// A final answer and nothing more.

@@ -294,7 +294,7 @@ impl Flows {
             };
             framer.push(buffer.get(..length).unwrap_or_default());
             loop {
-                match framer.next() {
+                match framer.take() {
                     Ok(Some(Frame::Message(bytes))) => {
                         if self.received.send(Received { bytes, flow }).await.is_err() {
                             return;

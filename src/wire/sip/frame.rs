@@ -44,7 +44,7 @@ impl Framer {
     ///
     /// # Errors
     /// [`FramingError`]: the stream is to be closed. The head that broke it is [`Framer::rest`].
-    pub fn next(&mut self) -> Result<Option<Frame>, FramingError> {
+    pub fn take(&mut self) -> Result<Option<Frame>, FramingError> {
         if self.bytes.starts_with(b"\r\n\r\n") {
             self.bytes.drain(..4);
             return Ok(Some(Frame::Ping));
@@ -122,11 +122,11 @@ mod tests {
         ] {
             let mut framer = Framer::default();
             framer.push(head);
-            assert_eq!(framer.next(), Err(error), "{}", String::from_utf8_lossy(head));
+            assert_eq!(framer.take(), Err(error), "{}", String::from_utf8_lossy(head));
         }
         let mut framer = Framer::default();
         framer.push(&vec![b'a'; MAX_HEAD + 1]);
-        assert_eq!(framer.next(), Err(FramingError::TooLong));
+        assert_eq!(framer.take(), Err(FramingError::TooLong));
     }
 
     proptest! {
@@ -139,7 +139,7 @@ mod tests {
                 let end = (at + cut.next().unwrap()).min(stream.len());
                 framer.push(&stream[at..end]);
                 at = end;
-                while let Some(frame) = framer.next().unwrap() {
+                while let Some(frame) = framer.take().unwrap() {
                     found.push(frame);
                 }
             }

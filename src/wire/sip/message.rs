@@ -66,10 +66,12 @@ impl Message {
             if is("To") {
                 let tagged = status == 100 || to_tag.is_empty() || super::parameter(value, "tag").is_some();
                 made.push("To", &if tagged { value.clone() } else { format!("{value};tag={to_tag}") });
-            } else if is("Via") || is("From") || is("Call-ID") || is("CSeq") || (is("Timestamp") && status == 100) {
-                made.push(name, value);
-            } else if is("Record-Route") && (101..=299).contains(&status) {
-                made.push(name, value);
+            } else {
+                let always = is("Via") || is("From") || is("Call-ID") || is("CSeq");
+                let timed = is("Timestamp") && status == 100;
+                if always || timed || (is("Record-Route") && (101..=299).contains(&status)) {
+                    made.push(name, value);
+                }
             }
         }
         made

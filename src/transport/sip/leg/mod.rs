@@ -88,6 +88,8 @@ pub(super) struct Leg<P: MediaPort> {
     ring_until: Option<Moment>,
     again_at: Option<Moment>,
     leaving: Option<Moment>,
+    /// A hang-up that waits for the peer's ACK, and why.
+    leave_after_ack: Option<&'static str>,
     transfer: Option<Transfer>,
     started: bool,
     orders_open: bool,
@@ -126,6 +128,7 @@ impl<P: MediaPort> Leg<P> {
             ring_until: None,
             again_at: None,
             leaving: None,
+            leave_after_ack: None,
             transfer: None,
             started: false,
             orders_open: true,
@@ -225,7 +228,8 @@ impl<P: MediaPort> Leg<P> {
             LegOrder::Transfer { to } => self.refer(&to).await,
             LegOrder::Close { .. } => {
                 self.hang_up("closed").await?;
-                Err(LegFact::Lost(LegLoss::Closed))
+                // A BYE that must wait for the ACK keeps the leg until then.
+                if self.leave_after_ack.is_some() { Ok(()) } else { Err(LegFact::Lost(LegLoss::Closed)) }
             }
         }
     }
@@ -335,7 +339,11 @@ impl<P: MediaPort> Leg<P> {
                 self.note(false, "ACK");
                 self.unacknowledged = None;
                 self.pending = None;
-                self.description_of_ack(&ack).await
+                self.description_of_ack(&ack).await?;
+                match self.leave_after_ack.take() {
+                    Some(why) => self.hang_up(why).await,
+                    None => Ok(()),
+                }
             }
             None if self.answering.is_some() => Err(LegFact::Lost(LegLoss::Internal)),
             None => {

@@ -68,13 +68,18 @@ impl<P: MediaPort> Leg<P> {
         });
     }
 
-    pub(super) async fn hang_up(&mut self, why: &str) -> Step {
+    pub(super) async fn hang_up(&mut self, why: &'static str) -> Step {
         if self.leaving.is_some() {
             return Ok(());
         }
         if self.answering.is_some() {
             self.refuse(480, "");
             return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
+        }
+        if self.unacknowledged.is_some() {
+            // RFC 3261 section 15: who was called sends no BYE before the ACK, or before that is given up.
+            self.leave_after_ack = Some(why);
+            return Ok(());
         }
         self.leaving = Some(rt::now().plus_ms(self.core.config.hang_up_ms));
         let mut bye = self.dialog.request("BYE");
@@ -99,7 +104,7 @@ impl<P: MediaPort> Leg<P> {
         self.transfer = Some(Transfer { until: rt::now().plus_ms(self.core.config.transfer_ms) });
         let mut refer = self.dialog.request("REFER");
         refer.push("Refer-To", &format!("<{uri}>"));
-        refer.push("Referred-By", &self.dialog.contact().to_owned());
+        refer.push("Referred-By", self.dialog.contact());
         self.ask(Kind::Refer, refer, false);
         Ok(())
     }
