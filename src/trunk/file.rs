@@ -567,28 +567,42 @@ mod tests {
         let text = include_str!("../../fixtures/broken/trunks/every_table.toml");
         let faults = Trunk::parse("every_table", "f", text.as_bytes()).unwrap_err();
         let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        // A table that does not even read is told of by what does not read; its lint follows once that is mended.
         for expected in [
             "colour",
             "inbound.addresses",
-            "inbound.route.0.bot",
-            "inbound.route.1.number",
             "outbound.targets.0",
             "outbound.prefixes.0",
             "outbound.retry_on",
             "outbound.ring_ms",
-            "media.codecs.1",
-            "media.codecs.2",
             "identity.caller_id",
             "identity.from",
             "identity.country_code",
             "account.password_file",
             "timers.expires_s",
-            "limits.channels",
             "media.srtp",
             "limits.chanels",
         ] {
             assert!(keys.iter().any(|key| key.starts_with(expected)), "{expected} is not among {keys:?}");
         }
+    }
+
+    #[test]
+    fn what_reads_is_linted() {
+        let text = "[inbound]\nbot = \"No\"\n[[inbound.route]]\nnumber = \"1\"\nbot = \"No Bot\"\n[[inbound.route]]\nbot = \"desk\"\n\
+                    header = \"X\"\n[media]\ncodecs = [\"PCMA\", \"G729\", \"pcma\"]\n[limits]\nchannels = 0\n";
+        let faults = Trunk::parse("t", "f", text.as_bytes()).unwrap_err();
+        let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        let expected = [
+            "inbound.addresses",
+            "inbound.bot",
+            "inbound.route.0.bot",
+            "inbound.route.1.value",
+            "limits.channels",
+            "media.codecs.1",
+            "media.codecs.2",
+        ];
+        assert_eq!(keys, expected);
     }
 
     #[test]

@@ -139,12 +139,14 @@ async fn a_session_that_is_too_short_is_refused_with_the_least_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_calls_with_lost_packets_leave_nothing_behind() {
-    let mut world = World::new(trunk(""), config(500)).await;
+    let mut world = World::new(trunk(""), config(200)).await;
     let target = world.endpoint.address().to_string();
     let calls = async {
         for _ in 0..100 {
             let (facts, _) = facts(world.call().await.1).await;
-            assert_eq!(facts.last(), Some(&bye()), "{facts:?}");
+            // sipp takes a repeated answer to its INVITE for one to a lost BYE and goes; that call ends for want of an ACK.
+            let ends = [bye(), LegFact::Lost(LegLoss::Unanswered)];
+            assert!(facts.last().is_some_and(|last| ends.contains(last)), "{facts:?}");
         }
     };
     let load = sipp("uac_plain.xml", &["-m", "100", "-r", "50", "-lost", "10", &target]);
