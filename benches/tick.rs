@@ -3,7 +3,7 @@
 //! nothing else. Shown here, never asserted.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use voicefleet::call::line::{DriverEnd, Ended, LegEnd, Line, LegEdge, Rings};
+use voicefleet::call::line::{DriverEnd, Ended, LegEdge, LegEnd, Line, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 

@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use voicefleet::call::line::{Ended, Line, LineFact, LineOrder, LegEdge, Rings};
+use voicefleet::call::line::{Ended, LegEdge, Line, LineFact, LineOrder, Rings};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 

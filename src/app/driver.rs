@@ -8,12 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::feeder::Feeder;
 use super::kit::Kit;
 use super::scribe::Scribe;
-use crate::call::line::{LineOrder, LineStats};
+use super::sip::RtpShelf;
+use crate::call::line::LineOrder;
 use crate::call::{Call, Fact, LegFact, LegLoss, LegMeta, LegOrder, Order};
 use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSession};
-use crate::record::{Recorder, RecordingId};
+use crate::record::{BlockWriter, Recorder, RecordingId};
 use crate::rt;
-use crate::shard::{LegPort, LineHandle, Shards};
+use crate::shard::{LegPort, LineHandle, LineReport, Shards};
 use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
 use crate::turn::{Heard, Policy};
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
@@ -43,8 +44,17 @@ pub struct LegChannels {
     pub(super) facts: mpsc::Receiver<LegFact>,
     /// Orders to it. Full: the leg is stuck and the call ends.
     pub(super) orders: mpsc::Sender<LegOrder>,
-    /// Where the media port goes once the line is open.
-    pub(super) port: Option<oneshot::Sender<LegPort>>,
+    /// What carries its audio.
+    pub(super) media: LegMedia,
+}
+
+/// What carries a leg's audio.
+#[derive(Debug)]
+pub enum LegMedia {
+    /// The leg's own task, which wants the port of the line once that is open.
+    Task(Option<oneshot::Sender<LegPort>>),
+    /// A UDP port, put on this shelf before the leg says that audio may flow.
+    Rtp(RtpShelf, u64),
 }
 
 /// What the driver needs of the process.
@@ -78,7 +88,7 @@ pub struct Remains {
     /// The call, over.
     pub call: Call,
     /// The line's counters, if there was a line.
-    pub line: Option<LineStats>,
+    pub line: Option<LineReport>,
     /// What the dialogue engine made of the call.
     pub outcome: Option<serde_json::Value>,
     /// What was used.
@@ -329,19 +339,33 @@ impl Driver {
                 Err(error) => self.papers.scribe.warn("recording_missing", &error.to_string()),
             }
         }
-        match self.machinery.shards.open(rate, writer) {
-            Ok((line, port)) => {
+        match self.open_media(rate, writer) {
+            Ok(line) => {
                 self.line = Some(line);
                 self.line_up = Some(self.machinery.metrics.live_lines.enter());
-                // Where the leg is gone already, its loss is the next fact.
-                if let Some(to) = self.leg.port.take() {
-                    drop(to.send(port));
-                }
             }
-            Err(error) => self.broken = Some(error.to_string()),
+            Err(error) => self.broken = Some(error),
         }
         if let Err(error) = self.open_sessions(rate) {
             self.tell(now, Fact::ProviderMissing { error: error.to_string() });
+        }
+    }
+
+    fn open_media(&mut self, rate: SampleRate, writer: Option<BlockWriter>) -> Result<LineHandle, String> {
+        let shards = &self.machinery.shards;
+        match &mut self.leg.media {
+            LegMedia::Task(to) => {
+                let (line, port) = shards.open(rate, writer).map_err(|error| error.to_string())?;
+                // Where the leg is gone already, its loss is the next fact.
+                if let Some(to) = to.take() {
+                    drop(to.send(port));
+                }
+                Ok(line)
+            }
+            LegMedia::Rtp(shelf, id) => {
+                let leg = shelf.take(*id).ok_or("the leg's port was not there when its line was opened")?;
+                shards.open_rtp(rate, writer, leg).map_err(|error| error.to_string())
+            }
         }
     }
 

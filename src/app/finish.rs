@@ -6,18 +6,21 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::driver::{RecordingSlot, Remains};
+use super::host::FarReport;
 use crate::bot::Bot;
-use crate::call::line::LineStats;
 use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
 use crate::record::{Recorder, Recording};
 use crate::results::{
-    CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, Speaker,
-    Stage, TranscriptItem, TurnReport, Warning, WriteError, analysis_or, write_result,
+    CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, RtpQuality,
+    SipDetails, SipStep, Speaker, Stage, TranscriptItem, TurnReport, Warning, WriteError, analysis_or, write_result,
 };
-use crate::transport::ws::LegReport;
+use crate::shard::LineReport;
+use crate::shard::rtp::RtpStats;
+use crate::transport::sip::{LadderRow, SipReport};
 use crate::turn::{self, TranscriptLine, TurnTiming};
 use crate::units::{CallId, FRAME_MS, Moment, SampleRate, Stamp};
+use crate::wire::rtp::{CodecImpairment, Quality, mos_of, r_factor};
 
 /// The recorder has this long for a call's last blocks.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(3);
@@ -44,7 +47,7 @@ pub(super) async fn close(
     remains: Remains,
     record: Record<'_>,
     recording: Option<Recording>,
-    leg: Option<LegReport>,
+    leg: Option<FarReport>,
     now: Moment,
 ) -> CallResult {
     let Remains { call, line, outcome, meter, scribe, rate } = remains;
@@ -86,6 +89,7 @@ pub(super) async fn close(
             .map(|t| turn_report(t, call.turn().history().lines()))
             .collect(),
         media: media(line, leg.as_ref(), rate, counts.cuts),
+        sip: sip(leg.as_ref(), milestones.opened_at),
         resources: Resources {
             stt_audio_ms: meter.listened_samples / 16,
             llm_asks: meter.asks,
@@ -165,16 +169,56 @@ fn turn_report(timing: &TurnTiming, lines: &[TranscriptLine]) -> TurnReport {
     }
 }
 
-fn media(line: Option<LineStats>, leg: Option<&LegReport>, rate: SampleRate, cuts: u32) -> MediaQuality {
-    let line = line.unwrap_or_default();
+fn media(line: Option<LineReport>, leg: Option<&FarReport>, rate: SampleRate, cuts: u32) -> MediaQuality {
+    let LineReport { line, rtp } = line.unwrap_or_default();
+    let pacing = |percent: f64| match leg {
+        Some(FarReport::Ws(leg)) => leg.pacing.percentile_us(percent),
+        _ => 0,
+    };
     MediaQuality {
         frames_in: line.frames_in,
         frames_out: line.frames_out,
         dropped_ms: rate.ms_of(line.dropped_samples),
-        concealed_ms: line.gaps * u64::from(FRAME_MS),
+        concealed_ms: rtp.map_or(line.gaps * u64::from(FRAME_MS), |rtp| rtp.concealed_ms),
         starved_ms: line.starved * u64::from(FRAME_MS),
-        pacing_p50_us: leg.map_or(0, |l| l.pacing.percentile_us(50.0)),
-        pacing_p99_us: leg.map_or(0, |l| l.pacing.percentile_us(99.0)),
+        pacing_p50_us: pacing(50.0),
+        pacing_p99_us: pacing(99.0),
         barge_ins: cuts,
+        rtp: rtp.map(|rtp| quality(&rtp)),
     }
+}
+
+/// How an RTP leg fared, with the opinion that listeners would have of it (ITU-T G.107).
+fn quality(rtp: &RtpStats) -> RtpQuality {
+    let unheard = rtp.stream.lost() + rtp.late + rtp.dropped;
+    let loss = if rtp.stream.expected == 0 { 0.0 } else { unheard as f32 / rtp.stream.expected as f32 };
+    let delay_ms = rtp.round_trip_ms.unwrap_or(0) as f32 / 2.0 + rtp.target_ms as f32 + FRAME_MS as f32;
+    let quality = Quality { delay_ms, loss: loss.min(1.0), burst_ratio: rtp.stream.burst_ratio() };
+    RtpQuality {
+        received: rtp.received,
+        lost: rtp.stream.lost(),
+        late: rtp.late,
+        duplicated: rtp.duplicated,
+        reordered: rtp.reordered,
+        foreign: rtp.foreign,
+        sent: rtp.sent,
+        jitter_us: rtp.jitter_us,
+        jitter_buffer_ms: rtp.target_ms,
+        round_trip_ms: rtp.round_trip_ms,
+        peer_loss_percent: rtp.peer_loss_percent,
+        mos: (f64::from(mos_of(r_factor(CodecImpairment::G711, quality))) * 100.0).round() / 100.0,
+    }
+}
+
+/// What signalling knew of the call.
+fn sip(leg: Option<&FarReport>, opened: Moment) -> Option<SipDetails> {
+    let Some(FarReport::Sip(SipReport { status, reason, cause, ladder, ladder_cut, .. })) = leg else { return None };
+    let row = |row: &LadderRow| SipStep { at_ms: row.at.ms_since(opened), sent: row.sent, message: row.what.clone() };
+    Some(SipDetails {
+        status: *status,
+        reason: reason.clone(),
+        cause: *cause,
+        ladder: ladder.iter().map(row).collect(),
+        ladder_cut: *ladder_cut,
+    })
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::App;
-use super::driver::{Control, Driver, LegChannels, Papers, RecordingSlot};
+use super::driver::{Control, Driver, LegChannels, LegMedia, Papers, RecordingSlot};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
+use super::sip::RtpShelf;
 use crate::bot::Bot;
 use crate::call::{LegMeta, LegOrder};
 use crate::fleet::{Refused, SlotGuard};
@@ -19,8 +20,9 @@ use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRem
 use crate::rt;
 use crate::telemetry::Stage;
 use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
-use crate::transport::ws::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
-use crate::units::{CallId, Stamp};
+use crate::transport::sip::{SipEnd, SipReport};
+use crate::transport::ws::{Host, LegEnd, LegLink, LegReport, Opened, Refusal, UpgradeRequest};
+use crate::units::{BotId, CallId, Stamp};
 
 /// Words from operators that may wait for a driver. Full: the call is ending already.
 const CONTROLS: usize = 8;
@@ -32,11 +34,64 @@ pub struct Held {
     bot: Arc<Bot>,
 }
 
-impl Host for App {
-    type Slot = Held;
+/// The far end of a call, by the protocol that it came by.
+#[derive(Debug)]
+pub(super) enum FarEnd {
+    /// A dialler's socket.
+    Ws { end: LegEnd, dialect: &'static str },
+    /// A SIP dialog, and where its RTP waits.
+    Sip { end: SipEnd, media: (RtpShelf, u64), trunk: String },
+}
 
-    fn admit(&self, request: &UpgradeRequest<'_>) -> Result<Held, Refusal> {
-        let bot = self.bots.get(request.bot.as_str()).ok_or(Refusal::UnknownBot)?;
+/// What a far end says of itself when it is over.
+#[derive(Debug)]
+pub(super) enum FarReport {
+    Ws(LegReport),
+    Sip(SipReport),
+}
+
+/// What is still to come of it.
+enum FarRest {
+    Ws(oneshot::Receiver<LegReport>),
+    Sip(oneshot::Receiver<SipReport>),
+}
+
+impl FarEnd {
+    /// What logs and the page of live calls call it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Ws { dialect, .. } => dialect,
+            Self::Sip { .. } => "sip",
+        }
+    }
+
+    fn split(self) -> (LegChannels, FarRest) {
+        match self {
+            Self::Ws { end: LegEnd { facts, orders, port, report }, .. } => {
+                (LegChannels { facts, orders, media: LegMedia::Task(Some(port)) }, FarRest::Ws(report))
+            }
+            Self::Sip { end: SipEnd { facts, orders, report }, media: (shelf, id), .. } => {
+                (LegChannels { facts, orders, media: LegMedia::Rtp(shelf, id) }, FarRest::Sip(report))
+            }
+        }
+    }
+}
+
+impl FarRest {
+    /// Waits for the leg's last word, within a bound.
+    async fn report(self) -> Option<FarReport> {
+        let limit = std::time::Duration::from_secs(3);
+        match self {
+            Self::Ws(report) => rt::timeout(limit, report).await.and_then(Result::ok).map(FarReport::Ws),
+            Self::Sip(report) => rt::timeout(limit, report).await.and_then(Result::ok).map(FarReport::Sip),
+        }
+    }
+}
+
+impl App {
+    /// Takes a slot for a call with this bot.
+    pub(super) fn hold(&self, bot: &BotId) -> Result<Held, Refusal> {
+        let bot = self.bots.get(bot.as_str()).ok_or(Refusal::UnknownBot)?;
         match self.capacity.try_hold() {
             Ok(slot) => Ok(Held { _slot: slot, bot }),
             Err(Refused::Full { .. }) => Err(Refusal::Full { retry_after_s: 5 }),
@@ -44,11 +99,20 @@ impl Host for App {
             Err(Refused::NotReady) => Err(Refusal::Starting),
         }
     }
+}
+
+impl Host for App {
+    type Slot = Held;
+
+    fn admit(&self, request: &UpgradeRequest<'_>) -> Result<Held, Refusal> {
+        self.hold(request.bot)
+    }
 
     fn open(&self, slot: Held, opened: Opened) -> LegLink {
         let (link, end) = LegLink::pair();
         let app = self.me();
-        drop(rt::spawn("call", async move { conduct(app, slot, opened, end).await }));
+        let Opened { meta, dialect, .. } = opened;
+        drop(rt::spawn("call", async move { conduct(app, slot, meta, FarEnd::Ws { end, dialect }).await }));
         link
     }
 }
@@ -63,7 +127,7 @@ struct Accepted {
 }
 
 /// Runs one call and writes its one result.
-async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
+pub(super) async fn conduct(app: Arc<App>, slot: Held, meta: LegMeta, far: FarEnd) {
     let _live = app.metrics.live_calls.enter();
     let started = rt::stamp();
     let id = CallId::new(&uuid::Uuid::now_v7().to_string());
@@ -71,14 +135,17 @@ async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
         tracing::error!(call = %id, "a call id of our own making is no folder name");
         return;
     };
-    let Opened { meta, dialect, .. } = opened;
+    let dialect = far.name();
+    if let FarEnd::Sip { trunk, .. } = &far {
+        tracing::info!(call = %id, trunk, "call by a trunk");
+    }
     let call = Accepted { id, bot: Arc::clone(&slot.bot), meta, started, folder };
     app.metrics.call_started(call.meta.outgoing);
     tracing::info!(call = %call.id, bot = %call.bot.id, dialect, "call accepted");
     let (control, controls) = mpsc::channel(CONTROLS);
     let who = (call.meta.caller_id.clone(), call.meta.outgoing, dialect);
     let listing = app.directory.enter(&call.id, &call.bot.id, who, started, control);
-    let result = run(&app, &call, end, controls, listing).await;
+    let result = run(&app, &call, far, controls, listing).await;
     app.metrics.call_ended(end_label(&result.end_reason), (result.call_duration_seconds * 1e6) as u64);
     note_turns(&app, &result);
     let row = CallRow::from(&result);
@@ -98,17 +165,17 @@ async fn conduct(app: Arc<App>, slot: Held, opened: Opened, end: LegEnd) {
 async fn run(
     app: &Arc<App>,
     call: &Accepted,
-    end: LegEnd,
+    far: FarEnd,
     controls: mpsc::Receiver<Control>,
     listing: super::directory::Listing,
 ) -> CallResult {
     let leg_up = app.metrics.live_legs.enter();
-    let LegEnd { facts, orders, port, report } = end;
+    let (leg, rest) = far.split();
     let now = rt::now();
     let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
     // Only now: whoever knows the call's id may count on its result. A leg that is gone already takes no order.
-    let _ = orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
+    let _ = leg.orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let values = values(app, call);
     for name in unset(&call.bot, &values) {
         scribe.warn("template_unset", &name);
@@ -129,7 +196,6 @@ async fn run(
             return rebuilt(app, call, (warnings, None), "provider_failed").await;
         }
     };
-    let leg = LegChannels { facts, orders, port: Some(port) };
     let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
     let policy = call.bot.turn.clone();
     let machinery = app.machinery.clone();
@@ -141,7 +207,7 @@ async fn run(
     let recorded = finish::close_recording(&app.machinery.recorder, &recording).await;
     match ran {
         Ok(Ok(remains)) => {
-            let leg = rt::timeout(std::time::Duration::from_secs(3), report).await.and_then(Result::ok);
+            let leg = rest.report().await;
             drop(leg_up);
             let record =
                 Record { id: &call.id, bot: &call.bot, meta: &call.meta, started: call.started, links: &app.links };

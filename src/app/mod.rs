@@ -9,6 +9,7 @@ mod finish;
 mod host;
 mod kit;
 mod scribe;
+mod sip;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,11 +33,13 @@ use crate::record::{Recorder, RecorderThread};
 use crate::results::{CallIndex, DataClaim, Links, Tokens, load_index, load_secret, recover};
 use crate::shard::Shards;
 use crate::telemetry::Metrics;
+use crate::transport::sip::{Census, Endpoint};
 use crate::transport::ws::{self, HttpLimits, WsConfig, WsMetrics};
 use crate::units::Moment;
 use crate::{record, rt, shard};
 use directory::Directory;
 use kit::Speech;
+use sip::{Ports, RtpShelf};
 
 /// Ended calls listed from memory.
 const LISTED_CALLS: usize = 1_000;
@@ -65,6 +68,9 @@ pub enum StartError {
         /// The system's words.
         error: std::io::Error,
     },
+    /// Something in the trunks' files.
+    #[error("the trunks' files have faults:\n{0}")]
+    Trunks(String),
     /// Threads, sockets, certificates.
     #[error("{0}")]
     System(String),
@@ -83,6 +89,8 @@ pub struct App {
     links: Links,
     index: Mutex<CallIndex>,
     directory: Arc<Directory>,
+    /// RTP legs between their agreement and their line.
+    shelf: RtpShelf,
     data_dir: PathBuf,
     started: Moment,
     recorder_thread: Mutex<Option<RecorderThread>>,
@@ -97,6 +105,8 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
+    /// The SIP endpoint, where there are trunks.
+    sip: Option<Endpoint<App, Ports>>,
     server: tokio::task::JoinHandle<Result<(), rt::Stopped>>,
     watcher: tokio::task::JoinHandle<Result<(), rt::Stopped>>,
 }
@@ -147,7 +157,8 @@ pub async fn listen(config: &Config, standin: standin::Config) -> Result<Startin
     let (stop, stopped) = watch::channel(false);
     let server = rt::spawn("http", ws::serve(listener, tls, router, limits, stopped));
     let watcher = rt::spawn("bots", Arc::clone(&app.bots).watch());
-    let running = Running { app, address, stop, server, watcher };
+    let sip = sip::listen(&app, config).await?;
+    let running = Running { app, address, stop, sip, server, watcher };
     Ok(Starting { running, config: config.clone(), standin })
 }
 
@@ -225,6 +236,7 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
         links,
         index: Mutex::new(index.index),
         directory: Arc::new(Directory::default()),
+        shelf: RtpShelf::default(),
         data_dir,
         started: rt::now(),
         recorder_thread: Mutex::new(Some(thread)),
@@ -303,10 +315,25 @@ impl App {
 }
 
 impl Running {
+    /// Where SIP is spoken, if it is.
+    #[must_use]
+    pub fn sip_address(&self) -> Option<SocketAddr> {
+        self.sip.as_ref().map(Endpoint::address)
+    }
+
+    /// What lives of SIP, if it is spoken.
+    #[must_use]
+    pub fn sip_census(&self) -> Option<Census> {
+        self.sip.as_ref().map(Endpoint::census)
+    }
+
     /// Closes the doors, waits until every call has ended (the longest call plus a minute at most, or until `now_please`), ends
     /// what is left with a reason, and stops. Returns how many calls had to be ended.
     pub async fn drain(self, now_please: impl Future<Output = ()>) -> usize {
         self.app.capacity.drain();
+        if let Some(sip) = &self.sip {
+            sip.drain(true);
+        }
         let limit = Duration::from_millis(self.app.longest_call_ms() + DRAIN_MARGIN_MS);
         let live = self.app.live();
         tracing::info!(live, limit_s = limit.as_secs(), "draining: no new call; a second signal ends the rest at once");

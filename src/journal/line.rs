@@ -129,6 +129,11 @@ pub enum LineOrder {
         /// The answer.
         utterance: u32,
     },
+    /// Press a key towards the far end.
+    Press {
+        /// The key.
+        digit: char,
+    },
     /// Finish.
     Close,
 }

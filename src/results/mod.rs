@@ -18,8 +18,8 @@ pub use io::{
 };
 pub use rebuild::{Remains, rebuild};
 pub use result::{
-    CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, Stage, TranscriptItem,
-    TurnReport, Warning,
+    CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, RtpQuality, SipDetails, SipStep,
+    Speaker, Stage, TranscriptItem, TurnReport, Warning,
 };
 pub use summary::CallSummary;
 pub use token::{Links, Tokens};

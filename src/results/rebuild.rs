@@ -65,6 +65,7 @@ pub fn rebuild(remains: Remains<'_>) -> CallSummary {
         outcome,
         turns: Vec::new(),
         media: MediaQuality::default(),
+        sip: None,
         resources: Resources { journal_bytes: remains.journal_bytes, ..Resources::default() },
         warnings: warnings(journal),
         recording: remains.recording,

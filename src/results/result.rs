@@ -50,6 +50,9 @@ pub struct CallResult {
     /// How the audio fared.
     #[serde(default)]
     pub media: MediaQuality,
+    /// What signalling knew, of a call by SIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip: Option<SipDetails>,
     /// What the call used.
     #[serde(default)]
     pub resources: Resources,
@@ -187,7 +190,7 @@ pub struct RecordingReport {
 }
 
 /// How the audio fared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MediaQuality {
     /// Frames of 20 ms that came.
@@ -206,6 +209,67 @@ pub struct MediaQuality {
     pub pacing_p99_us: u64,
     /// Times the caller cut the bot short.
     pub barge_ins: u32,
+    /// Of a call by RTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtp: Option<RtpQuality>,
+}
+
+/// How an RTP stream fared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RtpQuality {
+    /// Packets that came.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicated: u64,
+    /// Packets that came behind a later one.
+    pub reordered: u64,
+    /// Datagrams that were not the peer's audio.
+    pub foreign: u64,
+    /// Packets that were sent.
+    pub sent: u64,
+    /// Interarrival jitter at the end (RFC 3550), in microseconds.
+    pub jitter_us: u32,
+    /// The delay of the jitter buffer at the end.
+    pub jitter_buffer_ms: u32,
+    /// There and back, by the peer's reports; `null` where it sent none.
+    pub round_trip_ms: Option<u32>,
+    /// Share of our packets that the peer missed, by its last report.
+    pub peer_loss_percent: Option<u8>,
+    /// The opinion that listeners would have of what was heard of the caller, 1 to 4.5, by the E-model.
+    pub mos: f64,
+}
+
+/// What SIP knew of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SipDetails {
+    /// The final status of the INVITE; 0 where none came.
+    pub status: u16,
+    /// Its phrase.
+    pub reason: String,
+    /// Q.850 cause of the message that ended the call (RFC 3326).
+    pub cause: Option<u8>,
+    /// The messages in their order.
+    pub ladder: Vec<SipStep>,
+    /// Messages beyond the ladder's length.
+    pub ladder_cut: u32,
+}
+
+/// One message of a dialog.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SipStep {
+    /// Since the call was accepted.
+    pub at_ms: u64,
+    /// We sent it.
+    pub sent: bool,
+    /// Method or status with its phrase.
+    pub message: String,
 }
 
 /// What the call used.

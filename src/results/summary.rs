@@ -3,8 +3,8 @@
 
 use super::analysis::analysis;
 use super::result::{
-    CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, TranscriptItem, TurnReport,
-    Warning,
+    CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, SipDetails, TranscriptItem,
+    TurnReport, Warning,
 };
 use crate::units::{BotId, CallId, Pii, Stamp};
 
@@ -45,6 +45,8 @@ pub struct CallSummary {
     pub turns: Vec<TurnReport>,
     /// How the audio fared.
     pub media: MediaQuality,
+    /// What signalling knew, of a call by SIP.
+    pub sip: Option<SipDetails>,
     /// What the call used.
     pub resources: Resources,
     /// What the operator should know.
@@ -79,6 +81,7 @@ impl From<CallSummary> for CallResult {
             turns: call.turns,
             recording: call.recording,
             media: call.media,
+            sip: call.sip,
             resources: call.resources,
             warnings,
         }

@@ -4,6 +4,7 @@
 
 mod gauge;
 mod port;
+pub mod rtp;
 mod thread;
 mod wake;
 
@@ -21,6 +22,7 @@ use crate::media::ResampleError;
 use crate::record::BlockWriter;
 use crate::telemetry::Histogram;
 use crate::units::SampleRate;
+use rtp::{RtpLeg, RtpStats};
 use thread::{Seat, Shared};
 use wake::{Bell, Entry, Pump};
 
@@ -63,6 +65,15 @@ pub enum OpenError {
     Stopped,
 }
 
+/// What a line and its leg counted, when both are over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineReport {
+    /// The line.
+    pub line: LineStats,
+    /// The leg, where it is RTP.
+    pub rtp: Option<RtpStats>,
+}
+
 /// A call's end of its line.
 #[derive(Debug)]
 pub struct LineHandle {
@@ -70,12 +81,12 @@ pub struct LineHandle {
     pub ends: DriverEnd,
     /// Notified when there are facts or audio to read.
     pub wake: Arc<Notify>,
-    done: Option<oneshot::Receiver<LineStats>>,
+    done: Option<oneshot::Receiver<LineReport>>,
 }
 
 impl LineHandle {
     /// The line's counters, once it was closed; given once.
-    pub fn done(&mut self) -> Option<oneshot::Receiver<LineStats>> {
+    pub fn done(&mut self) -> Option<oneshot::Receiver<LineReport>> {
         self.done.take()
     }
 }
@@ -130,11 +141,42 @@ impl Shards {
         Ok(Self { shards })
     }
 
-    /// Opens a line on the shard with the fewest.
+    /// Opens a line on the shard with the fewest; its leg is a task that holds the port given back.
     ///
     /// # Errors
     /// Where no shard takes it.
     pub fn open(&self, rate: SampleRate, recording: Option<BlockWriter>) -> Result<(LineHandle, LegPort), OpenError> {
+        let (rings, caller, ends) = Rings::new(rate);
+        let line = Line::new(rate, rings)?;
+        let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
+        let leg_wake = Arc::new(Notify::new());
+        let port = LegPort { caller, out: out_rx, wake: Arc::clone(&leg_wake) };
+        let handle = self.seat(ends, leg_wake, |key| Seat::with_port(key, line, out, recording))?;
+        Ok((handle, port))
+    }
+
+    /// Opens a line on the shard with the fewest; its leg is the UDP port that `leg` holds.
+    ///
+    /// # Errors
+    /// Where no shard takes it.
+    pub fn open_rtp(
+        &self,
+        rate: SampleRate,
+        recording: Option<BlockWriter>,
+        leg: RtpLeg,
+    ) -> Result<LineHandle, OpenError> {
+        // The leg takes the caller's audio off the wire itself: its end of that ring is let go.
+        let (rings, _, ends) = Rings::new(rate);
+        let line = Line::new(rate, rings)?;
+        self.seat(ends, Arc::new(Notify::new()), |key| Seat::with_rtp(key, line, leg, recording))
+    }
+
+    fn seat(
+        &self,
+        ends: DriverEnd,
+        leg_wake: Arc<Notify>,
+        seat: impl FnOnce(u32) -> Seat,
+    ) -> Result<LineHandle, OpenError> {
         let shard = self
             .shards
             .iter()
@@ -143,20 +185,16 @@ impl Shards {
         if shard.shared.stop.load(Ordering::Relaxed) {
             return Err(OpenError::Stopped);
         }
-        let (rings, caller, ends) = Rings::new(rate);
-        let line = Line::new(rate, rings)?;
-        let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
-        let (leg_wake, driver_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let driver_wake = Arc::new(Notify::new());
         let (done_tx, done) = oneshot::channel();
-        let entry = Entry { leg: Arc::clone(&leg_wake), driver: Arc::clone(&driver_wake), done: Some(done_tx) };
+        let entry = Entry { leg: leg_wake, driver: Arc::clone(&driver_wake), done: Some(done_tx) };
         let key = shard.pump.register(entry);
-        let seat = Seat::new(key, line, out, recording);
-        if shard.shared.inbox.push(Box::new(seat)).is_err() {
+        if shard.shared.inbox.push(Box::new(seat(key))).is_err() {
             shard.pump.forget(key);
             return Err(OpenError::Full);
         }
         shard.shared.gauge.lines.fetch_add(1, Ordering::Relaxed);
-        Ok((LineHandle { ends, wake: driver_wake, done: Some(done) }, LegPort { caller, out: out_rx, wake: leg_wake }))
+        Ok(LineHandle { ends, wake: driver_wake, done: Some(done) })
     }
 
     /// What each thread says of itself.

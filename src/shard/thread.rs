@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
+use super::LineReport;
 use super::gauge::ShardGauge;
 use super::port::{OutFrame, OutItem};
+use super::rtp::{RtpLeg, prepare_thread};
 use super::wake::Bell;
-use crate::call::line::{Ended, Line, LegEdge, RecordTap, Wakes};
+use crate::call::line::{Ended, LegEdge, Line, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
@@ -55,33 +57,85 @@ impl WakeFor {
 pub(super) struct Seat {
     pub(super) key: u32,
     pub(super) line: Line,
-    out: PortEdge,
+    edge: Edge,
     tape: Tape,
     owed: WakeFor,
     closing: bool,
 }
 
 impl Seat {
-    pub(super) fn new(key: u32, line: Line, out: rtrb::Producer<OutItem>, recording: Option<BlockWriter>) -> Self {
-        let out = PortEdge { out, sent: false, clear_owed: false };
-        Self { key, line, out, tape: Tape(recording), owed: WakeFor::default(), closing: false }
+    /// A line whose leg is a task at the other end of `out`.
+    pub(super) fn with_port(
+        key: u32,
+        line: Line,
+        out: rtrb::Producer<OutItem>,
+        recording: Option<BlockWriter>,
+    ) -> Self {
+        Self::new(key, line, Edge::Port(PortEdge { out, sent: false, clear_owed: false }), recording)
+    }
+
+    /// A line whose leg is a UDP port.
+    pub(super) fn with_rtp(key: u32, line: Line, leg: RtpLeg, recording: Option<BlockWriter>) -> Self {
+        Self::new(key, line, Edge::Rtp(Box::new(leg)), recording)
+    }
+
+    fn new(key: u32, line: Line, edge: Edge, recording: Option<BlockWriter>) -> Self {
+        Self { key, line, edge, tape: Tape(recording), owed: WakeFor::default(), closing: false }
+    }
+
+    /// What the line and its leg counted.
+    pub(super) fn counted(&self) -> LineReport {
+        let rtp = match &self.edge {
+            Edge::Port(_) => None,
+            Edge::Rtp(leg) => Some(leg.stats()),
+        };
+        LineReport { line: self.line.stats(), rtp }
     }
 
     fn tick(&mut self, due: Moment) {
         if self.closing {
             return;
         }
-        self.out.settle();
-        let Wakes { driver, closed } = self.line.tick(due, &mut self.out, &mut self.tape);
+        let Wakes { driver, closed } = match &mut self.edge {
+            Edge::Port(port) => {
+                port.settle();
+                let wakes = self.line.tick(due, port, &mut self.tape);
+                self.owed.leg |= std::mem::take(&mut port.sent);
+                wakes
+            }
+            Edge::Rtp(leg) => {
+                let wakes = self.line.tick(due, leg.as_mut(), &mut self.tape);
+                if wakes.closed {
+                    leg.leave(due);
+                }
+                wakes
+            }
+        };
         self.owed.driver |= driver;
-        self.owed.leg |= std::mem::take(&mut self.out.sent);
         self.closing = closed;
+    }
+
+    /// This tick came too late to be made up for.
+    fn skip(&mut self, due: Moment) {
+        match &mut self.edge {
+            Edge::Port(port) => self.line.skip(due, port, &mut self.tape),
+            Edge::Rtp(leg) => self.line.skip(due, leg.as_mut(), &mut self.tape),
+        }
     }
 
     /// The line is closed and its recording handed over.
     fn is_done(&mut self) -> bool {
         self.closing && self.tape.0.as_mut().is_none_or(BlockWriter::finish)
     }
+}
+
+/// What a line's leg is to this thread.
+#[derive(Debug)]
+enum Edge {
+    /// A task with its rings.
+    Port(PortEdge),
+    /// A UDP port of this thread's own.
+    Rtp(Box<RtpLeg>),
 }
 
 /// The recording, if there is one.
@@ -160,7 +214,7 @@ impl Wheel {
         while i < seats.len() {
             let seat = &mut seats[i];
             if too_late && !seat.closing {
-                seat.line.skip(due, &mut seat.out, &mut seat.tape);
+                seat.skip(due);
                 shared.gauge.skipped.fetch_add(1, Ordering::Relaxed);
             } else {
                 seat.tick(due);
@@ -191,6 +245,7 @@ impl Wheel {
 pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
     shared.gauge.fifo.store(rt::prefer_this_thread(fifo), Ordering::Relaxed);
     shared.gauge.thread_id.store(rt::thread_id(), Ordering::Relaxed);
+    prepare_thread();
     let mut wheel = Wheel::new(max_lines);
     let mut due = rt::now();
     let mut slot = 0;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
+use super::LineReport;
 use super::thread::Shared;
-use crate::call::line::LineStats;
 use crate::rt;
 
 /// The media thread's end of the socket pair. (An eventfd would be a little cheaper, but registering one with the runtime
@@ -38,7 +38,7 @@ impl Bell {
 pub(super) struct Entry {
     pub(super) leg: Arc<Notify>,
     pub(super) driver: Arc<Notify>,
-    pub(super) done: Option<oneshot::Sender<LineStats>>,
+    pub(super) done: Option<oneshot::Sender<LineReport>>,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ async fn pump(bell: UnixStream, shared: Arc<Shared>, register: Arc<Mutex<Registe
             if let Some(mut entry) = register.entries.remove(&seat.key) {
                 if let Some(done) = entry.done.take() {
                     // The call may have gone already; then nobody wants the counters.
-                    let _ = done.send(seat.line.stats());
+                    let _ = done.send(seat.counted());
                 }
                 entry.leg.notify_one();
                 entry.driver.notify_one();

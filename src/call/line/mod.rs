@@ -14,8 +14,8 @@ pub use playout::{ENDS_PER_FRAME, Ended};
 pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed};
 
 use caller::CallerQueue;
-use playout::{Playing, Playout};
 pub use playout::LEAD_FRAMES;
+use playout::{Playing, Playout};
 use widen::Widen;
 
 use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges, VoiceFrame};

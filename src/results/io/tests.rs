@@ -41,6 +41,7 @@ fn unanswered() -> CallSummary {
         outcome: None,
         turns: Vec::new(),
         media: MediaQuality::default(),
+        sip: None,
         resources: Resources::default(),
         warnings: Vec::new(),
     }

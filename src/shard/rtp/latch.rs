@@ -40,9 +40,21 @@ impl Latch {
     fn may_be(&self, from: SocketAddr) -> bool {
         let private = match self.told.ip() {
             IpAddr::V4(v4) => v4.is_private() || v4.is_unspecified() || v4.is_link_local() || v4.is_loopback(),
-            IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_loopback(),
+            IpAddr::V6(v6) => {
+                v6.is_unique_local() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_loopback()
+            }
         };
         private || from.ip() == self.told.ip()
+    }
+
+    /// Is this where the peer's audio comes from, as far as that is known?
+    pub(super) fn is(&self, from: SocketAddr) -> bool {
+        self.target() == Some(from)
+    }
+
+    /// The same, on any port.
+    pub(super) fn is_host(&self, from: SocketAddr) -> bool {
+        self.target().is_some_and(|target| target.ip() == from.ip())
     }
 
     /// A sound packet of the agreed payload types came: is it the peer's?
@@ -97,10 +109,12 @@ mod tests {
     #[test]
     fn a_stranger_takes_over_only_where_the_description_cannot_be_right() {
         let stranger = SocketAddr::from(([198, 51, 100, 7], 4000));
-        let convinced = |told: SocketAddr| (0..9).any({
-            let mut latch = Latch::new(told);
-            move |_| latch.accepts(stranger, 1)
-        });
+        let convinced = |told: SocketAddr| {
+            (0..9).any({
+                let mut latch = Latch::new(told);
+                move |_| latch.accepts(stranger, 1)
+            })
+        };
         assert!(!convinced(at(4000)));
         assert!(convinced(SocketAddr::from(([10, 0, 0, 5], 4000))));
     }

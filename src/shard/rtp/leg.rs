@@ -2,16 +2,19 @@
 //! one packet a tick while the peer takes audio, silence included. Allocates when made, never in use: whatever a re-negotiation
 //! needs is made elsewhere and handed over whole.
 
-use std::net::SocketAddr;
-
+use super::control::{Control, REPORT_BYTES, Sent};
 use super::datagrams::Datagrams;
 use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
 use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
-use crate::media::{Encoder, Heard, OpusError, ResampleError, Resampler, RtpReceiver};
+use crate::media::opus::OpusError;
+use crate::media::{Encoder, Heard, ResampleError, Resampler, RtpReceiver};
+use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
-use crate::wire::rtp::{RtpHeader, RtpPacket, looks_like_rtcp};
-use crate::wire::sdp::MediaPlan;
+use crate::wire::rtp::{
+    EVENT_BYTES, EventReceiver, EventSender, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp,
+};
+use crate::wire::sdp::{MediaPlan, Rtcp};
 
 /// Comfort noise (RFC 3389).
 const COMFORT_NOISE: u8 = 13;
@@ -19,6 +22,13 @@ const COMFORT_NOISE: u8 = 13;
 const WAITS: usize = 64;
 /// Events that may wait for the line. Full: the oldest keys stand, later ones are dropped and counted.
 const EVENTS: usize = 16;
+
+/// Loudness of a key that we press, in dBm0 without its sign.
+const KEY_VOLUME: u8 = 10;
+/// How long a key that we press lasts.
+const KEY_MS: u32 = 160;
+/// The control port is looked at so often, in ticks.
+const CONTROL_EVERY: usize = 25;
 
 /// What a leg counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +55,16 @@ pub struct RtpStats {
     pub unsent: u64,
     /// Datagrams that were no RTP, of another payload type, or from somebody else.
     pub foreign: u64,
+    /// Keys that found no room.
+    pub keys_dropped: u64,
+    /// The stream as the statistics of RFC 3550 see it.
+    pub stream: StreamSums,
+    /// Interarrival jitter at the end, in microseconds.
+    pub jitter_us: u32,
+    /// There and back, by the peer's reports, in milliseconds.
+    pub round_trip_ms: Option<u32>,
+    /// Share of our packets that the peer missed, by its last report, in percent.
+    pub peer_loss_percent: Option<u8>,
 }
 
 /// What a codec needs, made before it is used.
@@ -52,6 +72,9 @@ pub struct RtpStats {
 pub(super) struct Coding {
     receiver: RtpReceiver,
     encoder: Encoder,
+    stats: ReceiveStats,
+    keys_in: EventReceiver,
+    keys_out: EventSender,
     /// From the codec's rate to the line's and back, where they differ.
     to_line: Option<Resampler>,
     to_wire: Option<Resampler>,
@@ -65,6 +88,9 @@ impl Coding {
         Ok(Self {
             receiver: RtpReceiver::new(codec)?,
             encoder: Encoder::new(codec)?,
+            stats: ReceiveStats::new(codec.clock_hz()),
+            keys_in: EventReceiver::new(codec.clock_hz()),
+            keys_out: EventSender::new(codec.clock_hz(), KEY_VOLUME),
             to_line: between(codec.rate(), rate)?,
             to_wire: between(rate, codec.rate())?,
         })
@@ -94,6 +120,9 @@ pub(super) struct Change {
 #[derive(Debug)]
 pub struct RtpLeg {
     datagrams: Datagrams,
+    /// The port beside it, for RTCP that is not muxed; `None` where it was not to be had.
+    beside: Option<Datagrams>,
+    control: Control,
     plan: MediaPlan,
     coding: Coding,
     changes: rtrb::Consumer<Box<Change>>,
@@ -112,6 +141,7 @@ pub struct RtpLeg {
 /// What a leg is made of.
 pub(super) struct Parts {
     pub(super) datagrams: Datagrams,
+    pub(super) beside: Option<Datagrams>,
     pub(super) plan: MediaPlan,
     pub(super) coding: Coding,
     pub(super) changes: rtrb::Consumer<Box<Change>>,
@@ -128,6 +158,8 @@ impl RtpLeg {
         Self {
             latch: Latch::new(parts.plan.remote),
             datagrams: parts.datagrams,
+            beside: parts.beside,
+            control: Control::default(),
             plan: parts.plan,
             coding: parts.coding,
             changes: parts.changes,
@@ -157,6 +189,10 @@ impl RtpLeg {
             concealed_ms: self.stats.concealed_ms + counted.concealed_ms,
             target_ms: jitter.target_ms(),
             sent: self.out.packets,
+            stream: self.coding.stats.sums(),
+            jitter_us: self.coding.stats.jitter_us(),
+            round_trip_ms: self.control.round_trip_ms,
+            peer_loss_percent: self.control.peer_loss_percent,
             ..self.stats
         }
     }
@@ -180,11 +216,17 @@ impl RtpLeg {
     }
 
     fn receive(&mut self, now: Moment) {
-        let Self { datagrams, plan, coding, latch, ssrc, silent_ticks, stats, .. } = self;
+        let Self { datagrams, control, plan, coding, latch, ssrc, events, stats, out, .. } = self;
         let mut heard = false;
         datagrams.drain(now, |at, from, bytes| {
+            if looks_like_rtcp(bytes) {
+                if latch.is(from) {
+                    control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
+                }
+                return;
+            }
             let packet = match RtpPacket::parse(bytes) {
-                Ok(packet) if !looks_like_rtcp(bytes) && is_agreed(plan, packet.header.payload_type) => packet,
+                Ok(packet) if is_agreed(plan, packet.header.payload_type) => packet,
                 _ => {
                     stats.foreign += 1;
                     return;
@@ -198,19 +240,51 @@ impl RtpLeg {
             stats.received += 1;
             if ssrc.replace(packet.header.ssrc).is_some_and(|before| before != packet.header.ssrc) {
                 coding.receiver.restart();
+                coding.keys_in.restart();
             }
-            take(plan, &mut coding.receiver, at, &packet);
+            if let Some(digit) = coding.take(plan, at, &packet) {
+                stats.keys_dropped += u64::from(!note(events, EdgeEvent::Digit(digit)));
+            }
         });
-        *silent_ticks = if heard || !plan.direction.receives() { 0 } else { *silent_ticks + 1 };
-        if *silent_ticks >= self.silent_limit {
+        self.silent_ticks = if heard || !self.plan.direction.receives() { 0 } else { self.silent_ticks + 1 };
+        if self.silent_ticks >= self.silent_limit {
             self.silent_ticks = 0;
-            self.note(EdgeEvent::Silent);
+            note(&mut self.events, EdgeEvent::Silent);
         }
     }
 
-    fn note(&mut self, event: EdgeEvent) {
-        if let Some(place) = self.events.iter_mut().find(|place| place.is_none()) {
-            *place = Some(event);
+    /// RTCP: what came on the port beside the audio's, and a report of ours where one is due.
+    fn report(&mut self, now: Moment) {
+        let Self { beside, control, coding, latch, out, ticks, .. } = self;
+        if let Some(beside) = beside.as_mut().filter(|_| ticks.is_multiple_of(CONTROL_EVERY)) {
+            beside.drain(now, |at, from, bytes| {
+                if looks_like_rtcp(bytes) && latch.is_host(from) {
+                    control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
+                }
+            });
+        }
+        if self.control.is_due() {
+            self.send_report(now, false);
+        }
+    }
+
+    fn send_report(&mut self, now: Moment, bye: bool) {
+        let Some(target) = self.latch.target() else { return };
+        let mut packet = [0u8; REPORT_BYTES];
+        let sent = Sent {
+            ssrc: self.out.ssrc(),
+            timestamp: self.out.timestamp(),
+            packets: self.out.packets,
+            bytes: self.out.bytes,
+        };
+        let length = Control::report((now, rt::stamp()), sent, &mut self.coding.stats, bye, &mut packet);
+        match (self.plan.rtcp, &self.beside) {
+            (Rtcp::At(at), Some(beside)) => beside.send(at, &packet[..length]),
+            (Rtcp::At(at), None) => self.datagrams.send(at, &packet[..length]),
+            (Rtcp::Muxed, _) => self.datagrams.send(target, &packet[..length]),
+        };
+        if let Some(percent) = self.control.peer_loss_percent {
+            self.coding.encoder.expect_loss(percent);
         }
     }
 
@@ -228,16 +302,26 @@ impl RtpLeg {
         };
         let mut packet = [0u8; PACKET_BYTES];
         let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..]);
-        let sent = match target {
-            Some(to) if bytes > 0 => {
-                let length = self.out.head(self.plan.payload_type, &mut packet, bytes);
-                self.stats.unsent += u64::from(!self.datagrams.send(to, &packet[..length]));
-                true
+        let key = self.plan.telephone_event.zip(self.coding.keys_out.tick(self.out.timestamp()));
+        let length = match (target, key) {
+            (None, _) => 0,
+            (Some(_), Some((agreed, key))) => {
+                packet[RtpHeader::BYTES..RtpHeader::BYTES + EVENT_BYTES].copy_from_slice(&key.payload);
+                self.out.head_of_key(agreed.payload_type, (key.timestamp, key.marker), &mut packet, EVENT_BYTES)
             }
-            _ => false,
+            (Some(_), None) if bytes > 0 => self.out.head(self.plan.payload_type, &mut packet, bytes),
+            (Some(_), None) => 0,
         };
-        self.out.pass(ticks, sent);
+        if let Some(to) = target.filter(|_| length > 0) {
+            self.stats.unsent += u64::from(!self.datagrams.send(to, &packet[..length]));
+        }
+        self.out.pass(ticks, length > 0);
     }
+}
+
+fn note(events: &mut [Option<EdgeEvent>; EVENTS], event: EdgeEvent) -> bool {
+    let place = events.iter_mut().find(|place| place.is_none());
+    place.is_some_and(|place| place.replace(event).is_none())
 }
 
 fn is_agreed(plan: &MediaPlan, payload_type: u8) -> bool {
@@ -246,14 +330,23 @@ fn is_agreed(plan: &MediaPlan, payload_type: u8) -> bool {
         || plan.telephone_event.is_some_and(|event| event.receive_payload_type == payload_type)
 }
 
-fn take(plan: &MediaPlan, receiver: &mut RtpReceiver, at: Moment, packet: &RtpPacket<'_>) {
-    let RtpHeader { payload_type, sequence, timestamp, .. } = packet.header;
-    if payload_type == plan.receive_payload_type {
-        receiver.audio(at, sequence, timestamp, packet.payload);
-    } else if payload_type == COMFORT_NOISE {
-        receiver.comfort_noise(at, sequence, timestamp);
-    } else {
-        receiver.other(sequence);
+impl Coding {
+    /// One packet of the peer; a key where one begins with it.
+    fn take(&mut self, plan: &MediaPlan, at: Moment, packet: &RtpPacket<'_>) -> Option<u8> {
+        let RtpHeader { payload_type, marker, sequence, timestamp, .. } = packet.header;
+        let audio = payload_type == plan.receive_payload_type;
+        self.stats.arrived(at, &packet.header, packet.payload.len(), audio);
+        if audio {
+            self.receiver.audio(at, sequence, timestamp, packet.payload);
+            return None;
+        }
+        if payload_type == COMFORT_NOISE {
+            self.receiver.comfort_noise(at, sequence, timestamp);
+            return None;
+        }
+        self.receiver.other(sequence);
+        let event = self.keys_in.arrived(timestamp, marker, packet.payload)?;
+        event.digit().and_then(|digit| u8::try_from(digit).ok())
     }
 }
 
@@ -280,6 +373,7 @@ impl LegEdge for RtpLeg {
         };
         self.waits[self.ticks % WAITS] = u16::try_from(coding.receiver.jitter().depth_ms()).unwrap_or(u16::MAX);
         self.ticks += 1;
+        self.report(due);
         Some(match heard {
             Heard::Audio => CallerFrame::Audio,
             Heard::Concealed => CallerFrame::Concealed,
@@ -309,6 +403,12 @@ impl LegEdge for RtpLeg {
     }
 
     fn clear(&mut self) {}
+
+    fn press(&mut self, digit: u8) {
+        if self.coding.keys_out.press(char::from(digit), KEY_MS).is_err() {
+            self.stats.keys_dropped += 1;
+        }
+    }
 }
 
 impl RtpLeg {
@@ -319,9 +419,8 @@ impl RtpLeg {
         if self.coding.to_line.is_some() { other.frame_samples() } else { codec.frame_samples() }
     }
 
-    /// Where our audio goes now.
-    #[must_use]
-    pub fn target(&self) -> Option<SocketAddr> {
-        self.latch.target()
+    /// The call is over: says goodbye to the peer's statistics.
+    pub(in crate::shard) fn leave(&mut self, now: Moment) {
+        self.send_report(now, true);
     }
 }

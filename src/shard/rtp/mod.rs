@@ -2,11 +2,13 @@
 //! a few datagrams at most, so that a flood costs its own leg its audio and nobody else's time. Knows no SIP: what was agreed comes
 //! as a [`MediaPlan`](crate::wire::sdp::MediaPlan).
 
+mod control;
 mod datagrams;
 mod latch;
 mod leg;
 mod outgoing;
 mod ports;
 
-pub use leg::{RtpLeg, RtpStats};
+pub(super) use datagrams::prepare_thread;
+pub use leg::{CodingError, RtpLeg, RtpStats};
 pub use ports::{PortRange, RtpPort, RtpPorts};

@@ -31,6 +31,12 @@ pub struct SipConfig {
     pub hang_up_ms: u64,
     /// For the outcome of a transfer.
     pub transfer_ms: u64,
+    /// The first UDP port of audio; each leg has an even one and, for RTCP, the next.
+    pub rtp_first: u16,
+    /// The last one.
+    pub rtp_last: u16,
+    /// A leg whose peer may send and sends nothing for so long is lost.
+    pub rtp_silence_ms: u32,
 }
 
 impl Default for SipConfig {
@@ -47,6 +53,9 @@ impl Default for SipConfig {
             stranger_per_second: 5,
             hang_up_ms: 2_000,
             transfer_ms: 10_000,
+            rtp_first: 20_000,
+            rtp_last: 29_999,
+            rtp_silence_ms: 30_000,
         }
     }
 }

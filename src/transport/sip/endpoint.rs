@@ -76,6 +76,12 @@ pub(super) struct Shared<H: Host, P: MediaPorts> {
     draining: AtomicBool,
 }
 
+impl<H: Host, P: MediaPorts> std::fmt::Debug for Endpoint<H, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl<H: Host, P: MediaPorts> Drop for Endpoint<H, P> {
     fn drop(&mut self) {
         self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
@@ -416,7 +422,13 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             SipOpened {
                 bot,
                 trunk: trunk.id.clone(),
-                meta: LegMeta { caller_id: Pii::new(facts.from), did: facts.to, outgoing: false, custom: facts.custom },
+                meta: LegMeta {
+                    caller_id: Pii::new(facts.from),
+                    did: facts.to,
+                    outgoing: false,
+                    marks: false,
+                    custom: facts.custom,
+                },
                 flow,
                 sip_call_id: dialog.key.call_id.clone(),
                 media: port.id(),
@@ -463,7 +475,7 @@ fn turn_away(request: ServerTransaction, refusal: Refusal) {
     match refusal {
         Refusal::UnknownBot => answer(request, 404, "", &[]),
         Refusal::Full { retry_after_s } => answer(request, 503, "", &after(retry_after_s)),
-        Refusal::Draining => answer(request, 503, "", &after(30)),
+        Refusal::Draining | Refusal::Starting => answer(request, 503, "", &after(30)),
         Refusal::OutsideHours { retry_after_s } => answer(request, 480, "Outside Hours", &after(retry_after_s)),
     }
 }

@@ -252,7 +252,7 @@ impl<P: MediaPort> Placing<P> {
                     }
                 },
                 order = self.link.orders.recv() => match order {
-                    Some(LegOrder::Ready { .. } | LegOrder::Mark { .. } | LegOrder::Transfer { .. }) => {}
+                    Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
                     Some(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | None => {
                         return self.cancel(invite, flow, transaction, provisional, "bot").await;
                     }

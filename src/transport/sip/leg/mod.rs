@@ -219,7 +219,7 @@ impl<P: MediaPort> Leg<P> {
 
     async fn order(&mut self, order: LegOrder) -> Step {
         match order {
-            LegOrder::Ready { .. } | LegOrder::Mark { .. } => Ok(()),
+            LegOrder::Ready { .. } => Ok(()),
             LegOrder::HangUp { .. } | LegOrder::Close { .. } if self.answering.is_some() => {
                 self.refuse(480, "");
                 Err(LegFact::HungUp { by: Some("bot".to_owned()) })

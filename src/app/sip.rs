@@ -1,0 +1,153 @@
+//! The worker as the SIP edge sees it: slots, ports for audio, and the shelf on which a leg's RTP waits for its line. Never speaks
+//! SIP.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::host::{FarEnd, Held};
+use super::{App, StartError};
+use crate::config::Config;
+use crate::rt;
+use crate::shard::rtp::{PortRange, RtpLeg, RtpPort, RtpPorts};
+use crate::transport::sip::{self, CallRequest, Endpoint, SipLink, SipOpened, TlsSide};
+use crate::transport::ws::{self, Refusal};
+use crate::trunk;
+use crate::wire::sdp::MediaPlan;
+
+/// RTP that is agreed and waits for its line, by the port's number. Holds a leg for as long as its port lives, at most.
+#[derive(Clone, Debug, Default)]
+pub struct RtpShelf(Arc<Mutex<HashMap<u64, RtpLeg>>>);
+
+impl RtpShelf {
+    fn put(&self, id: u64, leg: RtpLeg) {
+        self.legs().insert(id, leg);
+    }
+
+    /// The leg of this port, once.
+    #[must_use]
+    pub fn take(&self, id: u64) -> Option<RtpLeg> {
+        self.legs().remove(&id)
+    }
+
+    fn legs(&self) -> std::sync::MutexGuard<'_, HashMap<u64, RtpLeg>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ports for the legs of the SIP endpoint.
+#[derive(Debug)]
+pub struct Ports {
+    ports: RtpPorts,
+    /// The address that peers are told, where it is not the one that is bound.
+    told: Option<IpAddr>,
+    shelf: RtpShelf,
+    next: AtomicU64,
+}
+
+impl Ports {
+    pub(super) const fn new(ports: RtpPorts, told: Option<IpAddr>, shelf: RtpShelf) -> Self {
+        Self { ports, told, shelf, next: AtomicU64::new(1) }
+    }
+}
+
+/// The audio of one SIP leg.
+#[derive(Debug)]
+pub struct Port {
+    id: u64,
+    port: RtpPort,
+    told: Option<IpAddr>,
+    shelf: RtpShelf,
+}
+
+impl sip::MediaPorts for Ports {
+    type Port = Port;
+
+    fn reserve(&self) -> Option<Port> {
+        let port = self.ports.reserve()?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        Some(Port { id, port, told: self.told, shelf: self.shelf.clone() })
+    }
+}
+
+impl sip::MediaPort for Port {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn local(&self) -> SocketAddr {
+        let local = self.port.local();
+        SocketAddr::new(self.told.unwrap_or(local.ip()), local.port())
+    }
+
+    fn start(&mut self, plan: MediaPlan) {
+        match self.port.start(plan) {
+            Ok(Some((leg, _))) => self.shelf.put(self.id, leg),
+            Ok(None) => tracing::error!("a leg's audio was started twice"),
+            // The line finds nothing on the shelf, and the call ends with that.
+            Err(error) => tracing::error!(%error, "a leg's codec cannot be set up"),
+        }
+    }
+
+    fn change(&mut self, plan: MediaPlan) {
+        match self.port.change(plan) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("a re-negotiation found no room on the media thread: the peer sends too many"),
+            Err(error) => tracing::error!(%error, "a leg's new codec cannot be set up"),
+        }
+    }
+
+    fn stop(&mut self) {
+        drop(self.shelf.take(self.id));
+        self.port.stop();
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        drop(self.shelf.take(self.id));
+    }
+}
+
+/// Starts the SIP endpoint where there is a trunk; without one nothing is listened on.
+pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Endpoint<App, Ports>>, StartError> {
+    let (book, faults) = trunk::io::open(&config.sip.trunks);
+    if !faults.is_empty() {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        return Err(StartError::Trunks(lines.join("\n")));
+    }
+    if book.all().next().is_none() {
+        return Ok(None);
+    }
+    let system = |error: String| StartError::System(error);
+    let acceptor = match (&config.sip.tls_cert, &config.sip.tls_key) {
+        (cert, key) if !cert.as_os_str().is_empty() && !key.as_os_str().is_empty() => {
+            Some(ws::server_tls(cert, key).map_err(|error| system(error.to_string()))?)
+        }
+        _ => None,
+    };
+    let tls = TlsSide { acceptor, connector: None };
+    let range = PortRange { ip: config.sip.listen.ip(), first: config.sip.rtp_first, last: config.sip.rtp_last };
+    let told = config.sip.advertised_address.trim().parse().ok();
+    let ports = Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone());
+    let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::new(ports)).await;
+    started.map(Some).map_err(|error| system(error.to_string()))
+}
+
+impl sip::Host for App {
+    type Slot = Held;
+
+    fn admit(&self, request: &CallRequest<'_>) -> Result<Held, Refusal> {
+        self.hold(request.bot)
+    }
+
+    fn open(&self, slot: Held, opened: SipOpened) -> SipLink {
+        let (link, end) = SipLink::pair();
+        let SipOpened { bot: _, trunk, meta, media, .. } = opened;
+        let far = FarEnd::Sip { end, media: (self.shelf.clone(), media), trunk };
+        let app = self.me();
+        drop(rt::spawn("call", async move { super::host::conduct(app, slot, meta, far).await }));
+        link
+    }
+}

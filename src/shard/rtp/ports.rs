@@ -1,0 +1,185 @@
+//! The UDP ports of RTP legs: an even one for audio and, where it is free, the odd one above it for RTCP. A port that was used rests for
+//! a while, so that packets of the call before it never reach the next one. Never runs on a media thread.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::datagrams::Datagrams;
+use super::leg::{Change, Coding, CodingError, Parts, RtpLeg};
+use crate::rt;
+use crate::units::{Moment, SampleRate};
+use crate::wire::sdp::{Codec, MediaPlan};
+
+/// Re-negotiations that may wait for the media thread. Full: the change is refused; a peer that sends so many in one tick is broken.
+const CHANGES: usize = 8;
+/// A port that was used is not used again for so long: longer than any packet is under way.
+const REST_MS: u64 = 10_000;
+
+/// Which ports there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortRange {
+    /// The address that they are bound to.
+    pub ip: IpAddr,
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
+#[derive(Debug)]
+struct Pool {
+    /// Even ports that are free, the longest unused first, with the moment from which on they may be used.
+    free: VecDeque<(u16, Moment)>,
+}
+
+/// All ports of the process.
+#[derive(Clone, Debug)]
+pub struct RtpPorts {
+    ip: IpAddr,
+    silence_ms: u32,
+    pool: Arc<Mutex<Pool>>,
+}
+
+impl RtpPorts {
+    /// The ports of `range`; a leg whose peer sends nothing for `silence_ms` says so.
+    #[must_use]
+    pub fn new(range: PortRange, silence_ms: u32) -> Self {
+        let even = (range.first..=range.last).filter(|port| port.is_multiple_of(2));
+        let free = even.map(|port| (port, Moment::ZERO)).collect();
+        Self { ip: range.ip, silence_ms, pool: Arc::new(Mutex::new(Pool { free })) }
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are neither used nor at rest.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        let now = rt::now();
+        self.pool().free.iter().filter(|(_, from)| *from <= now).count()
+    }
+
+    /// Takes a port; `None` where all are in use or at rest, or the system refuses each that was tried.
+    #[must_use]
+    pub fn reserve(&self) -> Option<RtpPort> {
+        /// Ports that others hold are stepped over, so many at most.
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let (port, from) = self.pool().free.pop_front()?;
+            let now = rt::now();
+            if from > now {
+                self.pool().free.push_front((port, from));
+                return None;
+            }
+            let held = HeldPort { port, pool: Arc::clone(&self.pool) };
+            let bound =
+                UdpSocket::bind((self.ip, port)).and_then(|socket| Ok((socket.local_addr()?, Datagrams::new(socket)?)));
+            let Ok((local, datagrams)) = bound else { continue };
+            let beside = port.checked_add(1).and_then(|port| UdpSocket::bind((self.ip, port)).ok());
+            let beside = beside.and_then(|socket| Datagrams::new(socket).ok());
+            let (changes, changes_in) = rtrb::RingBuffer::new(CHANGES);
+            let (retired_in, retired) = rtrb::RingBuffer::new(CHANGES);
+            let waiting =
+                Waiting { datagrams, beside, changes: changes_in, retired: retired_in, silence_ms: self.silence_ms };
+            return Some(RtpPort { local, held: Some(held), waiting: Some(waiting), agreed: None, changes, retired });
+        }
+        None
+    }
+}
+
+/// A port that is in use; rests when it is let go.
+#[derive(Debug)]
+struct HeldPort {
+    port: u16,
+    pool: Arc<Mutex<Pool>>,
+}
+
+impl Drop for HeldPort {
+    fn drop(&mut self) {
+        let from = rt::now().plus_ms(REST_MS);
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.push_back((self.port, from));
+    }
+}
+
+/// The media thread's half, before it is there.
+#[derive(Debug)]
+struct Waiting {
+    datagrams: Datagrams,
+    beside: Option<Datagrams>,
+    changes: rtrb::Consumer<Box<Change>>,
+    retired: rtrb::Producer<Box<Change>>,
+    silence_ms: u32,
+}
+
+/// The signalling's half of a leg's audio: reserved before anything is agreed, changed while the call lasts.
+#[derive(Debug)]
+pub struct RtpPort {
+    local: SocketAddr,
+    held: Option<HeldPort>,
+    waiting: Option<Waiting>,
+    agreed: Option<(Codec, SampleRate)>,
+    changes: rtrb::Producer<Box<Change>>,
+    retired: rtrb::Consumer<Box<Change>>,
+}
+
+impl RtpPort {
+    /// Where it is bound.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Audio is agreed: the leg for the media thread and the rate of its line. `None` the second time.
+    ///
+    /// # Errors
+    /// Where the codec cannot be set up.
+    pub fn start(&mut self, plan: MediaPlan) -> Result<Option<(RtpLeg, SampleRate)>, CodingError> {
+        let Some(waiting) = self.waiting.take() else { return Ok(None) };
+        let rate = coding(plan.codec).rate();
+        self.agreed = Some((plan.codec, rate));
+        let coding = Coding::new(coding(plan.codec), rate)?;
+        let Waiting { datagrams, beside, changes, retired, silence_ms } = waiting;
+        let numbers = random_numbers();
+        let parts = Parts { datagrams, beside, plan, coding, changes, retired, numbers, silence_ms };
+        Ok(Some((RtpLeg::new(parts), rate)))
+    }
+
+    /// Something else is agreed in mid-call: whether the media thread has room for it.
+    ///
+    /// # Errors
+    /// Where a new codec cannot be set up.
+    pub fn change(&mut self, plan: MediaPlan) -> Result<bool, CodingError> {
+        while self.retired.pop().is_ok() {}
+        let Some((codec, rate)) = self.agreed else { return Ok(false) };
+        let new = if codec == plan.codec { None } else { Some(Coding::new(coding(plan.codec), rate)?) };
+        self.agreed = Some((plan.codec, rate));
+        Ok(self.changes.push(Box::new(Change { plan, coding: new })).is_ok())
+    }
+
+    /// The leg is over: the port rests.
+    pub fn stop(&mut self) {
+        (self.held, self.waiting) = (None, None);
+    }
+}
+
+const fn coding(codec: Codec) -> crate::media::Codec {
+    match codec {
+        Codec::Pcmu => crate::media::Codec::Pcmu,
+        Codec::Pcma => crate::media::Codec::Pcma,
+        Codec::G722 => crate::media::Codec::G722,
+        Codec::Opus => crate::media::Codec::Opus,
+    }
+}
+
+/// SSRC, first sequence number and timestamp.
+fn random_numbers() -> (u32, u16, u32) {
+    let mut bytes = [0u8; 10];
+    if getrandom::fill(&mut bytes).is_err() {
+        // The numbers only have to differ from those of other streams.
+        bytes[..8].copy_from_slice(&rt::now().as_micros().to_le_bytes());
+    }
+    let [a, b, c, d, e, f, g, h, i, j] = bytes;
+    (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u32::from_le_bytes([g, h, i, j]))
+}
