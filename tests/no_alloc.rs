@@ -124,7 +124,7 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
                 }
                 far.full = tick % 1_000 > 990;
                 if tick % 333 == 332 {
-                    line.skip(&mut tape);
+                    line.skip(Moment::from_millis(20 * tick as u64), &mut far, &mut tape);
                 } else {
                     line.tick(Moment::from_millis(20 * tick as u64), &mut far, &mut tape);
                 }
