@@ -422,13 +422,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             SipOpened {
                 bot,
                 trunk: trunk.id.clone(),
-                meta: LegMeta {
-                    caller_id: Pii::new(facts.from),
-                    did: facts.to,
-                    outgoing: false,
-                    marks: false,
-                    custom: facts.custom,
-                },
+                meta: inbound(facts),
                 flow,
                 sip_call_id: dialog.key.call_id.clone(),
                 media: port.id(),
@@ -467,6 +461,12 @@ pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Negotiator {
         tracing::error!("the system gives no randomness");
     }
     Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), CryptoKeys(key))
+}
+
+/// What an INVITE says of its call.
+fn inbound(facts: CallFacts) -> LegMeta {
+    let CallFacts { from, to, custom, .. } = facts;
+    LegMeta { caller_id: Pii::new(from), did: to, outgoing: false, marks: false, custom }
 }
 
 /// The status of the application's refusal.
