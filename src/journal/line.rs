@@ -129,11 +129,6 @@ pub enum LineOrder {
         /// The answer.
         utterance: u32,
     },
-    /// Press a key towards the far end.
-    Press {
-        /// The key.
-        digit: char,
-    },
     /// Finish.
     Close,
 }
@@ -144,7 +139,6 @@ impl From<&line::LineOrder> for LineOrder {
             line::LineOrder::Pause => Self::Pause,
             line::LineOrder::Resume => Self::Resume,
             line::LineOrder::Cut { utterance } => Self::Cut { utterance: utterance.0 },
-            line::LineOrder::Press { digit } => Self::Press { digit: char::from(digit) },
             line::LineOrder::Close => Self::Close,
         }
     }

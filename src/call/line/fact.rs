@@ -71,11 +71,6 @@ pub enum LineOrder {
         /// The answer.
         utterance: UtteranceId,
     },
-    /// Press a key towards the far end, where its media can carry that.
-    Press {
-        /// `0`–`9`, `*`, `#`, `A`–`D`, as ASCII.
-        digit: u8,
-    },
     /// No more media: finish the recording.
     Close,
 }

@@ -52,8 +52,6 @@ pub trait LegEdge {
     }
     /// Nothing was sent in the tick that was due at `due`: a stream that never pauses sends silence.
     fn rest(&mut self, _due: Moment) {}
-    /// Presses a key towards the far end.
-    fn press(&mut self, _digit: u8) {}
     /// Does the far end take another frame?
     fn has_room(&self) -> bool;
     /// Sends one frame that is due at `due`, and names the pieces of speech that end with it.
@@ -267,7 +265,6 @@ impl Line {
                     self.tell(LineFact::SpeechCut { utterance, segment, heard_ms }, wakes);
                 }
             }
-            LineOrder::Press { digit } => edge.press(digit),
             LineOrder::Close => {
                 self.closed = true;
                 wakes.driver = true;

@@ -11,9 +11,7 @@ use crate::media::opus::OpusError;
 use crate::media::{Encoder, Heard, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
-use crate::wire::rtp::{
-    EVENT_BYTES, EventReceiver, EventSender, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp,
-};
+use crate::wire::rtp::{EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
 use crate::wire::sdp::{MediaPlan, Rtcp};
 
 /// Comfort noise (RFC 3389).
@@ -23,10 +21,6 @@ const WAITS: usize = 64;
 /// Events that may wait for the line. Full: the oldest keys stand, later ones are dropped and counted.
 const EVENTS: usize = 16;
 
-/// Loudness of a key that we press, in dBm0 without its sign.
-const KEY_VOLUME: u8 = 10;
-/// How long a key that we press lasts.
-const KEY_MS: u32 = 160;
 /// The control port is looked at so often, in ticks.
 const CONTROL_EVERY: usize = 25;
 
@@ -74,7 +68,6 @@ pub(super) struct Coding {
     encoder: Encoder,
     stats: ReceiveStats,
     keys_in: EventReceiver,
-    keys_out: EventSender,
     /// From the codec's rate to the line's and back, where they differ.
     to_line: Option<Resampler>,
     to_wire: Option<Resampler>,
@@ -90,7 +83,6 @@ impl Coding {
             encoder: Encoder::new(codec)?,
             stats: ReceiveStats::new(codec.clock_hz()),
             keys_in: EventReceiver::new(codec.clock_hz()),
-            keys_out: EventSender::new(codec.clock_hz(), KEY_VOLUME),
             to_line: between(codec.rate(), rate)?,
             to_wire: between(rate, codec.rate())?,
         })
@@ -302,15 +294,9 @@ impl RtpLeg {
         };
         let mut packet = [0u8; PACKET_BYTES];
         let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..]);
-        let key = self.plan.telephone_event.zip(self.coding.keys_out.tick(self.out.timestamp()));
-        let length = match (target, key) {
-            (None, _) => 0,
-            (Some(_), Some((agreed, key))) => {
-                packet[RtpHeader::BYTES..RtpHeader::BYTES + EVENT_BYTES].copy_from_slice(&key.payload);
-                self.out.head_of_key(agreed.payload_type, (key.timestamp, key.marker), &mut packet, EVENT_BYTES)
-            }
-            (Some(_), None) if bytes > 0 => self.out.head(self.plan.payload_type, &mut packet, bytes),
-            (Some(_), None) => 0,
+        let length = match target {
+            Some(_) if bytes > 0 => self.out.head(self.plan.payload_type, &mut packet, bytes),
+            _ => 0,
         };
         if let Some(to) = target.filter(|_| length > 0) {
             self.stats.unsent += u64::from(!self.datagrams.send(to, &packet[..length]));
@@ -403,12 +389,6 @@ impl LegEdge for RtpLeg {
     }
 
     fn clear(&mut self) {}
-
-    fn press(&mut self, digit: u8) {
-        if self.coding.keys_out.press(char::from(digit), KEY_MS).is_err() {
-            self.stats.keys_dropped += 1;
-        }
-    }
 }
 
 impl RtpLeg {

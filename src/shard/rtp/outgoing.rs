@@ -35,21 +35,6 @@ impl Outgoing {
         self.timestamp
     }
 
-    /// The same for a packet of a key, which has a clock and a marker of its own (RFC 4733 2.5.1).
-    pub(super) fn head_of_key(
-        &mut self,
-        payload_type: u8,
-        (timestamp, marker): (u32, bool),
-        packet: &mut [u8],
-        payload_bytes: usize,
-    ) -> usize {
-        let (audio, waiting) = (self.timestamp, self.marker);
-        (self.timestamp, self.marker) = (timestamp, marker);
-        let length = self.head(payload_type, packet, payload_bytes);
-        (self.timestamp, self.marker) = (audio, waiting);
-        length
-    }
-
     /// Writes the header of this tick's packet of `payload_bytes`, which stand behind it already; the packet's length.
     pub(super) fn head(&mut self, payload_type: u8, packet: &mut [u8], payload_bytes: usize) -> usize {
         let (ssrc, sequence, timestamp) = (self.ssrc, self.sequence, self.timestamp);

@@ -447,7 +447,7 @@ impl World {
                 self.note(&format!("stopped {utterance}.{segment} after {heard_ms} ms"));
             }
             LineFact::SpeechBegan { utterance, .. } => self.note(&format!("speech {utterance}")),
-            LineFact::Opened { .. } | LineFact::Overrun => {}
+            LineFact::Opened { .. } | LineFact::Overrun | LineFact::Digit { .. } | LineFact::FarEndSilent => {}
         }
     }
 
