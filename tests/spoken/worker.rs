@@ -65,6 +65,7 @@ impl World {
         }
         let mut config = Config::default();
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.sip.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.bots.dir = bots;
         config.data.dir.clone_from(&data);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

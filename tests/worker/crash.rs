@@ -32,6 +32,7 @@ impl Program {
             .arg("serve")
             .current_dir(folder.path())
             .env("VOICEFLEET__SERVER__LISTEN", "127.0.0.1:0")
+            .env("VOICEFLEET__SIP__LISTEN", "127.0.0.1:0")
             .env("VOICEFLEET__DATA__DIR", folder.data())
             .env("VOICEFLEET__BOTS__DIR", folder.path().join("bots"))
             .env("VOICEFLEET__MODELS__DIR", folder.path().join("no-models"))

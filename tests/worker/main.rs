@@ -19,6 +19,7 @@ mod http;
 mod keys;
 mod operator;
 mod secrets;
+mod sip;
 mod stall;
 mod tape;
 mod witness;

@@ -45,6 +45,7 @@ async fn a_worker_that_loads_its_models_says_so_and_takes_no_call_yet() {
     folder.bot("demo", &standin_bot(""));
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.sip.listen = config.server.listen;
     config.data.dir = folder.data();
     config.bots.dir = folder.path().join("bots");
     let starting = app::listen(&config, brisk()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -71,6 +72,7 @@ async fn a_worker_without_the_models_that_a_bot_wants_stops_and_names_the_repair
     folder.bot("demo", &standin_bot("").replace("stt = \"standin\"", "stt = \"local\""));
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.sip.listen = config.server.listen;
     config.data.dir = folder.data();
     config.bots.dir = folder.path().join("bots");
     config.models.dir = folder.path().join("nothing");

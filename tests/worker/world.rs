@@ -106,6 +106,7 @@ impl World {
     pub async fn over(folder: Folder, tune: impl FnOnce(&mut Config), speech: standin::Config) -> Self {
         let mut config = Config::default();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.sip.listen = config.server.listen;
         config.data.dir = folder.data();
         config.bots.dir = folder.path().join("bots");
         // No model is there, and none is wanted.

@@ -1,0 +1,168 @@
+//! A carrier calls: a few lines of SIP and RTP of the test's own, against the whole worker. What was heard both ways is asserted by
+//! its sound.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use voicefleet::media::{ulaw_decode, ulaw_encode};
+
+use crate::tape::{channels, is_audible, tone_hz, tone_peaks};
+use crate::world::{World, beside_others, brisk};
+
+/// A caller with one UDP port for SIP and one for audio.
+struct Caller {
+    sip: UdpSocket,
+    rtp: UdpSocket,
+    to: SocketAddr,
+    branch: u32,
+}
+
+impl Caller {
+    fn new(to: SocketAddr) -> Self {
+        let socket = || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket
+        };
+        Self { sip: socket(), rtp: socket(), to, branch: 0 }
+    }
+
+    fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
+        self.branch += 1;
+        let (here, there) = (self.sip.local_addr().unwrap(), self.to);
+        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "{method} sip:1000@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:+919876543210@{here}>;tag=a1\r\nTo: <sip:1000@{there}>{to_tag}\r\nCall-ID: carrier-{here}\r\n\
+             CSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\nX-Campaign-Id: spring\r\n{content}\
+             Content-Length: {}\r\n\r\n{body}",
+            self.branch,
+            body.len()
+        );
+        self.sip.send_to(text.as_bytes(), self.to).unwrap();
+    }
+
+    /// The next message that begins like this; others are passed over.
+    fn next(&self, wanted: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let (n, _) = self.sip.recv_from(&mut buffer).unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            if text.starts_with(wanted) {
+                return text;
+            }
+        }
+    }
+
+    fn offer(&self) -> String {
+        let port = self.rtp.local_addr().unwrap().port();
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
+        )
+    }
+}
+
+/// The tag of the far end.
+fn tag(answer: &str) -> String {
+    let to = answer.lines().find(|line| line.starts_with("To:") || line.starts_with("t:")).unwrap();
+    format!(";tag={}", to.split(";tag=").nth(1).unwrap().trim())
+}
+
+/// Packets of 20 ms at their pace: the tone of caller 0, with the key `5` pressed in its middle. Returns what came back.
+fn talk(caller: &Caller, to: SocketAddr, packets: usize) -> Vec<i16> {
+    let mut heard = Vec::new();
+    caller.rtp.set_nonblocking(true).unwrap();
+    let mut timer = std::time::Duration::ZERO;
+    let start = voicefleet::rt::now();
+    let key_at = packets as u32 / 2 * 160;
+    for i in 0..packets {
+        let samples: Vec<i16> = (0..160)
+            .map(|n| ((i * 160 + n) as f64 * tone_hz(0) * std::f64::consts::TAU / 8_000.0).sin() * 8_000.0)
+            .map(|sample| sample as i16)
+            .collect();
+        let mut packet = vec![0x80, 0, (i >> 8) as u8, i as u8];
+        let (half, timestamp) = (packets / 2, (i * 160) as u32);
+        if (half..half + 6).contains(&i) {
+            packet[1] = 101 | if i == half { 0x80 } else { 0 };
+            packet.extend(key_at.to_be_bytes());
+            packet.extend(77u32.to_be_bytes());
+            let end = if i >= half + 3 { 0x80 } else { 0 };
+            packet.extend([5, end | 10]);
+            packet.extend((160 * (i - half + 1).min(4) as u16).to_be_bytes());
+        } else {
+            packet.extend(timestamp.to_be_bytes());
+            packet.extend(77u32.to_be_bytes());
+            let mut coded = [0; 160];
+            ulaw_encode(&samples, &mut coded);
+            packet.extend(coded);
+        }
+        caller.rtp.send_to(&packet, to).unwrap();
+        timer += Duration::from_millis(20);
+        let due = start + timer;
+        let mut buffer = [0; 2048];
+        while voicefleet::rt::now() < due {
+            if let Ok((n, _)) = caller.rtp.recv_from(&mut buffer)
+                && n == 172
+                && buffer[1] & 0x7f == 0
+            {
+                let mut frame = [0; 160];
+                ulaw_decode(&buffer[12..n], &mut frame);
+                heard.extend(frame);
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
+    let _beside = beside_others().await;
+    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}", std::process::id()));
+    std::fs::create_dir_all(&trunks).unwrap();
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
+    let world = World::with("sip", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        let offer = caller.offer();
+        caller.send("INVITE", 1, "", &offer);
+        let answer = caller.next("SIP/2.0 200");
+        let tag = tag(&answer);
+        caller.send("ACK", 1, &tag, "");
+        assert!(answer.contains("RTP/AVP 0 101"), "one codec and the keys: {answer}");
+        let port = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+        let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
+        let heard = talk(&caller, SocketAddr::from(([127, 0, 0, 1], port)), 200);
+        caller.send("BYE", 2, &tag, "");
+        caller.next("SIP/2.0 200");
+        heard
+    })
+    .await
+    .unwrap();
+    let result = world.result_of("+919876543210").await;
+    assert_eq!(result.end_reason, "customer_hung_up");
+    let sip = result.sip.as_ref().unwrap();
+    assert_eq!(sip.status, 200);
+    assert!(sip.ladder.iter().any(|step| step.message.starts_with("BYE") && !step.sent), "{:?}", sip.ladder);
+    let rtp = result.media.rtp.as_ref().unwrap();
+    assert!((195..=200).contains(&rtp.received) && rtp.lost <= 5, "{rtp:?}");
+    assert!(rtp.sent >= 190 && rtp.mos > 4.0, "{rtp:?}");
+    assert!(heard.len() >= 180 * 160, "a packet for every tick: {}", heard.len());
+    assert!(is_audible(&heard), "the bot was heard");
+    let folder = world.folder.calls().remove(0);
+    let (left, right) = channels(&folder.join("recording.wav"));
+    let whole = tone_peaks(&left, tone_hz(0)).iter().filter(|&&peak| peak > 5_600.0).count();
+    assert!(whole >= 15, "the caller's tone is on the left: {whole} stretches of 200 ms");
+    assert!(is_audible(&right), "and the bot on the right");
+    let journal = std::fs::read_to_string(folder.join("journal")).unwrap();
+    assert_eq!(journal.matches("\"digit\":{\"digit\":\"5\"}").count(), 1, "one key, told once");
+    world.quiet().await;
+    let left = world.running.sip_census().unwrap();
+    assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
+    world.stop().await;
+    std::fs::remove_dir_all(&trunks).unwrap();
+}
