@@ -16,6 +16,9 @@ const FADE_TO_MS: u64 = 60;
 /// How long the return to real audio takes after a short hole.
 const RETURN_MS: u64 = 4;
 
+/// Below this squared correlation a signal has no period.
+const LIKE: f32 = 0.16;
+
 /// The longest period at the highest rate of a leg (24 kHz).
 const MAX_PERIOD: usize = MAX_FRAME_SAMPLES * 15 / 20;
 /// The longest period, the part that is compared, and room for the blend.
@@ -78,6 +81,9 @@ impl Concealer {
 
     /// A frame is missing: fills `out` with the invention, which goes on where the last frame or invention ended.
     pub fn conceal(&mut self, out: &mut [i16]) {
+        if out.is_empty() {
+            return;
+        }
         if self.at == 0 {
             self.begin();
         }
@@ -162,42 +168,50 @@ fn tail(past: &[i16], back: usize, length: usize) -> Option<&[i16]> {
 }
 
 /// The lag at which the last milliseconds look most like what was before them; the longest where nothing looks like it, for
-/// a short piece of noise repeated is a buzz. Searched on every second or third sample first, then exactly.
+/// a short piece of noise repeated is a buzz. Searched at 8 kHz first, then exactly around what was found.
 fn period_of(past: &[i16], rate: SampleRate) -> usize {
     let compared = rate.samples_in(COMPARED_MS) as usize;
     let shortest = (rate.samples_in(SHORTEST_MS) as usize).max(1);
     let longest = (rate.samples_in(LONGEST_MS) as usize).min(MAX_PERIOD);
     let coarse = (rate.hz() as usize / 8_000).max(1);
-    let search = |lags: std::ops::RangeInclusive<usize>, step: usize| {
-        let mut best = (0.0_f32, None);
-        for lag in lags.step_by(step) {
-            let likeness = likeness(past, lag, compared, step);
-            if likeness > best.0 {
-                best = (likeness, Some(lag));
-            }
-        }
-        best
-    };
-    let (found, lag) = search(shortest..=longest, coarse);
-    let Some(lag) = lag.filter(|_| found > 0.16) else { return longest };
-    if coarse == 1 {
-        return lag;
+    // Sixteenths, so that the sums of a comparison stay within 32 bits and the loops run on vectors.
+    let (mut fine, mut thin) = ([0; MAX_PAST], [0; MAX_PAST]);
+    for (to, &from) in fine.iter_mut().rev().zip(past.iter().rev()) {
+        *to = from >> 4;
     }
-    let near = lag.saturating_sub(coarse).max(shortest)..=(lag + coarse).min(longest);
-    search(near, 1).1.unwrap_or(lag)
+    for (to, &from) in thin.iter_mut().rev().zip(past.iter().rev().step_by(coarse)) {
+        *to = from >> 4;
+    }
+    let (likeness, lag) = likeliest(&thin, shortest / coarse..=longest / coarse, compared / coarse);
+    if likeness < LIKE {
+        return longest;
+    }
+    let around = (lag * coarse).saturating_sub(coarse).max(shortest)..=(lag * coarse + coarse).min(longest);
+    match coarse {
+        1 => lag,
+        _ => likeliest(&fine, around, compared).1.clamp(shortest, longest),
+    }
 }
 
-/// The square of the normalised correlation, 0 where it is not positive.
-fn likeness(past: &[i16], lag: usize, compared: usize, step: usize) -> f32 {
-    let (Some(now), Some(then)) = (tail(past, 0, compared), tail(past, lag, compared)) else { return 0.0 };
-    let (mut cross, mut energy, mut own) = (0.0_f32, 1.0_f32, 1.0_f32);
-    for (&a, &b) in now.iter().zip(then).step_by(step) {
-        let (a, b) = (f32::from(a), f32::from(b));
-        cross += a * b;
-        energy += b * b;
-        own += a * a;
+/// The best of these lags, with the square of its normalised correlation; 0 where none is positive.
+fn likeliest(past: &[i16], lags: std::ops::RangeInclusive<usize>, compared: usize) -> (f32, usize) {
+    let mut best = (0.0, *lags.start());
+    let now = tail(past, 0, compared).unwrap_or_default();
+    let own = product(now, now).max(1) as f32;
+    for lag in lags {
+        let then = tail(past, lag, compared).unwrap_or_default();
+        let cross = product(now, then).max(0) as f32;
+        let likeness = cross * cross / (own * product(then, then).max(1) as f32);
+        if likeness > best.0 {
+            best = (likeness, lag);
+        }
     }
-    if cross <= 0.0 { 0.0 } else { cross * cross / (energy * own) }
+    best
+}
+
+/// The inner product of sixteenths; at most 240 samples, so below 2^30.
+fn product(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).fold(0, |sum: i32, (&a, &b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
 }
 
 #[cfg(test)]
@@ -283,6 +297,15 @@ mod tests {
         let levels: Vec<f32> = heard.chunks(160).map(dbfs).collect();
         assert!(levels[2] > levels[1] - 3.0 && levels[2] > levels[3] && levels[3] > levels[4], "{levels:?}");
         assert_eq!(&levels[5..7], [-100.0, -100.0]);
+    }
+
+    #[test]
+    fn nothing_to_fill_changes_nothing() {
+        let rate = SampleRate::NARROW;
+        let mut concealer = Concealer::new(rate);
+        concealer.arrived(&mut tone(rate, 1));
+        concealer.conceal(&mut []);
+        assert_eq!((concealer.at, concealer.period), (0, 0), "no period is looked for where nothing is missing");
     }
 
     #[test]

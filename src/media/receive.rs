@@ -133,7 +133,7 @@ impl RtpReceiver {
                 let whole = self.codec.samples_in(self.codec.ticks_of(payload)).min(room.len());
                 let skip = self.codec.samples_in(skip).min(whole);
                 let decoded = self.decoder.decode(payload, room).min(whole);
-                if let Some(rest) = room.get_mut(decoded..whole) {
+                if let Some(rest) = room.get_mut(decoded..whole).filter(|rest| !rest.is_empty()) {
                     // No Opus after all: its time passes all the same.
                     self.concealer.conceal(rest);
                 }
