@@ -145,7 +145,8 @@ pub(super) async fn conduct(app: Arc<App>, slot: Held, meta: LegMeta, far: FarEn
     let (control, controls) = mpsc::channel(CONTROLS);
     let who = (call.meta.caller_id.clone(), call.meta.outgoing, dialect);
     let listing = app.directory.enter(&call.id, &call.bot.id, who, started, control);
-    let result = run(&app, &call, far, controls, listing).await;
+    let listing = Arc::new(listing);
+    let result = run(&app, &call, far, controls, Arc::clone(&listing)).await;
     app.metrics.call_ended(end_label(&result.end_reason), (result.call_duration_seconds * 1e6) as u64);
     note_turns(&app, &result);
     let row = CallRow::from(&result);
@@ -154,6 +155,8 @@ pub(super) async fn conduct(app: Arc<App>, slot: Held, meta: LegMeta, far: FarEn
         Ok(()) => {
             tracing::info!(call = %call.id, reason, "call ended");
             app.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(row);
+            // Only now: a call is live or in the log of ended ones at any time, never neither.
+            drop(listing);
         }
         Err(error) => {
             tracing::error!(call = %call.id, %error, "the result was not written; the next start makes it from the journal")
@@ -167,7 +170,7 @@ async fn run(
     call: &Accepted,
     far: FarEnd,
     controls: mpsc::Receiver<Control>,
-    listing: super::directory::Listing,
+    listing: Arc<super::directory::Listing>,
 ) -> CallResult {
     let leg_up = app.metrics.live_legs.enter();
     let (leg, rest) = far.split();

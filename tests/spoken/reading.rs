@@ -18,7 +18,7 @@ use crate::worker::{CALLS_AT_ONCE, World};
 /// The most word errors in a hundred words.
 pub const MOST_ERRORS: f64 = 0.10;
 /// Sentences of one call.
-const BATCH: usize = 4;
+const BATCH: usize = 3;
 
 /// The values of the guides.
 const VALUES: [(&str, &str); 11] = [

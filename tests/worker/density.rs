@@ -18,6 +18,10 @@ const SPOKEN_CALLS: usize = 4;
 const PACING_BAR_US: u64 = 5_000;
 /// So many of them may be: the 99th of 100 keeps the bar.
 const LATE_SHARE: f64 = 0.01;
+/// A bot's frame waits for the processor four times on its way (media thread, pump, session, runtime), and behind the frames of
+/// other calls each time; the witness's byte waits twice, behind nobody. So on a machine that is short of processor a frame is late
+/// more often by a small factor, and on a quiet one by nothing.
+const WAYS: f64 = 4.0;
 /// What a second identical round may cost in memory.
 const GROWTH: f64 = 0.05;
 
@@ -91,7 +95,7 @@ async fn above_the_bar(world: &World, family: &str) -> Count {
 
 /// The worker's pacing over all rounds, on this machine as it is: at most one in a hundred of its ticks (the media thread's own
 /// lateness) and of its frames (from the tick that meant them to the socket's write) comes more than 5 ms late, and beside that at
-/// most as many as the machine makes late of its own. What the machine does is counted by the witness, which goes the same way on
+/// most [`WAYS`] times as many as the machine makes late of its own. What the machine does is counted by the witness, which goes the same way on
 /// threads of its own. So a worker that is slow, that blocks its runtime or loses its clock fails on a quiet and on a loaded machine
 /// alike (the callers' frames are no yardstick: they share the worker's runtime and would be late with it; their figure is shown
 /// beside), and a machine that is loaded by somebody else fails nobody. Counts, never spans of time.
@@ -116,7 +120,7 @@ async fn check_pacing(world: &World, what: &str, callers_p99_us: u64, machine: C
         machine.all
     );
     assert!(frames.all > 500 && ticks.all > frames.all && machine.all > 500, "{what}: everything was counted");
-    let most = LATE_SHARE + machine.share();
+    let most = LATE_SHARE + WAYS * machine.share();
     for (of, count) in [("frames", frames), ("ticks", ticks)] {
         let share = count.share();
         assert!(share <= most, "{what}: {:.2} % of the {of} are late, {:.2} % may be", share * 100.0, most * 100.0);

@@ -24,7 +24,7 @@ const SEND_LIMIT: Duration = Duration::from_secs(5);
 /// Longest wait for the server's close after the hang-up.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for the words of the last turn after the call.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(8);
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(20);
 
 /// The recogniser, and what it needs on the way.
 pub(super) struct Ears {
