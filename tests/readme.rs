@@ -321,5 +321,6 @@ fn the_example_bot_has_no_fault() {
 #[test]
 fn the_readme_is_no_longer_than_it_may_be() {
     let lines = readme().lines().count();
-    assert!(lines <= 900, "expected at most 900 lines, found {lines}");
+    // Two protocols, each with its ledger.
+    assert!(lines <= 1_000, "expected at most 1000 lines, found {lines}");
 }
