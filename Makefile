@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
-TEST_PROGRAMS := strace sipp
+TEST_PROGRAMS := strace sipp baresip
 
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
