@@ -154,8 +154,13 @@ impl RtpPort {
         while self.retired.pop().is_ok() {}
         let Some((codec, rate)) = self.agreed else { return Ok(false) };
         let new = if codec == plan.codec { None } else { Some(Coding::new(coding(plan.codec), rate)?) };
-        self.agreed = Some((plan.codec, rate));
-        Ok(self.changes.push(Box::new(Change { plan, coding: new })).is_ok())
+        let codec = plan.codec;
+        let taken = self.changes.push(Box::new(Change { plan, coding: new })).is_ok();
+        if taken {
+            // A change that found no room is not what the next one differs from.
+            self.agreed = Some((codec, rate));
+        }
+        Ok(taken)
     }
 
     /// The leg is over: the port rests.
