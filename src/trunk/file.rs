@@ -317,7 +317,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { options_s: 60, down_after: 3, up_after: 2 }
+        Self { options_s: 0, down_after: 3, up_after: 2 }
     }
 }
 
@@ -459,6 +459,23 @@ impl Trunk {
         }
         if self.account.register && self.outbound.targets.is_empty() {
             complain("outbound.targets", "nothing", "where to register");
+        }
+        self.lint_missing(&mut complain);
+    }
+
+    /// Keys of the format that nothing obeys yet: refused, so that nobody relies on them.
+    fn lint_missing(&self, complain: &mut impl FnMut(&str, &str, &str)) {
+        if self.media.srtp != SrtpMode::Off {
+            complain("media.srtp", "encryption", "\"off\": SRTP is not there yet");
+        }
+        if self.account.register {
+            complain("account.register", "true", "false: registering is not there yet");
+        }
+        if self.health.options_s > 0 {
+            complain("health.options_s", &self.health.options_s.to_string(), "0: watching targets is not there yet");
+        }
+        if matches!(self.media.dtmf, DtmfMode::Info | DtmfMode::Inband) {
+            complain("media.dtmf", "another way", "\"auto\" or \"rfc4733\": sending keys otherwise is not there yet");
         }
     }
 
@@ -603,6 +620,27 @@ mod tests {
             "media.codecs.2",
         ];
         assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn a_key_that_nothing_obeys_yet_is_a_fault() {
+        let base = "[inbound]\naddresses = [\"127.0.0.1\"]\n[outbound]\ntargets = [\"h\"]\n";
+        let parse = |more: &str| Trunk::parse("t", "f", format!("{base}{more}").as_bytes());
+        assert!(parse("").is_ok(), "the defaults are no fault");
+        assert!(parse("[media]\nsrtp = \"off\"\ndtmf = \"rfc4733\"\n").is_ok());
+        for (key, more) in [
+            ("media.srtp", "[media]\nsrtp = \"optional\"\n"),
+            ("media.srtp", "[media]\nsrtp = \"required\"\n"),
+            ("media.dtmf", "[media]\ndtmf = \"info\"\n"),
+            ("media.dtmf", "[media]\ndtmf = \"inband\"\n"),
+            ("health.options_s", "[health]\noptions_s = 60\n"),
+            ("account.register", "[account]\nregister = true\nuser = \"u\"\npassword_file = \"p\"\n"),
+        ] {
+            let faults = parse(more).unwrap_err();
+            let told: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+            assert_eq!(told, [key], "{more}");
+            assert!(faults[0].expected.contains("not there yet"), "{:?}", faults[0]);
+        }
     }
 
     #[test]

@@ -404,3 +404,7 @@ impl RtpLeg {
         self.send_report(now, true);
     }
 }
+
+#[cfg(test)]
+#[path = "leg_tests.rs"]
+mod tests;

@@ -57,18 +57,24 @@ impl RtpPorts {
     /// How many are neither used nor at rest.
     #[must_use]
     pub fn free(&self) -> usize {
-        let now = rt::now();
+        self.free_at(rt::now())
+    }
+
+    fn free_at(&self, now: Moment) -> usize {
         self.pool().free.iter().filter(|(_, from)| *from <= now).count()
     }
 
     /// Takes a port; `None` where all are in use or at rest, or the system refuses each that was tried.
     #[must_use]
     pub fn reserve(&self) -> Option<RtpPort> {
+        self.reserve_at(rt::now())
+    }
+
+    fn reserve_at(&self, now: Moment) -> Option<RtpPort> {
         /// Ports that others hold are stepped over, so many at most.
         const TRIES: usize = 16;
         for _ in 0..TRIES {
             let (port, from) = self.pool().free.pop_front()?;
-            let now = rt::now();
             if from > now {
                 self.pool().free.push_front((port, from));
                 return None;
@@ -154,8 +160,13 @@ impl RtpPort {
         while self.retired.pop().is_ok() {}
         let Some((codec, rate)) = self.agreed else { return Ok(false) };
         let new = if codec == plan.codec { None } else { Some(Coding::new(coding(plan.codec), rate)?) };
-        self.agreed = Some((plan.codec, rate));
-        Ok(self.changes.push(Box::new(Change { plan, coding: new })).is_ok())
+        let codec = plan.codec;
+        let taken = self.changes.push(Box::new(Change { plan, coding: new })).is_ok();
+        if taken {
+            // A change that found no room is not what the next one differs from.
+            self.agreed = Some((codec, rate));
+        }
+        Ok(taken)
     }
 
     /// The leg is over: the port rests.
@@ -182,4 +193,44 @@ fn random_numbers() -> (u32, u16, u32) {
     }
     let [a, b, c, d, e, f, g, h, i, j] = bytes;
     (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u32::from_le_bytes([g, h, i, j]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// The ports of a range of one even port that nobody holds now.
+    fn one() -> RtpPorts {
+        let free = |port: &u16| [*port, *port + 1].iter().all(|port| UdpSocket::bind((IP, *port)).is_ok());
+        let first = (22_000..23_000).step_by(2).find(free).unwrap();
+        RtpPorts::new(PortRange { ip: IP, first, last: first + 1 }, 1_000)
+    }
+
+    #[test]
+    fn a_port_is_used_once_and_rests_when_it_is_let_go() {
+        let ports = one();
+        let now = rt::now();
+        let mut port = ports.reserve_at(now).unwrap();
+        assert!(port.local().port().is_multiple_of(2));
+        assert!(ports.reserve_at(now.plus_ms(60_000)).is_none(), "in use, however long");
+        port.stop();
+        // The port was let go between these two readings.
+        let after = rt::now();
+        assert!(ports.reserve_at(now.plus_ms(REST_MS - 1)).is_none(), "at rest");
+        assert_eq!((ports.free_at(now.plus_ms(REST_MS - 1)), ports.free_at(after.plus_ms(REST_MS))), (0, 1));
+        assert!(ports.reserve_at(after.plus_ms(REST_MS)).is_some());
+    }
+
+    #[test]
+    fn the_last_port_of_all_wraps_nowhere() {
+        let ports = RtpPorts::new(PortRange { ip: IP, first: u16::MAX - 3, last: u16::MAX }, 1_000);
+        assert_eq!(ports.free(), 2);
+        let ports = RtpPorts::new(PortRange { ip: IP, first: u16::MAX, last: u16::MAX }, 1_000);
+        assert!(ports.reserve().is_none(), "no even port: no leg");
+        let ports = RtpPorts::new(PortRange { ip: IP, first: 9, last: 8 }, 1_000);
+        assert!(ports.reserve().is_none(), "an empty range");
+    }
 }

@@ -407,7 +407,10 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             busy(request, 5);
             return None;
         };
-        let mut sdp = negotiator(port.local(), &trunk);
+        let Some(mut sdp) = negotiator(port.local(), &trunk) else {
+            answer(request, 500, "", &[]);
+            return None;
+        };
         let agreed = match session_description(&invite).map(|offer| sdp.answer(offer)).transpose() {
             Ok(agreed) => agreed.map(|agreed| (agreed.plan, agreed.sdp)),
             Err(error) => {
@@ -453,14 +456,16 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
     }
 }
 
-/// The local end of a leg's offers and answers, with random numbers of its own.
-pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Negotiator {
+/// The local end of a leg's offers and answers, with random numbers of its own; `None` where the system gives no randomness: a key
+/// that anybody can guess is worse than no call.
+pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Option<Negotiator> {
     let mut key = [0_u8; KEY_BYTES];
     let mut id = [0_u8; 8];
     if getrandom::fill(&mut key).is_err() || getrandom::fill(&mut id).is_err() {
-        tracing::error!("the system gives no randomness");
+        tracing::error!(trunk = %trunk.id, "a call is refused: the system gives no randomness");
+        return None;
     }
-    Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), CryptoKeys(key))
+    Some(Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), CryptoKeys(key)))
 }
 
 /// What an INVITE says of its call.

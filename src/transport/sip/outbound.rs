@@ -56,6 +56,9 @@ pub enum PlaceError {
     /// All channels are taken, or too many calls this second.
     #[error("trunk {0:?}: expected a free channel within its caps, found none")]
     Full(String),
+    /// The system gives no random numbers.
+    #[error("expected random numbers of the system, found none")]
+    NoRandomness,
     /// The worker takes no new calls.
     #[error("expected a worker that takes calls, found one that drains")]
     Draining,
@@ -90,12 +93,13 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             return Err(PlaceError::Full(id()));
         }
         let channel = core.channel(&trunk.id, trunk.limits.channels).ok_or_else(|| PlaceError::Full(id()))?;
+        let sdp = negotiator(port.local(), trunk).ok_or(PlaceError::NoRandomness)?;
         SipCounters::add(&core.counters.calls);
         let now = rt::now();
         let placing = Placing {
             core: Arc::clone(core),
             trunk: Arc::clone(trunk),
-            sdp: negotiator(port.local(), trunk),
+            sdp,
             call,
             port,
             link,
@@ -261,9 +265,9 @@ impl<P: MediaPort> Placing<P> {
                     if provisional || rt::now() >= self.ring_until {
                         return self.cancel(invite, flow, transaction, provisional, "no_answer").await;
                     }
-                    // Silence: nobody was rung. What still comes is ended when it does.
+                    // Silence: nobody was rung, as far as we know. What still comes is ended when it does.
                     self.report.status = 0;
-                    drop(transaction);
+                    self.abandon(invite, flow, transaction, false);
                     return Tried::Refused(0);
                 }
             }
@@ -345,15 +349,7 @@ impl<P: MediaPort> Placing<P> {
         provisional: bool,
         why: &'static str,
     ) -> Tried {
-        let mut cancel = Message::request("CANCEL", invite.uri().unwrap_or_default());
-        for name in ["Via", "Max-Forwards", "From", "To", "Call-ID", "Route"] {
-            if let Some(value) = invite.get(name) {
-                cancel.push(name, value);
-            }
-        }
-        cancel.push("CSeq", &format!("{} CANCEL", self.number));
-        cancel.push("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
-        let bytes = cancel.to_bytes();
+        let bytes = cancel_of(invite).to_bytes();
         let t1 = Duration::from_millis(self.core.config.t1_ms);
         // Without a provisional answer a CANCEL may overtake the INVITE (RFC 3261 section 9.1): wait for a sign first.
         let mut may_send = provisional;
@@ -374,26 +370,32 @@ impl<P: MediaPort> Placing<P> {
                     self.note(false, &status.to_string());
                     self.report.status = status;
                     if status < 300 {
-                        self.end_late(invite, &response, flow).await;
+                        self.late(invite, flow).end(&response).await;
                     }
-                    break;
+                    return Tried::GivenUp(why);
                 }
-                Some(_) => break,
+                Some(_) => return Tried::GivenUp(why),
                 None => wait = (wait * 2).min(t1 * 8),
             }
         }
+        // Nothing final in all that time; an answer may still come, and whoever answers must not be left on an open line.
+        self.abandon(invite, flow, transaction, may_send);
         Tried::GivenUp(why)
     }
 
-    /// ACK and BYE for an answer that nobody wants any more.
-    async fn end_late(&mut self, invite: &Message, response: &Message, flow: Flow) {
-        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
-        let ack = dialog.ack(dialog.local_number);
-        let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
-        let bye = dialog.request("BYE");
-        if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
-            let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
-        }
+    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels at the first sign of life
+    /// where that was not done (RFC 3261 section 9.1). It lasts as long as the transaction, bounded by the ring time.
+    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, cancelled: bool) {
+        let limit = Duration::from_millis(self.trunk.outbound.ring_ms + self.core.config.t1_ms * 64);
+        let late = self.late(invite, flow);
+        rt::spawn("sip late answer", async move {
+            let _ = rt::timeout(limit, late.run(transaction, cancelled)).await;
+        });
+    }
+
+    /// What ends an answer that nobody wants any more.
+    fn late(&self, invite: &Message, flow: Flow) -> Late {
+        Late { core: Arc::clone(&self.core), invite: invite.clone(), flow }
     }
 
     async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: super::gate::Place) {
@@ -411,7 +413,7 @@ impl<P: MediaPort> Placing<P> {
             None => self.early.clone(),
         };
         let Some(plan) = agreed else {
-            self.end_late(invite, response, flow).await;
+            self.late(invite, flow).end(response).await;
             self.report.status = 488;
             return self.finish(LegFact::HungUp { by: Some("media_refused".to_owned()) }).await;
         };
@@ -447,6 +449,54 @@ impl<P: MediaPort> Placing<P> {
         let SipLink { report, facts, .. } = self.link;
         drop(facts);
         let _ = report.send(self.report);
+    }
+}
+
+/// The CANCEL of an INVITE (RFC 3261 section 9.1).
+fn cancel_of(invite: &Message) -> Message {
+    let mut cancel = Message::request("CANCEL", invite.uri().unwrap_or_default());
+    for name in ["Via", "Max-Forwards", "From", "To", "Call-ID", "Route"] {
+        if let Some(value) = invite.get(name) {
+            cancel.push(name, value);
+        }
+    }
+    let number = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+    cancel.push("CSeq", &format!("{number} CANCEL"));
+    cancel.push("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
+    cancel
+}
+
+/// A try that nobody waits for any more, until it is certain that it leaves no open line behind.
+struct Late {
+    core: Arc<Core>,
+    invite: Message,
+    flow: Flow,
+}
+
+impl Late {
+    async fn run(&self, mut transaction: ClientTransaction, mut cancelled: bool) {
+        while let Some(ClientEvent::Response(response)) = transaction.next().await {
+            match response.status().unwrap_or(0) {
+                ..200 => {
+                    if !std::mem::replace(&mut cancelled, true) {
+                        let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
+                    }
+                }
+                200..300 => return self.end(&response).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// ACK and BYE.
+    async fn end(&self, response: &Message) {
+        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
+        let ack = dialog.ack(dialog.local_number);
+        let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
+        let bye = dialog.request("BYE");
+        if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
+            let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
+        }
     }
 }
 

@@ -1,0 +1,179 @@
+//! One leg over real sockets of this machine: what it sends, what it takes, what it tells.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::super::{PortRange, RtpPort, RtpPorts};
+use super::*;
+use crate::wire::sdp::{Codec, Direction, TelephoneEvent};
+
+const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SILENCE_MS: u32 = 1_000;
+
+struct Pair {
+    leg: RtpLeg,
+    port: RtpPort,
+    peer: UdpSocket,
+    tick: u64,
+    sequence: u16,
+}
+
+fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
+    let payload_type = if codec == Codec::G722 { 9 } else { 8 };
+    MediaPlan {
+        remote,
+        rtcp: Rtcp::Muxed,
+        codec,
+        payload_type,
+        receive_payload_type: payload_type,
+        telephone_event: Some(TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_hz: 8_000 }),
+        direction: Direction::SendRecv,
+        ptime_ms: 20,
+        peer_ptime_ms: None,
+        crypto: None,
+    }
+}
+
+impl Pair {
+    fn new(first: u16) -> Self {
+        let peer = UdpSocket::bind((IP, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let ports = RtpPorts::new(PortRange { ip: IP, first, last: first + 99 }, SILENCE_MS);
+        let mut port = ports.reserve().unwrap();
+        let (leg, _) = port.start(plan(Codec::Pcma, peer.local_addr().unwrap())).unwrap().unwrap();
+        Self { leg, port, peer, tick: 0, sequence: 65_530 }
+    }
+
+    fn agree(&mut self, codec: Codec, direction: Direction) {
+        let plan = MediaPlan { direction, ..plan(codec, self.peer.local_addr().unwrap()) };
+        assert!(self.port.change(plan).unwrap());
+    }
+
+    fn tick(&mut self) -> Option<EdgeEvent> {
+        let due = Moment::from_millis(20 * self.tick);
+        self.tick += 1;
+        self.leg.hear(due, &mut [0; 160]);
+        self.leg.rest(due);
+        self.leg.event()
+    }
+
+    fn say(&mut self, from: &UdpSocket, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let header = RtpHeader { payload_type, marker: false, sequence: self.sequence, timestamp, ssrc: 7 };
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = vec![0; RtpHeader::BYTES];
+        header.write(&mut bytes).unwrap();
+        bytes.extend(payload);
+        from.send_to(&bytes, self.port.local()).unwrap();
+    }
+
+    /// The next packet of audio.
+    fn got(&self) -> RtpHeader {
+        let mut bytes = [0; 1_500];
+        loop {
+            let length = self.peer.recv(&mut bytes).unwrap();
+            if !looks_like_rtcp(&bytes[..length]) {
+                return RtpPacket::parse(&bytes[..length]).unwrap().header;
+            }
+        }
+    }
+}
+
+#[test]
+fn one_packet_a_tick_in_one_stream_whatever_is_agreed_anew() {
+    let mut pair = Pair::new(23_000);
+    let mut before: Option<RtpHeader> = None;
+    let codecs = [Codec::Pcma, Codec::G722, Codec::Pcma];
+    for (codec, payload_type) in codecs.into_iter().zip([8, 9, 8]) {
+        pair.agree(codec, Direction::SendRecv);
+        for _ in 0..20 {
+            pair.tick();
+            let head = pair.got();
+            assert_eq!(head.payload_type, payload_type);
+            if let Some(last) = before.replace(head) {
+                let expected = (last.ssrc, last.sequence.wrapping_add(1), last.timestamp.wrapping_add(160));
+                assert_eq!((head.ssrc, head.sequence, head.timestamp), expected);
+            }
+        }
+    }
+    // Held: nothing goes out, and the clock runs on.
+    pair.agree(Codec::Pcma, Direction::RecvOnly);
+    assert!((0..10).all(|_| pair.tick().is_none()));
+    assert_eq!(pair.leg.stats().sent, 60);
+    pair.agree(Codec::Pcma, Direction::SendRecv);
+    pair.tick();
+    let (last, head) = (before.unwrap(), pair.got());
+    assert_eq!((head.sequence, head.marker), (last.sequence.wrapping_add(1), true));
+    assert_eq!(head.timestamp, last.timestamp.wrapping_add(11 * 160));
+}
+
+#[test]
+fn a_silent_peer_is_told_of_and_one_on_hold_is_not() {
+    let mut pair = Pair::new(23_100);
+    let limit = u64::from(SILENCE_MS / FRAME_MS);
+    let silent = |pair: &mut Pair| (1..=2 * limit).filter(|_| pair.tick() == Some(EdgeEvent::Silent)).count();
+    assert_eq!(silent(&mut pair), 2);
+    assert_eq!(pair.tick, 2 * limit);
+    pair.agree(Codec::Pcma, Direction::SendOnly);
+    assert_eq!(silent(&mut pair), 0);
+    pair.agree(Codec::Pcma, Direction::Inactive);
+    assert_eq!(silent(&mut pair), 0);
+}
+
+#[test]
+fn what_is_foreign_is_counted_and_not_heard_and_a_key_counts_once() {
+    let mut pair = Pair::new(23_200);
+    let peer = pair.peer.try_clone().unwrap();
+    let stranger = UdpSocket::bind((IP, 0)).unwrap();
+    pair.say(&peer, 8, 160, &[0xd5; 160]);
+    pair.tick();
+    assert_eq!((pair.leg.stats().received, pair.leg.stats().foreign), (1, 0));
+    // Another payload type, no RTP at all, another source.
+    pair.say(&peer, 77, 320, &[0; 160]);
+    peer.send_to(b"hello", pair.port.local()).unwrap();
+    (0..5).for_each(|_| pair.say(&stranger, 8, 320, &[0; 160]));
+    pair.tick();
+    assert_eq!((pair.leg.stats().received, pair.leg.stats().foreign), (1, 7));
+    let mut keys = Vec::new();
+    for at in 0..6 {
+        pair.say(&peer, 101, 960, &[11, if at > 2 { 0x8a } else { 10 }, 0, 160]);
+        keys.extend(pair.tick());
+    }
+    assert_eq!(keys, [EdgeEvent::Digit(b'#')]);
+}
+
+#[test]
+fn a_report_goes_out_after_two_and_a_half_seconds_and_carries_the_round_trip() {
+    let mut pair = Pair::new(23_300);
+    let mut reports = Vec::new();
+    for tick in 1..=125 {
+        pair.tick();
+        let mut bytes = [0; 1_500];
+        let length = pair.peer.recv(&mut bytes).unwrap();
+        if looks_like_rtcp(&bytes[..length]) {
+            reports.push((tick, bytes[..length].to_vec()));
+            pair.got();
+        }
+    }
+    let [(125, report)] = reports.as_slice() else { panic!("{reports:?}") };
+    let sent = crate::wire::rtp::RtcpParts::new(report).map_while(Result::ok).find_map(|part| match part {
+        crate::wire::rtp::Rtcp::Report { ssrc, sender, .. } => sender.map(|sender| (ssrc, sender)),
+        _ => None,
+    });
+    let (ssrc, sender) = sent.unwrap();
+    assert_eq!(sender.packets, 124);
+    let block = crate::wire::rtp::ReportBlock {
+        ssrc,
+        last_report: sender.ntp.middle(),
+        fraction_lost: 64,
+        ..Default::default()
+    };
+    let answer = crate::wire::rtp::Compound { ssrc: 7, sender: None, block: Some(block), cname: "p", goodbye: false };
+    let mut bytes = [0; 128];
+    let length = answer.write(&mut bytes).unwrap();
+    pair.peer.send_to(&bytes[..length], pair.port.local()).unwrap();
+    assert_eq!(pair.leg.stats().round_trip_ms, None);
+    pair.tick();
+    let stats = pair.leg.stats();
+    assert!(stats.round_trip_ms.is_some_and(|ms| ms < 5_000), "{stats:?}");
+    assert_eq!(stats.peer_loss_percent, Some(25));
+}
