@@ -119,7 +119,7 @@ impl Baresip {
     }
 
     /// How often it told, after the last answer to a message of its own, that audio comes to it at the codec's full rate. Its decoder's
-    /// file ends for good at a hold, whoever the peer is; this is what it knows of the audio afterwards.
+    /// file did not grow after a hold in the runs seen, also between two of its own; this is what it knows of the audio afterwards.
     pub fn rates_since_answer(&self, bits_per_s: u32) -> usize {
         let log = self.log();
         let since = log.rsplit("SIP/2.0 200 OK").next().unwrap_or_default();

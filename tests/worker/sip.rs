@@ -73,7 +73,7 @@ fn tag(answer: &str) -> String {
 fn talk(caller: &Caller, to: SocketAddr, packets: usize) -> Vec<i16> {
     let mut heard = Vec::new();
     caller.rtp.set_nonblocking(true).unwrap();
-    let mut timer = std::time::Duration::ZERO;
+    let mut timer = Duration::ZERO;
     let start = voicefleet::rt::now();
     let key_at = packets as u32 / 2 * 160;
     for i in 0..packets {

@@ -52,6 +52,8 @@ pub trait LegEdge {
     }
     /// Nothing was sent in the tick that was due at `due`: a stream that never pauses sends silence.
     fn rest(&mut self, _due: Moment) {}
+    /// A tick came too late and passes without anything being sent.
+    fn skipped(&mut self) {}
     /// Does the far end take another frame?
     fn has_room(&self) -> bool;
     /// Sends one frame that is due at `due`, and names the pieces of speech that end with it.
@@ -226,6 +228,7 @@ impl Line {
         let mut heard = [0i16; MAX_FRAME_SAMPLES];
         let mut spoken = [0i16; MAX_FRAME_SAMPLES];
         self.stats.skipped += 1;
+        edge.skipped();
         self.hear(due, &mut heard[..n], edge);
         // The facts wait in their ring for the next tick, which wakes the driver.
         let mut wakes = Wakes::default();

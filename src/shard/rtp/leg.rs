@@ -12,7 +12,7 @@ use crate::media::{Encoder, Heard, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 use crate::wire::rtp::{EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
-use crate::wire::sdp::{MediaPlan, Rtcp};
+use crate::wire::sdp::{Direction, MediaPlan, Rtcp};
 
 /// Comfort noise (RFC 3389).
 const COMFORT_NOISE: u8 = 13;
@@ -181,7 +181,7 @@ impl RtpLeg {
             concealed_ms: self.stats.concealed_ms + counted.concealed_ms,
             target_ms: jitter.target_ms(),
             sent: self.out.packets,
-            stream: self.coding.stats.sums(),
+            stream: sum(self.stats.stream, self.coding.stats.sums()),
             jitter_us: self.coding.stats.jitter_us(),
             round_trip_ms: self.control.round_trip_ms,
             peer_loss_percent: self.control.peer_loss_percent,
@@ -238,7 +238,7 @@ impl RtpLeg {
                 stats.keys_dropped += u64::from(!note(events, EdgeEvent::Digit(digit)));
             }
         });
-        self.silent_ticks = if heard || !self.plan.direction.receives() { 0 } else { self.silent_ticks + 1 };
+        self.silent_ticks = if heard || self.plan.direction != Direction::SendRecv { 0 } else { self.silent_ticks + 1 };
         if self.silent_ticks >= self.silent_limit {
             self.silent_ticks = 0;
             note(&mut self.events, EdgeEvent::Silent);
@@ -310,6 +310,19 @@ fn note(events: &mut [Option<EdgeEvent>; EVENTS], event: EdgeEvent) -> bool {
     place.is_some_and(|place| place.replace(event).is_none())
 }
 
+/// What was counted before the codec changed, and since.
+fn sum(before: StreamSums, since: StreamSums) -> StreamSums {
+    StreamSums {
+        received: before.received + since.received,
+        bytes: before.bytes + since.bytes,
+        expected: before.expected + since.expected,
+        gaps: before.gaps + since.gaps,
+        missing: before.missing + since.missing,
+        changes: before.changes + since.changes,
+        max_jitter_us: before.max_jitter_us.max(since.max_jitter_us),
+    }
+}
+
 fn is_agreed(plan: &MediaPlan, payload_type: u8) -> bool {
     payload_type == plan.receive_payload_type
         || payload_type == COMFORT_NOISE
@@ -374,6 +387,10 @@ impl LegEdge for RtpLeg {
 
     fn event(&mut self) -> Option<EdgeEvent> {
         self.events.iter_mut().find_map(Option::take)
+    }
+
+    fn skipped(&mut self) {
+        self.out.pass(self.coding.receiver.codec().frame_ticks(), false);
     }
 
     fn rest(&mut self, _due: Moment) {

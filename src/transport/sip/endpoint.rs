@@ -22,7 +22,7 @@ use super::timer;
 use crate::call::LegMeta;
 use crate::rt;
 use crate::trunk::{Book, CallFacts, Trunk};
-use crate::units::{BotId, Pii};
+use crate::units::{BotId, Moment, Pii};
 use crate::wire::sdp::{CryptoKeys, KEY_BYTES, Negotiator, SdpError};
 use crate::wire::sip::{Fault, Message, Via, fault_of, list, session_description};
 
@@ -369,9 +369,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         if trunk.inbound.digest
             && let Verdict::Challenge { stale } = self.verdict(&trunk, &invite)
         {
-            let fields = self.nonces.challenges(&trunk.account.realm, stale, trunk.account.sha256, now);
-            let fields: Vec<(&str, String)> = fields.into_iter().map(|field| ("WWW-Authenticate", field)).collect();
-            answer(request, 401, "", &fields);
+            self.challenge(request, &trunk, stale, now);
             return None;
         }
         let rate = trunk.limits.calls_per_second;
@@ -447,6 +445,12 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             updates: allows(&invite, "UPDATE"),
         });
         Some((leg, Answering { transaction: request, agreed, timer_known, pending }))
+    }
+
+    fn challenge(&self, request: ServerTransaction, trunk: &Trunk, stale: bool, now: Moment) {
+        let fields = self.nonces.challenges(&trunk.account.realm, stale, trunk.account.sha256, now);
+        let fields: Vec<(&str, String)> = fields.into_iter().map(|field| ("WWW-Authenticate", field)).collect();
+        answer(request, 401, "", &fields);
     }
 
     fn verdict(&self, trunk: &Trunk, invite: &Message) -> Verdict {
