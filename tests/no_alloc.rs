@@ -230,7 +230,7 @@ impl Phone {
             at => {
                 let packet = self.packet(payload_type, false, timestamp, audio);
                 match at % 50 {
-                    7 | 8 | 9 => {}
+                    7..=9 => {}
                     20 => self.held = Some(packet),
                     30 => {
                         self.send(&packet);
