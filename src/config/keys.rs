@@ -71,8 +71,8 @@ const SIP: &[Key] = &[
     Key::new("stranger_per_second", Kind::Whole { min: 1, max: 100_000, unit: "messages" }),
     span("hang_up_ms", 10_000),
     span("transfer_ms", 60_000),
-    Key::new("rtp_first", Kind::Whole { min: 1_024, max: 65_535, unit: "as a port" }),
-    Key::new("rtp_last", Kind::Whole { min: 1_024, max: 65_535, unit: "as a port" }),
+    Key::new("rtp_first", Kind::Whole { min: 2, max: 65_535, unit: "as a port" }),
+    Key::new("rtp_last", Kind::Whole { min: 3, max: 65_535, unit: "as a port" }),
     span("rtp_silence_ms", 600_000),
 ];
 

@@ -128,6 +128,10 @@ fn agree(file: &str, config: &Config, faults: &mut Vec<Fault>) {
             faults.push(fault(file, key, "nothing".to_owned(), format!("a PEM file, because {other} is set")));
         }
     }
+    if sip.rtp_last <= sip.rtp_first {
+        let expected = format!("a port above sip.rtp_first, {}", sip.rtp_first);
+        faults.push(fault(file, "sip.rtp_last", sip.rtp_last.to_string(), expected));
+    }
     let auth = &config.auth;
     for (key, variable, token, path) in [
         ("auth.ws_token_file", "AUTH__WS_TOKEN", &auth.ws_token, &auth.ws_token_file),

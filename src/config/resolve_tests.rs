@@ -140,3 +140,11 @@ fn a_named_file_must_be_there() {
     let faults = load(Some("/no/such/voicefleet.toml".as_ref()), [], &Overrides::default()).unwrap_err();
     assert_eq!((faults.len(), faults[0].value.as_str()), (1, "no such file"));
 }
+
+#[test]
+fn the_ports_of_audio_are_a_range() {
+    let vars = [("VOICEFLEET__SIP__RTP_FIRST", "30000"), ("VOICEFLEET__SIP__RTP_LAST", "29998")];
+    let resolved = resolve("f", None, env(&vars), &Overrides::default());
+    let told: Vec<&str> = resolved.faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(told, ["sip.rtp_last"], "{:?}", resolved.faults);
+}
