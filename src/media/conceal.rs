@@ -171,8 +171,9 @@ fn tail(past: &[i16], back: usize, length: usize) -> Option<&[i16]> {
 /// a short piece of noise repeated is a buzz. Searched at 8 kHz first, then exactly around what was found.
 fn period_of(past: &[i16], rate: SampleRate) -> usize {
     let compared = rate.samples_in(COMPARED_MS) as usize;
-    let shortest = (rate.samples_in(SHORTEST_MS) as usize).max(1);
-    let longest = (rate.samples_in(LONGEST_MS) as usize).min(MAX_PERIOD);
+    // No leg has a rate that reaches these bounds, but a rate is any number.
+    let shortest = (rate.samples_in(SHORTEST_MS) as usize).clamp(1, MAX_PERIOD);
+    let longest = (rate.samples_in(LONGEST_MS) as usize).clamp(shortest, MAX_PERIOD);
     let coarse = (rate.hz() as usize / 8_000).max(1);
     // Sixteenths, so that the sums of a comparison stay within 32 bits and the loops run on vectors.
     let (mut fine, mut thin) = ([0; MAX_PAST], [0; MAX_PAST]);
@@ -332,6 +333,16 @@ mod tests {
         concealer.arrived(&mut []);
         concealer.conceal(&mut out);
         assert_eq!(out, [0; 160]);
+    }
+
+    #[test]
+    fn a_rate_no_leg_has_is_concealed_too() {
+        for hz in [1, 7, 143_900, 144_100, 384_000] {
+            let mut concealer = Concealer::new(SampleRate::new(hz).unwrap());
+            concealer.arrived(&mut [900; 700]);
+            concealer.conceal(&mut [0; 700]);
+            assert!((1..=MAX_PERIOD).contains(&concealer.period) || concealer.period == 0, "{hz} Hz");
+        }
     }
 
     proptest! {
