@@ -340,7 +340,9 @@ impl Driver {
             }
         }
         match self.open_media(rate, writer) {
-            Ok(line) => {
+            // Where the leg is over already, its last fact is on its way and there is nothing to hear.
+            Ok(None) => return,
+            Ok(Some(line)) => {
                 self.line = Some(line);
                 self.line_up = Some(self.machinery.metrics.live_lines.enter());
             }
@@ -351,7 +353,7 @@ impl Driver {
         }
     }
 
-    fn open_media(&mut self, rate: SampleRate, writer: Option<BlockWriter>) -> Result<LineHandle, String> {
+    fn open_media(&mut self, rate: SampleRate, writer: Option<BlockWriter>) -> Result<Option<LineHandle>, String> {
         let shards = &self.machinery.shards;
         match &mut self.leg.media {
             LegMedia::Task(to) => {
@@ -360,11 +362,11 @@ impl Driver {
                 if let Some(to) = to.take() {
                     drop(to.send(port));
                 }
-                Ok(line)
+                Ok(Some(line))
             }
             LegMedia::Rtp(shelf, id) => {
-                let leg = shelf.take(*id).ok_or("the leg's port was not there when its line was opened")?;
-                shards.open_rtp(rate, writer, leg).map_err(|error| error.to_string())
+                let Some(leg) = shelf.take(*id).transpose()? else { return Ok(None) };
+                shards.open_rtp(rate, writer, leg).map(Some).map_err(|error| error.to_string())
             }
         }
     }

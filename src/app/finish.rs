@@ -10,6 +10,7 @@ use super::host::FarReport;
 use crate::bot::Bot;
 use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
+use crate::media::Codec;
 use crate::record::{Recorder, Recording};
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, RtpQuality,
@@ -193,6 +194,11 @@ fn quality(rtp: &RtpStats) -> RtpQuality {
     let unheard = rtp.stream.lost() + rtp.late + rtp.dropped;
     let loss = if rtp.stream.expected == 0 { 0.0 } else { unheard as f32 / rtp.stream.expected as f32 };
     let delay_ms = rtp.round_trip_ms.unwrap_or(0) as f32 / 2.0 + rtp.target_ms as f32 + FRAME_MS as f32;
+    let codec = match rtp.codec {
+        Some(Codec::G722) => CodecImpairment::G722,
+        Some(Codec::Opus) => CodecImpairment::OPUS,
+        Some(Codec::Pcmu | Codec::Pcma) | None => CodecImpairment::G711,
+    };
     let quality = Quality { delay_ms, loss: loss.min(1.0), burst_ratio: rtp.stream.burst_ratio() };
     RtpQuality {
         received: rtp.received,
@@ -206,7 +212,7 @@ fn quality(rtp: &RtpStats) -> RtpQuality {
         jitter_buffer_ms: rtp.target_ms,
         round_trip_ms: rtp.round_trip_ms,
         peer_loss_percent: rtp.peer_loss_percent,
-        mos: (f64::from(mos_of(r_factor(CodecImpairment::G711, quality))) * 100.0).round() / 100.0,
+        mos: (f64::from(mos_of(r_factor(codec, quality))) * 100.0).round() / 100.0,
     }
 }
 

@@ -18,20 +18,20 @@ use crate::wire::sdp::MediaPlan;
 
 /// RTP that is agreed and waits for its line, by the port's number. Holds a leg for as long as its port lives, at most.
 #[derive(Clone, Debug, Default)]
-pub struct RtpShelf(Arc<Mutex<HashMap<u64, RtpLeg>>>);
+pub struct RtpShelf(Arc<Mutex<HashMap<u64, Result<RtpLeg, String>>>>);
 
 impl RtpShelf {
-    fn put(&self, id: u64, leg: RtpLeg) {
+    fn put(&self, id: u64, leg: Result<RtpLeg, String>) {
         self.legs().insert(id, leg);
     }
 
-    /// The leg of this port, once.
+    /// The leg of this port, once, or why there is none; `None` where the leg is over already.
     #[must_use]
-    pub fn take(&self, id: u64) -> Option<RtpLeg> {
+    pub fn take(&self, id: u64) -> Option<Result<RtpLeg, String>> {
         self.legs().remove(&id)
     }
 
-    fn legs(&self) -> std::sync::MutexGuard<'_, HashMap<u64, RtpLeg>> {
+    fn legs(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Result<RtpLeg, String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,10 +83,10 @@ impl sip::MediaPort for Port {
 
     fn start(&mut self, plan: MediaPlan) {
         match self.port.start(plan) {
-            Ok(Some((leg, _))) => self.shelf.put(self.id, leg),
+            Ok(Some((leg, _))) => self.shelf.put(self.id, Ok(leg)),
             Ok(None) => tracing::error!("a leg's audio was started twice"),
-            // The line finds nothing on the shelf, and the call ends with that.
-            Err(error) => tracing::error!(%error, "a leg's codec cannot be set up"),
+            // The line finds this on the shelf, and the call ends with it.
+            Err(error) => self.shelf.put(self.id, Err(format!("a leg's codec cannot be set up: {error}"))),
         }
     }
 

@@ -52,7 +52,7 @@ pub async fn timeout<F: Future>(span: Duration, work: F) -> Option<F::Output> {
 }
 
 /// The moment at which the wall clock showed `wall` (since the epoch), as far as that can be told: a clock that was set meanwhile, or
-/// a time to come, is taken for now; nothing is older than a second.
+/// a time to come, is taken for now, and so is what would be older than a second.
 #[must_use]
 pub fn moment_of_wall(wall: Duration) -> Moment {
     #[expect(clippy::disallowed_methods, reason = "the one home of the wall clock")]

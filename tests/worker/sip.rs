@@ -166,3 +166,31 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     world.stop().await;
     std::fs::remove_dir_all(&trunks).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_hangs_up_at_once_is_believed() {
+    let _beside = beside_others().await;
+    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-brief", std::process::id()));
+    std::fs::create_dir_all(&trunks).unwrap();
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
+    let world = World::with("sip-brief", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    // The BYE leaves with the ACK: it may be there before the call has opened its line.
+    tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        let offer = caller.offer();
+        caller.send("INVITE", 1, "", &offer);
+        let tag = tag(&caller.next("SIP/2.0 200"));
+        caller.send("ACK", 1, &tag, "");
+        caller.send("BYE", 2, &tag, "");
+        caller.next("SIP/2.0 200");
+    })
+    .await
+    .unwrap();
+    let result = world.result_of("+919876543210").await;
+    assert_eq!((result.end_reason.as_str(), result.warnings.len()), ("customer_hung_up", 0), "{:?}", result.warnings);
+    world.quiet().await;
+    world.stop().await;
+    std::fs::remove_dir_all(&trunks).unwrap();
+}

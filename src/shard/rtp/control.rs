@@ -25,8 +25,6 @@ pub(super) struct Control {
     pub(super) round_trip_ms: Option<u32>,
     /// Share of our packets that the peer misses, by its last report, in percent.
     pub(super) peer_loss_percent: Option<u8>,
-    /// The peer's jitter, in ticks of our clock.
-    pub(super) peer_jitter: Option<u32>,
 }
 
 impl Control {
@@ -67,7 +65,6 @@ impl Control {
             for block in blocks.filter(|block| block.ssrc == ssrc) {
                 self.round_trip_ms = block.round_trip_ms(Ntp::of(now.1)).or(self.round_trip_ms);
                 self.peer_loss_percent = Some((u32::from(block.fraction_lost) * 100 / 256) as u8);
-                self.peer_jitter = Some(block.jitter);
             }
         }
     }

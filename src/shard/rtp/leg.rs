@@ -8,7 +8,7 @@ use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
 use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
 use crate::media::opus::OpusError;
-use crate::media::{Encoder, Heard, ResampleError, Resampler, RtpReceiver};
+use crate::media::{Codec, Encoder, Heard, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 use crate::wire::rtp::{EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
@@ -27,6 +27,8 @@ const CONTROL_EVERY: usize = 25;
 /// What a leg counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RtpStats {
+    /// The codec at the end.
+    pub codec: Option<Codec>,
     /// Packets of the peer that were taken.
     pub received: u64,
     /// Packets that never came.
@@ -75,7 +77,7 @@ pub(super) struct Coding {
 
 impl Coding {
     /// For `codec`, on a line of `rate`.
-    pub(super) fn new(codec: crate::media::Codec, rate: SampleRate) -> Result<Self, CodingError> {
+    pub(super) fn new(codec: Codec, rate: SampleRate) -> Result<Self, CodingError> {
         let differs = codec.rate() != rate;
         let between = |from, to| if differs { Resampler::new(from, to).map(Some) } else { Ok(None) };
         Ok(Self {
@@ -173,6 +175,7 @@ impl RtpLeg {
         let jitter = self.coding.receiver.jitter();
         let counted = jitter.counters();
         RtpStats {
+            codec: Some(self.coding.receiver.codec()),
             late: self.stats.late + counted.late,
             lost: self.stats.lost + counted.lost,
             duplicated: self.stats.duplicated + counted.duplicated,
@@ -283,7 +286,10 @@ impl RtpLeg {
     /// One packet of audio at the line's rate, where the peer takes it; time passes all the same.
     fn send_frame(&mut self, samples: &[i16]) {
         let ticks = self.coding.receiver.codec().frame_ticks();
-        let target = self.latch.target().filter(|_| self.plan.direction.sends());
+        let Some(target) = self.latch.target().filter(|_| self.plan.direction.sends()) else {
+            self.out.pass(ticks, false);
+            return;
+        };
         let mut wide = [0i16; MAX_FRAME_SAMPLES + 8];
         let samples = match &mut self.coding.to_wire {
             Some(resampler) => {
@@ -294,14 +300,11 @@ impl RtpLeg {
         };
         let mut packet = [0u8; PACKET_BYTES];
         let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..]);
-        let length = match target {
-            Some(_) if bytes > 0 => self.out.head(self.plan.payload_type, &mut packet, bytes),
-            _ => 0,
-        };
-        if let Some(to) = target.filter(|_| length > 0) {
-            self.stats.unsent += u64::from(!self.datagrams.send(to, &packet[..length]));
+        if bytes > 0 {
+            let length = self.out.head(self.plan.payload_type, &mut packet, bytes);
+            self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length]));
         }
-        self.out.pass(ticks, length > 0);
+        self.out.pass(ticks, bytes > 0);
     }
 }
 
