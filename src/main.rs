@@ -10,6 +10,7 @@ use voicefleet::provider::{models, standin};
 use voicefleet::tools;
 use voicefleet::tools::caller::{CallArgs, run};
 use voicefleet::tools::demo::Demonstration;
+use voicefleet::tools::dial::{self, DialArgs};
 use voicefleet::{app, rt, telemetry};
 
 /// A real-time media worker for a fleet of voice bots.
@@ -33,6 +34,8 @@ enum Command {
     Serve,
     /// Call a bot as a test caller
     Call(Box<CallArgs>),
+    /// Have a running worker call a number
+    Dial(Box<DialArgs>),
     /// Check the whole configuration and say everything that is wrong with it
     #[command(after_help = "Example:\n  voicefleet check --config config/voicefleet.toml")]
     Check,
@@ -94,6 +97,7 @@ async fn command(cli: Cli) -> ExitCode {
             serve(&config, Some(cli.config)).await
         }
         Command::Call(args) => call(*args, cache).await,
+        Command::Dial(args) => dial_out(*args, &config).await,
         Command::Models(Models::Fetch { test_voices }) => match tools::models::fetch(&cache, test_voices).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.to_string()),
@@ -171,6 +175,19 @@ async fn call(args: CallArgs, cache: PathBuf) -> ExitCode {
             if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn dial_out(args: DialArgs, config: &Config) -> ExitCode {
+    let scheme = if config.server.tls().is_some() { "https" } else { "http" };
+    let base = args.url.clone().unwrap_or_else(|| format!("{scheme}://{}", config.server.listen));
+    let token = args.token.clone().or_else(|| config.auth.page_token.clone());
+    match dial::dial(&args, &base, token).await {
+        Ok(dialled) => {
+            say(&if args.json { dialled.json().to_string() } else { dialled.text() });
+            if dialled.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => fail(&error),
     }
 }
 

@@ -236,7 +236,9 @@ fn problem_codes(text: &str) -> BTreeSet<String> {
     let calls = text.split("::new(").skip(1).map(|rest| rest.split(");").next().unwrap_or(rest));
     let status = |call: &&str| {
         let first = call.trim_start();
-        first.starts_with("StatusCode::") || first.starts_with(|c: char| c.is_ascii_digit())
+        first.starts_with("StatusCode::")
+            || first.starts_with("BUSY")
+            || first.starts_with(|c: char| c.is_ascii_digit())
     };
     let code = |call: &str| call.split('"').skip(1).step_by(2).find(|text| word(text)).map(str::to_owned);
     calls.filter(status).filter_map(code).collect()

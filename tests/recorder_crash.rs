@@ -91,6 +91,7 @@ async fn call(recorder: &Recorder, dir: &Path, n: u64) -> Call {
         outgoing: false,
         custom: Default::default(),
         marks: false,
+        ring_limit_ms: None,
     };
     for entry in [
         Entry::Fact(Fact::Opened(meta)),

@@ -201,10 +201,7 @@ pub(super) async fn hang_up(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     api.permit(&headers)?;
-    if comes_from_elsewhere(&headers) {
-        let detail = "a page of another site asked for this; only this server's own pages and programs may";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
-    }
+    own_site(&headers)?;
     let id = id.ok().and_then(|Path(text)| call_id(&text)).ok_or_else(unknown_call)?;
     if api.control.hang_up(&id) {
         return written(&Told { status: "ok", call_id: id.to_string() });
@@ -213,6 +210,15 @@ pub(super) async fn hang_up(
         Some(_) => Err(Problem::new(StatusCode::CONFLICT, "call_ended", "this call has ended already")),
         None => Err(unknown_call()),
     }
+}
+
+/// Refuses what a page of another site made a browser ask.
+pub(super) fn own_site(headers: &HeaderMap) -> Result<(), Problem> {
+    if !comes_from_elsewhere(headers) {
+        return Ok(());
+    }
+    let detail = "a page of another site asked for this; only this server's own pages and programs may";
+    Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail))
 }
 
 /// A browser that was led here by another site sends the operator's password all the same, but says where it comes from.

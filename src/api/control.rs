@@ -4,6 +4,7 @@
 //! Every method answers from memory, within microseconds: it is called on the runtime's threads. What lies on disk is named
 //! by path and read by the routes themselves, in blocks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,12 @@ pub trait Control: Send + Sync + 'static {
     /// Ends a call that is up, as an operator: the far end is told, and the call ends by its own rules within seconds. `false` where no
     /// such call is up.
     fn hang_up(&self, id: &CallId) -> bool;
+    /// Places a call: a slot of the worker and a channel of a trunk are held when this returns, before anything rings. Nothing is
+    /// queued.
+    ///
+    /// # Errors
+    /// [`DialRefusal`]: nothing was sent and nothing is held.
+    fn dial(&self, ask: DialAsk) -> Result<CallId, DialRefusal>;
     /// The call behind a recording link; `None` where the token is forged, of another worker, or its call is gone. Takes
     /// the same time whichever byte of the token is wrong (see [`Links`](crate::results::Links)).
     fn linked(&self, token: &str) -> Option<Linked>;
@@ -195,4 +202,53 @@ pub struct CallFiles {
     pub recording: Option<PathBuf>,
     /// `result.json`.
     pub result: PathBuf,
+}
+
+/// A call to be placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DialAsk {
+    /// The bot that talks.
+    pub bot: String,
+    /// The number to call, E.164 with plus where the carrier is to make its own of it.
+    pub to: Pii<String>,
+    /// The caller ID; `None`: the trunk's own.
+    pub from: Option<String>,
+    /// The trunk's id; `None`: the first that may call the number.
+    pub trunk: Option<String>,
+    /// What templates know of the call, stringified.
+    pub variables: BTreeMap<String, String>,
+    /// Further header fields of the INVITE, `X-` ones.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a call is not placed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DialRefusal {
+    /// No such bot.
+    #[error("expected the id of a bot in bot_id, found none called so; GET / lists them")]
+    UnknownBot,
+    /// Every place is held.
+    #[error("every place of this worker is held; try again when a call has ended")]
+    Full,
+    /// The worker finishes its calls.
+    #[error("the worker is draining and takes no new call; use another worker")]
+    Draining,
+    /// The models are still being loaded.
+    #[error("the worker is starting; /readyz says when it is ready")]
+    Starting,
+    /// No trunk may call this number.
+    #[error("expected a trunk that may call this number (outbound.targets and outbound.prefixes), found none")]
+    NoTrunk,
+    /// The trunk that was named, or the caller ID, does not fit.
+    #[error("{0}")]
+    Unfit(String),
+    /// All channels of the trunk are taken, or too many calls this second.
+    #[error("{0}")]
+    NoChannel(String),
+    /// No port for audio is free.
+    #[error("every port of sip.rtp_first to sip.rtp_last is taken; try again when a call has ended")]
+    NoPort,
+    /// Something of the worker's own.
+    #[error("{0}")]
+    Internal(String),
 }

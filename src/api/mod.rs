@@ -1,11 +1,12 @@
 //! The HTTP routes of one worker: health and metrics, the calls as JSON, the page for operators, and the recordings behind
-//! their links. Everything is asked of [`Control`], which the process implements; media sockets are not here, and no
-//! handler changes anything: every route reads.
+//! their links. Everything is asked of [`Control`], which the process implements; media sockets are not here.
 //!
 //! | Route | Who may | Answers |
 //! |---|---|---|
 //! | `GET /` | [`Access`] | the operators' page |
 //! | `GET /api/v1/calls`, `/api/v1/calls/{id}` | [`Access`] | live and ended calls |
+//! | `POST /api/v1/calls` | [`Access`], own site | places a call |
+//! | `POST /api/v1/calls/{id}/hangup` | [`Access`], own site | ends a call |
 //! | `GET /health/fleet` | all; the workers' rows by [`Access`] | capacity |
 //! | `GET /health`, `/livez`, `/readyz`, `/metrics` | all | state of worker and process |
 //! | `GET /r/{token}` and below | who has the token | recording, transcript, result |
@@ -13,6 +14,7 @@
 mod auth;
 mod calls;
 mod control;
+mod dial;
 mod edge;
 mod file;
 mod health;
@@ -34,7 +36,8 @@ use axum::routing::{get, post};
 
 pub use auth::{Access, PageToken};
 pub use control::{
-    BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
+    BotRow, CallDetail, CallFiles, Control, DialAsk, DialRefusal, EndedCall, EndedPage, Health, Linked, LiveCall,
+    NotReady, PageAsk,
 };
 pub use problem::Problem;
 
@@ -66,7 +69,7 @@ pub fn router(control: Arc<dyn Control>, access: Access) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/calls", get(calls::list))
+        .route("/api/v1/calls", get(calls::list).post(dial::place))
         .route("/api/v1/calls/{id}", get(calls::one))
         .route("/api/v1/calls/{id}/hangup", post(calls::hang_up))
         .route("/r/{token}", get(recording::link))

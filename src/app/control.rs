@@ -1,4 +1,4 @@
-//! The worker as the HTTP routes see it: everything from memory. Never changes anything.
+//! The worker as the HTTP routes see it: everything from memory. Never waits.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::directory::LiveEntry;
 use super::{App, CallControl};
 use crate::api::{
-    BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
+    BotRow, CallDetail, CallFiles, Control, DialAsk, DialRefusal, EndedCall, EndedPage, Health, Linked, LiveCall,
+    NotReady, PageAsk,
 };
 use crate::fleet::{FleetView, WorkerState};
 use crate::results::{CallRow, NO_ANALYSIS, call_folder};
@@ -91,6 +92,14 @@ impl Control for App {
             tracing::info!(call = %id, "an operator ends this call");
         }
         told
+    }
+
+    fn dial(&self, ask: DialAsk) -> Result<CallId, DialRefusal> {
+        let placed = self.place(ask);
+        if let Err(refusal @ DialRefusal::Internal(_)) = &placed {
+            tracing::error!(%refusal, "a call could not be placed");
+        }
+        placed
     }
 
     fn linked(&self, token: &str) -> Option<Linked> {

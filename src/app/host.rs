@@ -1,11 +1,13 @@
 //! The worker as the WebSocket edge sees it, and the life of one call from its opening to its result. A panic of a driver ends
 //! its call with a result like any other cause. Never refuses after the upgrade.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::App;
+use super::directory::Listing;
 use super::driver::{Control, Driver, LegChannels, LegMedia, Papers, RecordingSlot};
 use super::finish::{self, Record};
 use super::scribe::Scribe;
@@ -99,6 +101,21 @@ impl App {
             Err(Refused::NotReady) => Err(Refusal::Starting),
         }
     }
+
+    /// Takes a call on: it is listed when this returns, and it ends in one result.
+    pub(super) fn accept(&self, slot: Held, meta: LegMeta, far: FarEnd) -> CallId {
+        let id = CallId::new(&uuid::Uuid::now_v7().to_string());
+        let call = Accepted { id: id.clone(), bot: Arc::clone(&slot.bot), meta, started: rt::stamp() };
+        let (control, controls) = mpsc::channel(CONTROLS);
+        let dialect = far.name();
+        let who = (call.meta.caller_id.clone(), call.meta.outgoing, dialect);
+        let listing = self.directory.enter(&id, &call.bot.id, who, call.started, control);
+        let trunk = if let FarEnd::Sip { trunk, .. } = &far { trunk.as_str() } else { "" };
+        tracing::info!(call = %id, bot = %call.bot.id, dialect, trunk, "call accepted");
+        let app = self.me();
+        drop(rt::spawn("call", async move { conduct(app, slot, call, far, controls, listing).await }));
+        id
+    }
 }
 
 impl Host for App {
@@ -110,9 +127,8 @@ impl Host for App {
 
     fn open(&self, slot: Held, opened: Opened) -> LegLink {
         let (link, end) = LegLink::pair();
-        let app = self.me();
         let Opened { meta, dialect, .. } = opened;
-        drop(rt::spawn("call", async move { conduct(app, slot, meta, FarEnd::Ws { end, dialect }).await }));
+        self.accept(slot, meta, FarEnd::Ws { end, dialect });
         link
     }
 }
@@ -123,35 +139,30 @@ struct Accepted {
     bot: Arc<Bot>,
     meta: LegMeta,
     started: Stamp,
-    folder: std::path::PathBuf,
 }
 
 /// Runs one call and writes its one result.
-pub(super) async fn conduct(app: Arc<App>, slot: Held, meta: LegMeta, far: FarEnd) {
+async fn conduct(
+    app: Arc<App>,
+    slot: Held,
+    call: Accepted,
+    far: FarEnd,
+    controls: mpsc::Receiver<Control>,
+    listing: Listing,
+) {
     let _live = app.metrics.live_calls.enter();
-    let started = rt::stamp();
-    let id = CallId::new(&uuid::Uuid::now_v7().to_string());
-    let Ok(folder) = call_folder(&app.data_dir, &id) else {
-        tracing::error!(call = %id, "a call id of our own making is no folder name");
+    let Ok(folder) = call_folder(&app.data_dir, &call.id) else {
+        tracing::error!(call = %call.id, "a call id of our own making is no folder name");
         return;
     };
-    let dialect = far.name();
-    if let FarEnd::Sip { trunk, .. } = &far {
-        tracing::info!(call = %id, trunk, "call by a trunk");
-    }
-    let call = Accepted { id, bot: Arc::clone(&slot.bot), meta, started, folder };
     app.metrics.call_started(call.meta.outgoing);
-    tracing::info!(call = %call.id, bot = %call.bot.id, dialect, "call accepted");
-    let (control, controls) = mpsc::channel(CONTROLS);
-    let who = (call.meta.caller_id.clone(), call.meta.outgoing, dialect);
-    let listing = app.directory.enter(&call.id, &call.bot.id, who, started, control);
     let listing = Arc::new(listing);
-    let result = run(&app, &call, far, controls, Arc::clone(&listing)).await;
+    let result = run(&app, &call, &folder, far, controls, Arc::clone(&listing)).await;
     app.metrics.call_ended(end_label(&result.end_reason), (result.call_duration_seconds * 1e6) as u64);
     note_turns(&app, &result);
     let row = CallRow::from(&result);
     let reason = result.end_reason.clone();
-    match finish::write(&call.folder, result).await {
+    match finish::write(&folder, result).await {
         Ok(()) => {
             tracing::info!(call = %call.id, reason, "call ended");
             app.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(row);
@@ -168,14 +179,15 @@ pub(super) async fn conduct(app: Arc<App>, slot: Held, meta: LegMeta, far: FarEn
 async fn run(
     app: &Arc<App>,
     call: &Accepted,
+    folder: &Path,
     far: FarEnd,
     controls: mpsc::Receiver<Control>,
-    listing: Arc<super::directory::Listing>,
+    listing: Arc<Listing>,
 ) -> CallResult {
     let leg_up = app.metrics.live_legs.enter();
     let (leg, rest) = far.split();
     let now = rt::now();
-    let mut scribe = Scribe::begin(&app.machinery, &call.folder, &call.id, &call.bot, (call.started, now), &call.meta);
+    let mut scribe = Scribe::begin(&app.machinery, folder, &call.id, &call.bot, (call.started, now), &call.meta);
     scribe.settle().await;
     // Only now: whoever knows the call's id may count on its result. A leg that is gone already takes no order.
     let _ = leg.orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
@@ -196,10 +208,10 @@ async fn run(
                 analysis: None,
             };
             let (warnings, _) = scribe.close(rt::now(), end).await;
-            return rebuilt(app, call, (warnings, None), "provider_failed").await;
+            return rebuilt(app, call, folder, (warnings, None), "provider_failed").await;
         }
     };
-    let record_to = call.bot.recording.then(|| call.folder.join("recording.wav"));
+    let record_to = call.bot.recording.then(|| folder.join("recording.wav"));
     let policy = call.bot.turn.clone();
     let machinery = app.machinery.clone();
     let recording = RecordingSlot::default();
@@ -219,15 +231,21 @@ async fn run(
         Ok(Err(_)) | Err(_) => {
             // The driver panicked: its journal knows what it knew.
             let detail = "the call's driver failed; this result is made from its journal";
-            rebuilt(app, call, (vec![Warning::new("internal", detail)], recorded), "internal").await
+            rebuilt(app, call, folder, (vec![Warning::new("internal", detail)], recorded), "internal").await
         }
     }
 }
 
 /// The result of a call whose driver never ran or failed, from its journal.
-async fn rebuilt(app: &App, call: &Accepted, left: (Vec<Warning>, Option<Recording>), reason: &str) -> CallResult {
+async fn rebuilt(
+    app: &App,
+    call: &Accepted,
+    folder: &Path,
+    left: (Vec<Warning>, Option<Recording>),
+    reason: &str,
+) -> CallResult {
     let (warnings, recording) = left;
-    let path = call.folder.join("journal");
+    let path = folder.join("journal");
     let read = tokio::task::spawn_blocking(move || {
         let bytes = std::fs::read(path).unwrap_or_default();
         (crate::journal::read(&bytes), bytes.len() as u64)
@@ -286,7 +304,7 @@ fn unset(bot: &Bot, values: &Values) -> Vec<String> {
 
 /// Metrics want a closed set of labels.
 fn end_label(reason: &str) -> &'static str {
-    crate::call::EndReason::ALL.iter().map(|r| r.code()).find(|c| *c == reason).unwrap_or("internal")
+    crate::call::EndReason::of(reason).map_or("internal", crate::call::EndReason::code)
 }
 
 /// Adds one result to the metrics.

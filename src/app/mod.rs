@@ -2,6 +2,7 @@
 //! conversation.
 
 mod control;
+mod dial;
 mod directory;
 mod driver;
 mod feeder;
@@ -33,13 +34,13 @@ use crate::record::{Recorder, RecorderThread};
 use crate::results::{CallIndex, DataClaim, Links, Tokens, load_index, load_secret, recover};
 use crate::shard::Shards;
 use crate::telemetry::Metrics;
-use crate::transport::sip::{Census, Endpoint};
+use crate::transport::sip::Census;
 use crate::transport::ws::{self, HttpLimits, WsConfig, WsMetrics};
 use crate::units::Moment;
-use crate::{record, rt, shard};
+use crate::{record, rt, shard, trunk};
 use directory::Directory;
 use kit::Speech;
-use sip::{Ports, RtpShelf};
+use sip::{RtpShelf, SipSide};
 
 /// Ended calls listed from memory.
 const LISTED_CALLS: usize = 1_000;
@@ -91,6 +92,8 @@ pub struct App {
     directory: Arc<Directory>,
     /// RTP legs between their agreement and their line.
     shelf: RtpShelf,
+    /// The way out by SIP, where there are trunks.
+    sip: OnceLock<Weak<SipSide>>,
     data_dir: PathBuf,
     started: Moment,
     recorder_thread: Mutex<Option<RecorderThread>>,
@@ -106,7 +109,7 @@ pub struct Running {
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     /// The SIP endpoint, where there are trunks.
-    sip: Option<Endpoint<App, Ports>>,
+    sip: Option<Arc<SipSide>>,
     server: tokio::task::JoinHandle<Result<(), rt::Stopped>>,
     watcher: tokio::task::JoinHandle<Result<(), rt::Stopped>>,
 }
@@ -237,6 +240,7 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
         index: Mutex::new(index.index),
         directory: Arc::new(Directory::default()),
         shelf: RtpShelf::default(),
+        sip: OnceLock::new(),
         data_dir,
         started: rt::now(),
         recorder_thread: Mutex::new(Some(thread)),
@@ -318,13 +322,20 @@ impl Running {
     /// Where SIP is spoken, if it is.
     #[must_use]
     pub fn sip_address(&self) -> Option<SocketAddr> {
-        self.sip.as_ref().map(Endpoint::address)
+        self.sip.as_ref().map(|sip| sip.endpoint.address())
     }
 
     /// What lives of SIP, if it is spoken.
     #[must_use]
     pub fn sip_census(&self) -> Option<Census> {
-        self.sip.as_ref().map(Endpoint::census)
+        self.sip.as_ref().map(|sip| sip.endpoint.census())
+    }
+
+    /// New calls see these trunks; live ones keep theirs.
+    pub fn set_trunks(&self, book: trunk::Book) {
+        if let Some(sip) = &self.sip {
+            sip.endpoint.set_trunks(book);
+        }
     }
 
     /// Closes the doors, waits until every call has ended (the longest call plus a minute at most, or until `now_please`), ends
@@ -332,7 +343,7 @@ impl Running {
     pub async fn drain(self, now_please: impl Future<Output = ()>) -> usize {
         self.app.capacity.drain();
         if let Some(sip) = &self.sip {
-            sip.drain(true);
+            sip.endpoint.drain(true);
         }
         let limit = Duration::from_millis(self.app.longest_call_ms() + DRAIN_MARGIN_MS);
         let live = self.app.live();

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::host::{FarEnd, Held};
 use super::{App, StartError};
 use crate::config::Config;
-use crate::rt;
 use crate::shard::rtp::{PortRange, RtpLeg, RtpPort, RtpPorts};
 use crate::transport::sip::{self, CallRequest, Endpoint, SipLink, SipOpened, TlsSide};
 use crate::transport::ws::{self, Refusal};
@@ -110,8 +109,17 @@ impl Drop for Port {
     }
 }
 
+/// SIP as this worker speaks it.
+#[derive(Debug)]
+pub struct SipSide {
+    /// Signalling.
+    pub(super) endpoint: Endpoint<App, Ports>,
+    /// The ports of audio, which calls in and calls out share.
+    pub(super) ports: Arc<Ports>,
+}
+
 /// Starts the SIP endpoint where there is a trunk; without one nothing is listened on.
-pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Endpoint<App, Ports>>, StartError> {
+pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc<SipSide>>, StartError> {
     let (book, faults) = trunk::io::open(&config.sip.trunks);
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -130,9 +138,13 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<End
     let tls = TlsSide { acceptor, connector: None };
     let range = PortRange { ip: config.sip.listen.ip(), first: config.sip.rtp_first, last: config.sip.rtp_last };
     let told = config.sip.advertised_address.trim().parse().ok();
-    let ports = Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone());
-    let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::new(ports)).await;
-    started.map(Some).map_err(|error| system(error.to_string()))
+    let ports = Arc::new(Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone()));
+    let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::clone(&ports)).await;
+    let endpoint = started.map_err(|error| system(error.to_string()))?;
+    let side = Arc::new(SipSide { endpoint, ports });
+    // Weakly: the endpoint has the worker, so the worker must not have the endpoint.
+    let _ = app.sip.set(Arc::downgrade(&side));
+    Ok(Some(side))
 }
 
 impl sip::Host for App {
@@ -145,9 +157,7 @@ impl sip::Host for App {
     fn open(&self, slot: Held, opened: SipOpened) -> SipLink {
         let (link, end) = SipLink::pair();
         let SipOpened { bot: _, trunk, meta, media, .. } = opened;
-        let far = FarEnd::Sip { end, media: (self.shelf.clone(), media), trunk };
-        let app = self.me();
-        drop(rt::spawn("call", async move { super::host::conduct(app, slot, meta, far).await }));
+        self.accept(slot, meta, FarEnd::Sip { end, media: (self.shelf.clone(), media), trunk });
         link
     }
 }

@@ -9,7 +9,7 @@ pub enum DisconnectedBy {
     Customer,
     /// A machine answered.
     Voicemail,
-    /// It rang and nobody answered.
+    /// It rang and nobody answered, or whoever was called was busy, declined or out of reach.
     Rnr,
     /// A limit of time was reached.
     Timeout,
@@ -59,6 +59,20 @@ pub enum EndReason {
     HandshakeTimeout,
     /// An outgoing call was not answered in time.
     NoAnswer,
+    /// The called number was engaged.
+    Busy,
+    /// Whoever was called declined.
+    Rejected,
+    /// The called phone is switched off or out of reach.
+    Unreachable,
+    /// Nobody has the number that was called.
+    InvalidNumber,
+    /// The carrier took neither our address nor our password for the call.
+    TrunkRefused,
+    /// The carrier has no way to the number now, or none of its addresses answered.
+    TrunkFailed,
+    /// The two ends share no codec, or the far end refuses our audio.
+    MediaRefused,
     /// An operator ended it.
     OperatorHungUp,
     /// The worker was drained and the call's time was over.
@@ -73,7 +87,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason, in the order of the list.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::Completed,
         Self::OptedOut,
         Self::Transferred,
@@ -86,12 +100,25 @@ impl EndReason {
         Self::ProtocolError,
         Self::HandshakeTimeout,
         Self::NoAnswer,
+        Self::Busy,
+        Self::Rejected,
+        Self::Unreachable,
+        Self::InvalidNumber,
+        Self::TrunkRefused,
+        Self::TrunkFailed,
+        Self::MediaRefused,
         Self::OperatorHungUp,
         Self::Drained,
         Self::ProviderFailed,
         Self::Internal,
         Self::WorkerCrashed,
     ];
+
+    /// The reason of this code; `None` for any other text.
+    #[must_use]
+    pub fn of(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
 
     /// The stable code in results, journals and metrics.
     #[must_use]
@@ -109,6 +136,13 @@ impl EndReason {
             Self::ProtocolError => "protocol_error",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::NoAnswer => "no_answer",
+            Self::Busy => "busy",
+            Self::Rejected => "rejected",
+            Self::Unreachable => "unreachable",
+            Self::InvalidNumber => "invalid_number",
+            Self::TrunkRefused => "trunk_refused",
+            Self::TrunkFailed => "trunk_failed",
+            Self::MediaRefused => "media_refused",
             Self::OperatorHungUp => "operator_hung_up",
             Self::Drained => "drained",
             Self::ProviderFailed => "provider_failed",
@@ -124,11 +158,15 @@ impl EndReason {
             Self::Completed | Self::OptedOut | Self::Transferred | Self::OperatorHungUp => DisconnectedBy::Bot,
             Self::Idle | Self::MaxDuration | Self::Drained => DisconnectedBy::Timeout,
             Self::CustomerHungUp | Self::LegClosed => DisconnectedBy::Customer,
-            Self::NoAnswer => DisconnectedBy::Rnr,
+            Self::NoAnswer | Self::Busy | Self::Rejected | Self::Unreachable => DisconnectedBy::Rnr,
             Self::LegSilent
             | Self::LegStuck
             | Self::ProtocolError
             | Self::HandshakeTimeout
+            | Self::InvalidNumber
+            | Self::TrunkRefused
+            | Self::TrunkFailed
+            | Self::MediaRefused
             | Self::ProviderFailed
             | Self::Internal
             | Self::WorkerCrashed => DisconnectedBy::Error,
@@ -159,6 +197,13 @@ mod tests {
                 "protocol_error error",
                 "handshake_timeout error",
                 "no_answer RNR",
+                "busy RNR",
+                "rejected RNR",
+                "unreachable RNR",
+                "invalid_number error",
+                "trunk_refused error",
+                "trunk_failed error",
+                "media_refused error",
                 "operator_hung_up bot",
                 "drained timeout",
                 "provider_failed error",

@@ -1,9 +1,10 @@
 //! The words between a call and its leg, whatever the leg's protocol: facts from the far end, orders to it. A leg's edge
-//! (a WebSocket session, later a SIP dialog) turns wire messages into facts and orders into wire messages.
+//! (a WebSocket session, a SIP dialog) turns wire messages into facts and orders into wire messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::EndReason;
 use crate::units::{Pii, SampleRate, UtteranceId};
 
 /// What the far end said of the call when it opened it.
@@ -17,6 +18,9 @@ pub struct LegMeta {
     pub outgoing: bool,
     /// Every custom field of the opening message, stringified (nested JSON as compact JSON); at most 64, 8 KiB in all.
     pub custom: BTreeMap<String, String>,
+    /// A call that we place: the longest that its leg lets it ring. The leg says itself when nobody was reached, so that the call waits
+    /// longer than this only for a leg that fails. `None`: whoever opened the call has the usual limits.
+    pub ring_limit_ms: Option<u64>,
     /// The far end says when it has played a piece of speech (see [`Mark`]).
     pub marks: bool,
 }
@@ -79,6 +83,8 @@ pub enum LegFact {
         /// The raw word, where one came.
         by: Option<String>,
     },
+    /// A call that we placed reached nobody, and why: one of the reasons of calls that were never answered.
+    Unreached(EndReason),
     /// The leg is gone without a word.
     Lost(LegLoss),
 }

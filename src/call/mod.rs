@@ -26,6 +26,8 @@ use line::{LineFact, LineOrder};
 const SETUP_LIMIT_MS: u64 = 10_000;
 /// An outgoing call rings at most this long.
 const RING_LIMIT_MS: u64 = 60_000;
+/// A leg that rings may take this long beyond its own limit to say that nobody was reached.
+const RING_MARGIN_MS: u64 = 60_000;
 /// The far end has this long to answer our hang-up.
 const HANG_UP_LIMIT_MS: u64 = 2_000;
 /// The far end has this long to take a transferred caller.
@@ -118,6 +120,8 @@ pub struct Call {
     ending: Option<Ending>,
     milestones: Milestones,
     warned: bool,
+    /// A call that we place rings no longer than this.
+    ring_until: Option<Moment>,
     /// The far end let a time limit of the opening pass.
     late: bool,
     orders: VecDeque<Order>,
@@ -127,8 +131,10 @@ impl Call {
     /// A call whose leg has just been opened.
     #[must_use]
     pub fn new(now: Moment, meta: &LegMeta, policy: Policy) -> Self {
+        let ring_until = meta.ring_limit_ms.map(|ms| now.plus_ms(ms.saturating_add(RING_MARGIN_MS)));
         Self {
-            phase: Phase::Setup { until: now.plus_ms(SETUP_LIMIT_MS), answered: false },
+            phase: Phase::Setup { until: ring_until.unwrap_or(now.plus_ms(SETUP_LIMIT_MS)), answered: false },
+            ring_until,
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
             policy,
@@ -170,12 +176,12 @@ impl Call {
         match self.phase {
             Phase::Setup { until, .. } if now >= until => {
                 self.late = true;
-                self.end(now, EndReason::HandshakeTimeout, false);
+                // Before it rings an outgoing call waits for the dialler, one of ours for the phone.
+                self.end(now, self.unanswered(self.ring_until.is_some()), false);
             }
             Phase::Ringing { until } if now >= until => {
                 self.late = true;
-                let reason = if self.outgoing { EndReason::NoAnswer } else { EndReason::HandshakeTimeout };
-                self.end(now, reason, false);
+                self.end(now, self.unanswered(self.outgoing), false);
             }
             Phase::Live => self.on_live_time(now),
             Phase::Leaving { until } if now >= until => self.settle(now),
@@ -263,7 +269,8 @@ impl Call {
             LegFact::Started { rate } => {
                 if let Phase::Setup { answered, .. } = self.phase {
                     self.rate = rate;
-                    self.phase = Phase::Ringing { until: now.plus_ms(RING_LIMIT_MS) };
+                    let until = self.ring_until.unwrap_or(now.plus_ms(RING_LIMIT_MS));
+                    self.phase = Phase::Ringing { until };
                     self.orders.push_back(Order::OpenLine { rate });
                     if answered {
                         self.open(now);
@@ -291,6 +298,7 @@ impl Call {
                 }
                 self.gone(now, EndReason::CustomerHungUp);
             }
+            LegFact::Unreached(reason) => self.gone(now, reason),
             LegFact::Lost(loss) => self.gone(now, self.loss_reason(loss)),
         }
     }
@@ -314,6 +322,10 @@ impl Call {
                 self.end(now, if unanswered { EndReason::NoAnswer } else { reason }, false);
             }
         }
+    }
+
+    const fn unanswered(&self, rings: bool) -> EndReason {
+        if rings { EndReason::NoAnswer } else { EndReason::HandshakeTimeout }
     }
 
     const fn loss_reason(&self, loss: LegLoss) -> EndReason {

@@ -67,6 +67,9 @@ pub struct LegMeta {
     /// The far end answers marks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marks: bool,
+    /// A call that we placed: the longest that its leg let it ring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring_limit_ms: Option<u64>,
 }
 
 impl From<&call::LegMeta> for LegMeta {
@@ -77,6 +80,7 @@ impl From<&call::LegMeta> for LegMeta {
             outgoing: meta.outgoing,
             custom: meta.custom.clone(),
             marks: meta.marks,
+            ring_limit_ms: meta.ring_limit_ms,
         }
     }
 }
@@ -89,6 +93,7 @@ impl From<LegMeta> for call::LegMeta {
             outgoing: meta.outgoing,
             custom: meta.custom,
             marks: meta.marks,
+            ring_limit_ms: meta.ring_limit_ms,
         }
     }
 }
@@ -121,6 +126,11 @@ pub enum LegFact {
         /// Its own word for who ended the call.
         by: Option<String>,
     },
+    /// Nobody was reached.
+    Unreached {
+        /// The code of the reason.
+        reason: String,
+    },
     /// The leg is gone without a word.
     Lost(LegLoss),
 }
@@ -151,6 +161,7 @@ impl From<&call::LegFact> for LegFact {
             call::LegFact::Digit { digit } => Self::Digit { digit: *digit },
             call::LegFact::Mark { mark, played } => Self::Mark { name: mark.to_string(), played: *played },
             call::LegFact::HungUp { by } => Self::HungUp { by: by.clone() },
+            call::LegFact::Unreached(reason) => Self::Unreached { reason: reason.code().to_owned() },
             call::LegFact::Lost(loss) => Self::Lost(match loss {
                 call::LegLoss::Closed => LegLoss::Closed,
                 call::LegLoss::Silent => LegLoss::Silent,
@@ -176,6 +187,10 @@ impl TryFrom<LegFact> for call::LegFact {
                 None => return Err(MirrorError { expected: "a mark's name as g3.u1", actual: name }),
             },
             LegFact::HungUp { by } => Self::HungUp { by },
+            LegFact::Unreached { reason } => match call::EndReason::of(&reason) {
+                Some(reason) => Self::Unreached(reason),
+                None => return Err(MirrorError { expected: "the code of an end reason", actual: reason }),
+            },
             LegFact::Lost(loss) => Self::Lost(match loss {
                 LegLoss::Closed => call::LegLoss::Closed,
                 LegLoss::Silent => call::LegLoss::Silent,

@@ -1,7 +1,9 @@
-//! What the commands do: checking the configuration, fetching models, calling a bot, the demonstration. The only modules
+//! What the commands do: checking the configuration, fetching models, calling a bot, having a worker call, the demonstration. The only modules
 //! besides `main` that print.
 
+mod api;
 pub mod caller;
 pub mod check;
 pub mod demo;
+pub mod dial;
 pub mod models;

@@ -534,6 +534,12 @@ impl Trunk {
         }
     }
 
+    /// May this caller ID be shown?
+    #[must_use]
+    pub fn shows(&self, number: &str) -> bool {
+        number == self.identity.caller_id || self.identity.numbers.iter().any(|ours| ours == number)
+    }
+
     /// May this number be called?
     #[must_use]
     pub fn may_call(&self, number: &str) -> bool {

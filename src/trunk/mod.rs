@@ -12,5 +12,5 @@ pub use file::{
     Account, Cidr, DtmfMode, Health, Identity, Inbound, Limits, Media, NumberFormat, Outbound, TimerMode, Timers,
     Trunk, TrunkTransport,
 };
-pub use outcome::{Outcome, SipStage, outcome};
+pub use outcome::{SipStage, outcome};
 pub use route::{CallFacts, Route, custom_fields, matches};

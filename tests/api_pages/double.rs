@@ -9,8 +9,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use tower::ServiceExt as _;
 use voicefleet::api::{
-    Access, BotRow, CallDetail, CallFiles, Control, EndedCall, EndedPage, Health, Linked, LiveCall, NotReady, PageAsk,
-    router,
+    Access, BotRow, CallDetail, CallFiles, Control, DialAsk, DialRefusal, EndedCall, EndedPage, Health, Linked,
+    LiveCall, NotReady, PageAsk, router,
 };
 use voicefleet::fleet::{Account, FleetView};
 use voicefleet::results::Tokens;
@@ -171,6 +171,14 @@ impl Control for Double {
         self.live.iter().any(|call| call.id == *id)
     }
 
+    fn dial(&self, ask: DialAsk) -> Result<CallId, DialRefusal> {
+        match ask.bot.as_str() {
+            "payment-reminder" => Ok(CallId::new("placed-1")),
+            "full" => Err(DialRefusal::Full),
+            _ => Err(DialRefusal::UnknownBot),
+        }
+    }
+
     fn linked(&self, token: &str) -> Option<Linked> {
         let id = self.tokens.verify(token)?;
         match self.call(&id)? {
@@ -215,11 +223,20 @@ impl Answer {
 
 /// Asks the routes for `path` with these headers.
 pub async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    with_body(router, (method, path), Body::empty(), headers).await
+}
+
+/// Posts a body.
+pub async fn send(router: &Router, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+    with_body(router, ("POST", path), Body::from(body.to_owned()), headers).await
+}
+
+async fn with_body(router: &Router, (method, path): (&str, &str), body: Body, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, 16 << 20).await.unwrap().to_vec();
     Answer { status: parts.status, headers: parts.headers, bytes }

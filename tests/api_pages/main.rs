@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test")]
 
 mod double;
-mod hang_up;
+mod operator;
 mod recordings;
 mod stuck;
 

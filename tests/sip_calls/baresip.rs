@@ -38,6 +38,11 @@ pub struct Baresip {
 impl Baresip {
     /// Starts it with a folder below `parent` and waits until it is ready.
     pub async fn start(parent: &Path, name: &str, codec: Codec) -> Self {
+        Self::start_at(parent, name, codec, 0).await
+    }
+
+    /// The same at a port of its own, where it answers whoever calls.
+    pub async fn start_at(parent: &Path, name: &str, codec: Codec, port: u16) -> Self {
         Self::installed();
         let folder = parent.join(format!("baresip-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -45,12 +50,12 @@ impl Baresip {
         write_speech(&source, codec);
         let (says, at) = (source.display(), folder.display());
         let config = format!(
-            "sip_listen 127.0.0.1:0\nrtp_ports 10000-19998\nnet_interface 127.0.0.1\naudio_source aufile,{says}\naudio_player aubridge,nil\n\
+            "sip_listen 127.0.0.1:{port}\nrtp_ports 10000-19998\nnet_interface 127.0.0.1\naudio_source aufile,{says}\naudio_player aubridge,nil\n\
              audio_alert aubridge,nil\nmodule_path /usr/lib/baresip/modules\nmodule stdio.so\nmodule g711.so\n\
              module g722.so\nmodule opus.so\nmodule sndfile.so\nmodule aubridge.so\nmodule aufile.so\n\
              module_tmp account.so\nmodule_app menu.so\nopus_stereo yes\nopus_sprop_stereo yes\nsnd_path {at}\n"
         );
-        let account = format!("<sip:{name}@127.0.0.1>;regint=0;audio_codecs={}\n", codec.0);
+        let account = format!("<sip:{name}@127.0.0.1>;regint=0;answermode=auto;audio_codecs={}\n", codec.0);
         for (file, text) in [("config", config.as_str()), ("accounts", &account), ("contacts", "")] {
             std::fs::write(folder.join(file), text).unwrap();
         }

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use clap::Parser as _;
 use voicefleet::journal::{Entry, Fact, LegFact, LineFact};
 use voicefleet::provider::standin;
-use voicefleet::results::{CallResult, DisconnectedBy};
+use voicefleet::results::{CallResult, Direction, DisconnectedBy};
+use voicefleet::tools::dial::{self, DialArgs};
 
 use crate::baresip::{Baresip, Codec, G722, HUM_HZ, OPUS, PCMA, PCMU, TONE_HZ, TONE_PEAK, peaks_of};
 use crate::world::{Folder, World, brisk, standin_bot, until};
@@ -199,5 +201,53 @@ async fn a_port_that_was_used_rests() {
     baresip.wrote("SIP/2.0 503", 1).await;
     assert_eq!(baresip.count("Call established"), 1);
     world.quiet().await;
+    world.stop().await;
+}
+
+#[derive(clap::Parser)]
+struct Dial {
+    #[command(flatten)]
+    args: DialArgs,
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_placed_is_answered_heard_and_ended_by_either_side() {
+    let (world, _) = world("placed", "[turn]\nmax_duration_ms = 20000\nwarning_before_ms = 0\n", PORTS).await;
+    let port = free_port();
+    let mut baresip = Baresip::start_at(world.folder.path(), "919876543210", PCMA, port).await;
+    let trunk = format!(
+        "name = \"Out\"\n[outbound]\ntargets = [\"127.0.0.1:{port}\"]\n[identity]\ncaller_id = \"+918000000001\"\n"
+    );
+    let book = voicefleet::trunk::Trunk::parse("out", "out.toml", trunk.as_bytes()).unwrap();
+    world.running.set_trunks(voicefleet::trunk::Book::new(vec![book]));
+    let dial = |to: &str| Dial::parse_from(["dial", "--bot", "demo", "--to", to, "--var", "mood=glad"]).args;
+    let base = format!("http://{}", world.running.address);
+
+    let args = dial("919876543210");
+    let placed = dial::dial(&args, &base, None);
+    let heard = async {
+        until(|| baresip.heard_bytes() > 5 * 16_000, || format!("{} bytes heard", baresip.heard_bytes())).await;
+        baresip.hang_up();
+    };
+    let (dialled, ()) = tokio::join!(placed, heard);
+    let dialled = dialled.unwrap();
+    assert!(dialled.succeeded(), "{}", dialled.text());
+    let result = only_result(&world).await;
+    assert_eq!((result.disconnected_by, result.direction), (DisconnectedBy::Customer, Direction::Outbound));
+    assert_eq!(result.caller_id.reveal(), "919876543210");
+    assert!(baresip.heard_peak(HUM_HZ) > 300.0, "the bot is heard");
+    let tone = tone_in_recording(&world, &result);
+    assert!(tone.iter().filter(|&&peak| peak > TONE_PEAK * 0.7).count() >= 4, "and the customer: {tone:.0?}");
+    let ladder = messages(&result);
+    let first = |sent, start: &str| ladder.iter().position(|(s, m)| *s == sent && m.starts_with(start));
+    let order =
+        [first(true, "INVITE"), first(false, "180"), first(false, "200"), first(true, "ACK"), first(false, "BYE")];
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{ladder:?}");
+    assert!(baresip.log().contains("From: <sip:+918000000001@"), "the trunk's caller ID is shown");
     world.stop().await;
 }

@@ -24,6 +24,11 @@ pub async fn post(address: SocketAddr, path: &str, headers: &str) -> Answer {
     request(address, "POST", path, &format!("Content-Length: 0\r\n{headers}")).await
 }
 
+/// Posts a body.
+pub async fn send(address: SocketAddr, path: &str, body: &str) -> Answer {
+    request(address, "POST", path, &format!("Content-Length: {}\r\n\r\n{body}", body.len())).await
+}
+
 /// A request for the upgrade, by hand, so that the answer before the upgrade is seen as it is.
 pub async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let ask = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

@@ -9,6 +9,7 @@ mod crash;
 mod crowd;
 mod demonstration;
 mod density;
+mod dial;
 mod disk_full;
 mod ends;
 mod flow;

@@ -196,6 +196,7 @@ fn journal_bytes(ended: bool) -> Vec<u8> {
         outgoing: true,
         custom: std::iter::once(("customer_name".to_owned(), "Rahul".to_owned())).collect(),
         marks: false,
+        ring_limit_ms: None,
     };
     let said = |speaker, text: &str, start_ms, end_ms, turn| {
         Entry::Note(Note::Said(Said { speaker, text: text.to_owned(), start_ms, end_ms, heard: true, turn }))

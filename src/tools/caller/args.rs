@@ -116,11 +116,11 @@ pub struct CallArgs {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks for")]
-fn secret(text: &str) -> Result<Pii<String>, Infallible> {
+pub(in crate::tools) fn secret(text: &str) -> Result<Pii<String>, Infallible> {
     Ok(Pii::new(text.to_owned()))
 }
 
-fn field(text: &str) -> Result<(String, String), String> {
+pub(in crate::tools) fn field(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() && key != "event" => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

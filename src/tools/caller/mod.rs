@@ -29,6 +29,7 @@ mod socket;
 mod voice;
 
 pub use args::{CallArgs, Dialect};
+pub(super) use args::{field, secret};
 pub use report::{Ended, Line, LineKind, Report, ServerAccount, ServerTurn, Speaker, Spread, TurnRow};
 pub use run::{CallError, CallOptions, Opening, run};
 pub use script::{Script, ScriptError, Step};

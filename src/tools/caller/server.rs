@@ -8,16 +8,13 @@ use serde_json::Value;
 use super::report::{Report, ServerAccount, ServerTurn};
 use super::socket::Trust;
 use crate::rt;
+use crate::tools::api::WorkerApi;
 use crate::units::Pii;
 
 /// Longest wait for the result to be there.
 const RESULT_LIMIT: Duration = Duration::from_secs(20);
-/// Time of one request.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// Time between two questions.
 const POLL: Duration = Duration::from_millis(250);
-/// Largest answer that is read.
-const MOST_BYTES: usize = 4 << 20;
 /// A line of the caller and a line of the server's transcript are the same if they end within so many milliseconds.
 const SAME_LINE_MS: f64 = 1_500.0;
 
@@ -47,19 +44,17 @@ pub(super) async fn add(report: &mut Report, from: &ResultFrom, wanted: Option<&
 }
 
 async fn fetch(report: &Report, from: &ResultFrom) -> Result<Value, String> {
-    // Only the first of several that install one succeeds, and any will do.
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    let client = client(&from.trust).await?;
+    let api = WorkerApi::new(&from.base, from.token.clone(), &from.trust).await?;
     let until = rt::now() + RESULT_LIMIT;
     let mut id = report.call_id.clone();
     loop {
         let last = match &id {
             None => {
-                let list = get(&client, from, "/api/v1/calls?limit=50").await;
+                let list = api.get("/api/v1/calls?limit=50").await;
                 id = list.as_ref().ok().and_then(|list| newest(list, &report.caller_id));
                 list.err().unwrap_or_else(|| "no ended call of this caller is listed".to_owned())
             }
-            Some(id) => match get(&client, from, &format!("/api/v1/calls/{id}")).await {
+            Some(id) => match api.get(&format!("/api/v1/calls/{id}")).await {
                 Ok(call) if call.get("status").and_then(Value::as_str) == Some("ended") => return Ok(call),
                 Ok(_) => format!("call {id} has not ended there"),
                 Err(why) => why,
@@ -70,42 +65,6 @@ async fn fetch(report: &Report, from: &ResultFrom) -> Result<Value, String> {
         }
         rt::sleep(POLL).await;
     }
-}
-
-async fn client(trust: &Trust) -> Result<reqwest::Client, String> {
-    let client = reqwest::Client::builder().timeout(REQUEST_LIMIT).redirect(reqwest::redirect::Policy::none());
-    let client = match trust {
-        Trust::Public => client,
-        Trust::Anybody => client.tls_danger_accept_invalid_certs(true),
-        Trust::File(path) => {
-            let fault = |why: String| format!("{}: expected PEM certificates: {why}", path.display());
-            let pem = tokio::fs::read(path).await.map_err(|error| fault(error.to_string()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| fault(error.to_string()))?;
-            client.tls_certs_only(roots)
-        }
-    };
-    client.build().map_err(|error| error.to_string())
-}
-
-async fn get(client: &reqwest::Client, from: &ResultFrom, path: &str) -> Result<Value, String> {
-    let url = format!("{}{path}", from.base.trim_end_matches('/'));
-    let mut request = client.get(&url);
-    if let Some(token) = &from.token {
-        request = request.bearer_auth(token.reveal());
-    }
-    let mut response = request.send().await.map_err(|error| error.without_url().to_string())?;
-    let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MOST_BYTES {
-            return Err(format!("{path}: the answer is longer than {MOST_BYTES} bytes"));
-        }
-    }
-    if !status.is_success() {
-        return Err(format!("{path}: {status}"));
-    }
-    serde_json::from_slice(&body).map_err(|error| format!("{path}: expected JSON: {error}"))
 }
 
 /// The newest ended call of a caller; lists show only the end of a number.

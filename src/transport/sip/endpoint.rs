@@ -475,7 +475,7 @@ pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Option<Negotiator>
 /// What an INVITE says of its call.
 fn inbound(facts: CallFacts) -> LegMeta {
     let CallFacts { from, to, custom, .. } = facts;
-    LegMeta { caller_id: Pii::new(from), did: to, outgoing: false, marks: false, custom }
+    LegMeta { caller_id: Pii::new(from), did: to, custom, ..LegMeta::default() }
 }
 
 /// The status of the application's refusal.

@@ -13,7 +13,7 @@ use super::host::{Host, MediaPort, MediaPorts, SipLink, SipReport};
 use super::leg::{Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction};
 use super::timer;
-use crate::call::{LegFact, LegOrder};
+use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
 use crate::trunk::{SipStage, TimerMode, Trunk, TrunkTransport, outcome};
 use crate::units::Moment;
@@ -82,8 +82,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         if !trunk.may_call(&call.to) {
             return Err(PlaceError::Forbidden(id()));
         }
-        let identity = &trunk.identity;
-        if !call.from.is_empty() && call.from != identity.caller_id && !identity.numbers.contains(&call.from) {
+        if !call.from.is_empty() && !trunk.shows(&call.from) {
             return Err(PlaceError::ForeignCaller(id()));
         }
         let core = &self.shared.core;
@@ -143,8 +142,17 @@ enum Tried {
     Refused(u16),
     /// Refused in a way that the same address may yet take.
     Again(Box<Message>),
-    /// We gave up: ring time-out, or the driver's order.
-    GivenUp(&'static str),
+    /// We gave up.
+    GivenUp(GaveUp),
+}
+
+/// Why we gave up.
+#[derive(Clone, Copy, Debug)]
+enum GaveUp {
+    /// It rang too long.
+    RangOut,
+    /// The driver ended the call.
+    Ordered,
 }
 
 impl<P: MediaPort> Placing<P> {
@@ -163,11 +171,12 @@ impl<P: MediaPort> Placing<P> {
                 _ => break,
             }
         }
-        let by = match last {
-            Tried::GivenUp(why) => why.to_owned(),
-            _ => outcome(self.report.status, self.report.cause, self.stage).reason.to_owned(),
+        let end = match last {
+            Tried::GivenUp(GaveUp::Ordered) => LegFact::HungUp { by: Some("bot".to_owned()) },
+            Tried::GivenUp(GaveUp::RangOut) => LegFact::Unreached(EndReason::NoAnswer),
+            _ => LegFact::Unreached(outcome(self.report.status, self.report.cause, self.stage)),
         };
-        self.finish(LegFact::HungUp { by: Some(by) }).await;
+        self.finish(end).await;
     }
 
     /// Never after somebody may have been rung or has decided.
@@ -258,12 +267,12 @@ impl<P: MediaPort> Placing<P> {
                 order = self.link.orders.recv() => match order {
                     Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
                     Some(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | None => {
-                        return self.cancel(invite, flow, transaction, provisional, "bot").await;
+                        return self.cancel(invite, flow, transaction, provisional, GaveUp::Ordered).await;
                     }
                 },
                 () = rt::sleep_until(due) => {
                     if provisional || rt::now() >= self.ring_until {
-                        return self.cancel(invite, flow, transaction, provisional, "no_answer").await;
+                        return self.cancel(invite, flow, transaction, provisional, GaveUp::RangOut).await;
                     }
                     // Silence: nobody was rung, as far as we know. What still comes is ended when it does.
                     self.report.status = 0;
@@ -347,7 +356,7 @@ impl<P: MediaPort> Placing<P> {
         flow: Flow,
         mut transaction: ClientTransaction,
         provisional: bool,
-        why: &'static str,
+        why: GaveUp,
     ) -> Tried {
         let bytes = cancel_of(invite).to_bytes();
         let t1 = Duration::from_millis(self.core.config.t1_ms);
@@ -415,7 +424,7 @@ impl<P: MediaPort> Placing<P> {
         let Some(plan) = agreed else {
             self.late(invite, flow).end(response).await;
             self.report.status = 488;
-            return self.finish(LegFact::HungUp { by: Some("media_refused".to_owned()) }).await;
+            return self.finish(LegFact::Unreached(EndReason::MediaRefused)).await;
         };
         let early = self.early.is_some();
         let leg = Leg::new(Parts {

@@ -382,6 +382,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
             outgoing: opening.outgoing,
             custom: opening.custom,
             marks: self.dialect.caps().mark,
+            ring_limit_ms: None,
         };
         let opened = Opened { bot: self.bot.clone(), meta, dialect: self.dialect.name(), peer: self.peer };
         self.leg = Some(Leg::new(self.host.open(slot, opened)));

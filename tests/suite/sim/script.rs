@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! policy idle_ms=5000            a field of the turn policy
+//! ring-limit 45s                 we placed the call, and its leg lets it ring so long
 //! outgoing                       the dialler rang the customer; `answers` opens the conversation
 //! ringing                        audio may flow, but nobody said that the caller is on the line
 //! silent-start                   no start, no media: only the acts say what comes
@@ -91,6 +92,8 @@ pub enum Act {
     Closes,
     /// Neither frame nor pong any more.
     GoesSilent,
+    /// Nobody is reached, for the reason of this code.
+    Unreached(String),
     /// The peer stops reading.
     Sticks,
     /// The peer breaks the protocol.
@@ -163,6 +166,7 @@ pub struct Script {
     pub tts_ms: u64,
     pub partials_ms: u64,
     pub echo: Option<(f32, u64)>,
+    pub ring_limit_ms: Option<u64>,
     /// It answers marks, so late.
     pub marks_ms: Option<u64>,
     pub buffer_ms: u64,
@@ -188,6 +192,7 @@ impl Script {
             partials_ms: 400,
             echo: None,
             marks_ms: None,
+            ring_limit_ms: None,
             buffer_ms: 0,
             expects: Hints::default(),
             limit_ms: 700_000,
@@ -205,6 +210,7 @@ impl Script {
         match head {
             "outgoing" => self.outgoing = true,
             "ringing" => self.ringing = true,
+            "ring-limit" => self.ring_limit_ms = Some(millis(rest)),
             "silent-start" => self.silent_start = true,
             "stt" => self.stt_ms = millis(rest),
             "judge" => self.judge_ms = millis(rest),
@@ -353,6 +359,9 @@ fn act(rest: &str) -> Act {
 }
 
 fn spoken(rest: &str) -> Act {
+    if let Some(reason) = rest.strip_prefix("nobody is reached: ") {
+        return Act::Unreached(reason.to_owned());
+    }
     if let Some(keys) = rest.strip_prefix("caller presses ") {
         return Act::Presses(keys.to_owned());
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder};
-use voicefleet::call::{Call, CallState, Fact, LegFact, LegLoss, LegMeta, Mark};
+use voicefleet::call::{Call, CallState, EndReason, Fact, LegFact, LegLoss, LegMeta, Mark};
 use voicefleet::turn::{Heard, TurnState};
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -155,7 +155,12 @@ pub fn run(script: &Script) -> Run {
 impl World {
     fn new(script: &Script) -> Self {
         let start = Moment::from_millis(START_MS);
-        let meta = LegMeta { outgoing: script.outgoing, marks: script.marks_ms.is_some(), ..LegMeta::default() };
+        let meta = LegMeta {
+            outgoing: script.outgoing,
+            marks: script.marks_ms.is_some(),
+            ring_limit_ms: script.ring_limit_ms,
+            ..LegMeta::default()
+        };
         Self {
             now: start,
             seq: 0,
@@ -322,6 +327,10 @@ impl World {
                 for digit in keys.chars() {
                     self.tell(Fact::Leg(LegFact::Digit { digit }));
                 }
+            }
+            Act::Unreached(code) => {
+                let reason = EndReason::of(&code).expect("the code of an end reason");
+                self.leg(&format!("nobody is reached: {code}"), LegFact::Unreached(reason));
             }
             Act::Closes => self.lose(LegLoss::Closed, "the socket closes"),
             Act::GoesSilent => self.lose(LegLoss::Silent, "the leg is silent"),

@@ -1,6 +1,6 @@
-//! An operator ends a call: who may, and what is answered.
+//! An operator ends a call or has one placed: who may, and what is answered.
 
-use crate::double::{Double, ask};
+use crate::double::{Double, ask, send};
 use voicefleet::api::{Access, PageToken};
 
 #[tokio::test]
@@ -45,4 +45,25 @@ async fn neither_a_stranger_nor_a_page_of_another_site_ends_a_call() {
     }
     let own = [("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")];
     assert_eq!(ask(&local, "POST", path, &own).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_call_is_placed_for_whoever_may_and_for_nobody_else() {
+    let path = "/api/v1/calls";
+    let body = |bot: &str| format!(r#"{{"bot_id":"{bot}","to_number":"+919876543210"}}"#);
+    let closed = Double::empty().under(Access::Token(PageToken::new("t")));
+    assert_eq!(send(&closed, path, &body("payment-reminder"), &[]).await.problem(), (401, "unauthorized".into()));
+    let router = Double::empty().local();
+    let here = ("host", "127.0.0.1:8080");
+    let elsewhere = [here, ("origin", "https://evil.example")];
+    assert_eq!(send(&router, path, &body("payment-reminder"), &elsewhere).await.problem(), (403, "cross_site".into()));
+    let placed = send(&router, path, &body("payment-reminder"), &[here]).await;
+    assert_eq!((placed.status.as_u16(), placed.text()), (200, r#"{"status":"ok","call_id":"placed-1"}"#));
+    assert_eq!(send(&router, path, &body("nobody"), &[here]).await.problem(), (404, "unknown_bot".into()));
+    let full = send(&router, path, &body("full"), &[here]).await;
+    assert_eq!(full.header("retry-after"), "5");
+    assert_eq!(full.problem(), (503, "no_capacity".into()));
+    for broken in ["", "[]", "{", r#"{"bot_id":1}"#, "\u{0}"] {
+        assert_eq!(send(&router, path, broken, &[here]).await.problem(), (422, "bad_body".into()), "{broken:?}");
+    }
 }
