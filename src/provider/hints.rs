@@ -3,7 +3,10 @@
 
 /// Phrases that are likely to be said, sorted. Lower case words with single spaces; digits and apostrophes may occur.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hints(Vec<Box<str>>);
+pub struct Hints {
+    phrases: Vec<Box<str>>,
+    pressing: bool,
+}
 
 impl Hints {
     /// From phrases; what is no letter, digit or apostrophe separates words.
@@ -17,19 +20,33 @@ impl Hints {
         let mut phrases: Vec<Box<str>> = plain.filter(|phrase| !phrase.is_empty()).collect();
         phrases.sort_unstable();
         phrases.dedup();
-        Self(phrases)
+        Self { phrases, pressing: false }
     }
 
     /// These and `more`.
     #[must_use]
     pub fn with(&self, more: &[String]) -> Self {
-        Self::new(self.0.iter().map(AsRef::as_ref).chain(more.iter().map(String::as_str)))
+        let all = Self::new(self.phrases.iter().map(AsRef::as_ref).chain(more.iter().map(String::as_str)));
+        Self { pressing: self.pressing, ..all }
+    }
+
+    /// The same, where the last answer was not understood: the caller has been asked again, so that one of these is far likelier.
+    #[must_use]
+    pub fn pressed(mut self) -> Self {
+        self.pressing = true;
+        self
+    }
+
+    /// Was the last answer not understood?
+    #[must_use]
+    pub const fn pressing(&self) -> bool {
+        self.pressing
     }
 
     /// Is there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.phrases.is_empty()
     }
 
     /// Is `text` made of phrases by seven tenths at least, and does it end with one? A name or a filler may stand between them.
@@ -38,12 +55,12 @@ impl Hints {
         let mut trail = Trail::default();
         trail.follow(self, text.trim());
         trail.end(self);
-        trail.written > 0 && trail.counted_to == trail.written && trail.covered * 10 >= trail.written * 7
+        trail.is_made_up()
     }
 
     /// The phrases of `range` whose byte at `depth` is `byte`.
     fn narrowed(&self, range: Range, byte: u8) -> Option<Range> {
-        let phrases = self.0.get(range.from..range.to)?;
+        let phrases = self.phrases.get(range.from..range.to)?;
         let at = |phrase: &str| phrase.as_bytes().get(range.depth).copied();
         let below = phrases.partition_point(|phrase| at(phrase) < Some(byte));
         let within = phrases.partition_point(|phrase| at(phrase) <= Some(byte));
@@ -52,7 +69,7 @@ impl Hints {
 
     /// Is the first phrase of `range` complete? The sorting puts a phrase before those that go on from it.
     fn complete(&self, range: Range) -> bool {
-        self.0.get(range.from).is_some_and(|phrase| phrase.len() == range.depth)
+        self.phrases.get(range.from).is_some_and(|phrase| phrase.len() == range.depth)
     }
 }
 
@@ -106,7 +123,7 @@ impl Trail {
 
     fn letter(&mut self, hints: &Hints, byte: u8) {
         if self.between {
-            self.open.push(Range { from: 0, to: hints.0.len(), depth: 0 });
+            self.open.push(Range { from: 0, to: hints.phrases.len(), depth: 0 });
             self.between = false;
         }
         self.written += 1;
@@ -147,6 +164,12 @@ impl Trail {
         }
         self.open.clear();
         self.between = true;
+    }
+
+    /// Is the reading, at its end, made of phrases by seven tenths at least, and does it end with one?
+    #[must_use]
+    pub const fn is_made_up(&self) -> bool {
+        self.written > 0 && self.counted_to == self.written && self.covered * 10 >= self.written * 7
     }
 
     /// Bytes that phrases cover, with those of the furthest phrase that is still open.

@@ -15,6 +15,10 @@ const LOOK: usize = 16;
 /// What a byte covered by a hint is worth, in natural logarithms of likelihood: a word of eight letters makes up for a reading that is
 /// seven times less likely.
 const WORTH: f32 = 0.25;
+/// The same where the caller was asked again.
+const WORTH_PRESSED: f32 = 0.4;
+/// What it is worth then that a whole reading is made of hints: short answers have few bytes to weigh.
+const WHOLE_PRESSED: f32 = 2.0;
 /// A live reading may be worse than an ended one by so much and still be followed: a hinted word to come is worth that.
 const SLACK: f32 = 1.5;
 
@@ -30,8 +34,13 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    fn score(&self) -> f32 {
-        self.likelihood + WORTH * self.trail.covered() as f32
+    fn score(&self, pressing: bool) -> f32 {
+        let covered = self.trail.covered() as f32;
+        if !pressing {
+            return self.likelihood + WORTH * covered;
+        }
+        let whole = if self.trail.is_made_up() { WHOLE_PRESSED } else { 0.0 };
+        self.likelihood + WORTH_PRESSED * covered + whole
     }
 }
 
@@ -86,16 +95,18 @@ impl<'a> Beam<'a> {
                 }
             }
         }
-        next.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        let pressing = self.hints.pressing();
+        next.sort_by(|a, b| b.score(pressing).total_cmp(&a.score(pressing)));
         next.truncate(self.width);
         self.live = next;
-        let best = self.best.as_ref().map(Reading::score);
-        self.live.first().is_some_and(|first| best.is_none_or(|best| best < first.score() + SLACK))
+        let best = self.best.as_ref().map(|best| best.score(pressing));
+        self.live.first().is_some_and(|first| best.is_none_or(|best| best < first.score(pressing) + SLACK))
     }
 
     fn ended(&mut self, mut reading: Reading) {
         reading.trail.end(self.hints);
-        if self.best.as_ref().is_none_or(|best| best.score() < reading.score()) {
+        let pressing = self.hints.pressing();
+        if self.best.as_ref().is_none_or(|best| best.score(pressing) < reading.score(pressing)) {
             self.best = Some(reading);
         }
     }
@@ -106,7 +117,8 @@ impl<'a> Beam<'a> {
             reading.trail.end(self.hints);
         }
         let all = self.best.into_iter().chain(self.live);
-        let best = all.max_by(|a, b| a.score().total_cmp(&b.score()));
+        let pressing = self.hints.pressing();
+        let best = all.max_by(|a, b| a.score(pressing).total_cmp(&b.score(pressing)));
         best.map_or(Pieces { tokens: Vec::new(), likelihood: 0.0 }, |reading| Pieces {
             tokens: reading.tokens,
             likelihood: reading.likelihood,
@@ -174,6 +186,23 @@ mod tests {
         assert_eq!(read(&["wrong number"], &close), [3, 4], "less than three in a logarithm: a close call still");
         let clear = CLOSE_CALL.map(|step| step.map(|score| score * 4.0));
         assert_eq!(read(&["wrong number"], &clear), [6, 5]);
+    }
+
+    #[test]
+    fn whoever_was_asked_again_is_believed_to_have_answered() {
+        let (vocabulary, calm) = (vocabulary(), Hints::new(["wrong"]));
+        // " long" was heard, 33 times likelier, where " wrong" is waited for.
+        let steps = [[0.0, 0.0, 0.0, 4.5, 0.0, 0.0, 8.0], [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0]];
+        let read = |hints: &Hints| {
+            let mut beam = Beam::new(hints, &vocabulary, END, 16_000);
+            for step in &steps {
+                let scores: Vec<&[f32]> = beam.live().iter().map(|_| step.as_slice()).collect();
+                beam.step(scores.into_iter());
+            }
+            beam.best().tokens
+        };
+        assert_eq!(read(&calm), [6]);
+        assert_eq!(read(&calm.clone().pressed()), [3]);
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl Engine {
         Some((step, self.plan.expected.get(step)?))
     }
 
+    /// Was the last answer at this step not understood?
+    #[must_use]
+    pub const fn asks_again(&self) -> bool {
+        self.state.attempts > 0
+    }
+
     /// Answers one request.
     pub fn answer(&mut self, ask: &Ask) -> Vec<Piece> {
         if let Some(state) = self.past.back_to(ask.after) {

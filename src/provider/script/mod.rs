@@ -70,8 +70,8 @@ struct Session {
     facts: FactSender,
     /// What people say with their name, for the names that this call knows.
     names: Vec<String>,
-    /// The hints of the steps so far, with the names.
-    expected: BTreeMap<usize, Arc<Hints>>,
+    /// The hints of the steps so far, with the names; apart where the step asks again.
+    expected: BTreeMap<(usize, bool), Arc<Hints>>,
 }
 
 impl LlmSession for Session {
@@ -91,8 +91,12 @@ impl LlmSession for Session {
 
     fn expects(&mut self) -> Option<Arc<Hints>> {
         let (step, hints) = self.engine.expects()?;
-        let named = || Arc::new(hints.with(&self.names));
-        Some(self.expected.entry(step).or_insert_with(named).clone())
+        let again = self.engine.asks_again();
+        let named = || {
+            let hints = hints.with(&self.names);
+            Arc::new(if again { hints.pressed() } else { hints })
+        };
+        Some(self.expected.entry((step, again)).or_insert_with(named).clone())
     }
 
     fn outcome(&self) -> Option<serde_json::Value> {

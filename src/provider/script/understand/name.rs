@@ -18,6 +18,9 @@ const LEADS: &[&[&str]] = &[
     &["i", "am"],
     &["it", "is"],
     &["that", "is"],
+    // What recognition makes of "this is" and of a first name that it does not know.
+    &["they", "are"],
+    &["there", "is"],
     &["under"],
     &["in", "the", "name", "of"],
     &["name"],

@@ -160,13 +160,19 @@ fn digits_of(words: &Words, at: usize) -> Option<(String, usize)> {
     }
 }
 
-/// `to`, `for`, `ate` between digits.
+/// What recognition makes of a digit between digits: `to`, `for`, `ate`, and on a bad line `there` of a zero.
 fn homophone(words: &Words, at: usize, before: &str) -> Option<(String, usize)> {
     let digit = match words.text(at) {
+        "there" | "their" | "hero" | "sero" | "zeros" => "0",
+        "won" | "wan" => "1",
         "to" | "too" => "2",
-        "for" => "4",
-        "ate" => "8",
-        "won" => "1",
+        "tree" | "free" => "3",
+        "for" | "fore" => "4",
+        "fife" | "fine" | "hive" => "5",
+        "sex" | "sick" | "sicks" => "6",
+        "heaven" => "7",
+        "ate" | "hate" => "8",
+        "nigh" | "night" | "mine" => "9",
         _ => return None,
     };
     let after = digits_of(words, at + 1).is_some() || at + 1 == words.len();
@@ -275,6 +281,8 @@ mod tests {
             ("+91 98765 43210", Some("919876543210")),
             ("double nine eight seven triple six five four three", Some("9987666543")),
             ("my number is 555-123-4567", Some("5551234567")),
+            ("two one two five five five there one five five", Some("2125550155")),
+            ("there are one two of us", None),
             ("five", None),
         ] {
             assert_eq!(spelled(&Words::of(text), Alphabet::Digits, 7).as_deref(), digits, "{text}");
