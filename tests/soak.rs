@@ -4,12 +4,16 @@
 
 #[path = "fuzz/wire_native.rs"]
 mod fuzz;
+#[path = "spoken/kept.rs"]
+#[expect(dead_code, reason = "the suite uses more of it")]
+mod kept;
+#[path = "spoken/latency.rs"]
+mod latency;
 #[path = "spoken/reading.rs"]
 mod reading;
 #[path = "spoken/tally.rs"]
 mod tally;
 #[path = "spoken/worker.rs"]
-#[expect(dead_code, reason = "the suite uses more of it")]
 mod worker;
 
 use std::path::Path;
@@ -38,6 +42,16 @@ fn callers_reach_what_they_called_for() {
     assert!(report.right_share >= 0.90, "{:.3} of the dialogues ended as they should", report.right_share);
     assert!(report.cut_in_share <= 0.05, "the bot cut in on {:.3} of the callers' lines", report.cut_in_share);
     assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");
+}
+
+/// Complete utterances over both bots, five turns and more each.
+const CALLERS: [&str; 4] = ["promises for friday", "asks to repeat", "books and asks the hours", "moves without an id"];
+
+/// How long callers wait, over twenty turns and more.
+#[test]
+#[ignore = "takes about four minutes"]
+fn the_parts_of_a_wait_are_the_whole() {
+    latency::parts_are_the_whole(world(), &CALLERS, 20);
 }
 
 /// Every line of both bots and more, over the wire and recognised.

@@ -9,8 +9,7 @@ use voicefleet::tools::caller::dialogues::{Dialogues, run_all};
 use crate::tally::{account, show, summary};
 use crate::worker::{CALLS_AT_ONCE, world};
 
-const CHOSEN: [&str; 6] =
-    ["promises for friday", "lost the job", "never took a loan", "wants a human", "books a visit", "wants nothing"];
+const CHOSEN: [&str; 5] = ["promises for friday", "lost the job", "wants a human", "books a visit", "wants nothing"];
 
 #[test]
 fn callers_reach_what_they_called_for_over_a_bad_line() {
@@ -24,7 +23,7 @@ fn callers_reach_what_they_called_for_over_a_bad_line() {
     let report = world.run(CALLS_AT_ONCE, run_all(&dialogues, &how, |row| show(&account(row))));
     show(&summary(&report));
     let right = report.rows.iter().filter(|row| row.found == row.wanted).count();
-    // One of six may go wrong: a line at 15 dB is misheard at times, and the long form counts how often.
+    // One of five may go wrong: a line at 15 dB is misheard at times, and the long form counts how often.
     assert!(right + 1 >= CHOSEN.len(), "{right} of {} ended as they should", CHOSEN.len());
     assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");
 }

@@ -11,10 +11,8 @@ use voicefleet::units::dbfs;
 
 use crate::kept::Kept;
 use crate::tally::show;
-use crate::worker::{CALLS_AT_ONCE, world};
+use crate::worker::{CALLS_AT_ONCE, World};
 
-/// Complete utterances over both bots, five turns and more each.
-const CHOSEN: [&str; 4] = ["promises for friday", "asks to repeat", "books and asks the hours", "moves without an id"];
 /// Two callers whose sentences sound complete when they are: the bar is for complete utterances.
 const VOICES: [&str; 2] = ["kumo", "joe"];
 /// The parts may differ from the whole by so much.
@@ -97,15 +95,14 @@ fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
     all
 }
 
-#[test]
-fn the_parts_of_a_wait_are_the_whole() {
-    let world = world();
+/// Has these callers talk, one call at a time with nothing beside it, each in the next of the voices; shows every turn and the figures,
+/// and holds each turn's parts against its whole. At least so many turns must have been measured.
+pub fn parts_are_the_whole(world: &World, chosen: &[&str], least: usize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/dialogues.toml");
     let mut dialogues = Dialogues::read(&path).unwrap().dialogue;
-    dialogues.retain(|dialogue| CHOSEN.contains(&dialogue.name.as_str()));
-    assert_eq!(dialogues.len(), CHOSEN.len());
+    dialogues.retain(|dialogue| chosen.contains(&dialogue.name.as_str()));
+    assert_eq!(dialogues.len(), chosen.len());
     let mut all = Vec::new();
-    // One call at a time, with nothing beside it.
     world.run(CALLS_AT_ONCE, async {
         for (mut script, voice) in dialogues.into_iter().zip(VOICES.iter().cycle()) {
             script.voice = Some((*voice).to_owned());
@@ -115,15 +112,24 @@ fn the_parts_of_a_wait_are_the_whole() {
             all.extend(waterfalls(&report, &Kept::of(world, &server.call_id)));
         }
     });
+    figures(&all);
+    assert!(all.len() >= least, "{} turns", all.len());
     for turn in &all {
+        assert!(
+            turn.unexplained_ms().abs().round() <= UNEXPLAINED_MS,
+            "{:.1} ms of {:.0} unexplained",
+            turn.unexplained_ms(),
+            turn.wire_ms
+        );
+    }
+}
+
+fn figures(all: &[Waterfall]) {
+    for turn in all {
         let parts: Vec<String> = turn.parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
         let wait = if turn.waited { "  [asked to wait]" } else { "" };
-        show(&format!(
-            "{:>6.0} = {} + unexplained {:.0}{wait}",
-            turn.wire_ms,
-            parts.join(" + "),
-            turn.unexplained_ms()
-        ));
+        let unexplained = turn.unexplained_ms();
+        show(&format!("{:>6.0} = {} + unexplained {unexplained:.0}{wait}", turn.wire_ms, parts.join(" + ")));
     }
     let wire = Spread::of(all.iter().map(|turn| turn.wire_ms));
     let waited = all.iter().filter(|turn| turn.waited).count();
@@ -134,13 +140,4 @@ fn the_parts_of_a_wait_are_the_whole() {
         wire.count,
         100.0 * waited as f64 / all.len().max(1) as f64
     ));
-    assert!(all.len() >= 20, "{} turns", all.len());
-    for turn in &all {
-        assert!(
-            turn.unexplained_ms().abs().round() <= UNEXPLAINED_MS,
-            "{:.1} ms of {:.0} unexplained",
-            turn.unexplained_ms(),
-            turn.wire_ms
-        );
-    }
 }

@@ -11,4 +11,5 @@ mod latency;
 mod reading;
 mod tally;
 mod understood;
+mod waits;
 mod worker;

@@ -15,7 +15,7 @@ use voicefleet::tools::caller::dialogues::DialogueRun;
 use voicefleet::tools::caller::{CallOptions, Opening, ResultFrom, Script, Spoil, Trust};
 
 /// Calls that one machine of two cores carries with both ends' speech models in one process.
-pub const CALLS_AT_ONCE: usize = 2;
+pub const CALLS_AT_ONCE: usize = 3;
 
 /// The worker, its callers' ears, and where things are.
 pub struct World {
