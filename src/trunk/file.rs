@@ -672,10 +672,17 @@ mod tests {
         ] {
             let parsed = parse(transport, media);
             let told = parsed.err().map(|faults| faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>());
-            assert_eq!(told, if sound { None } else { Some(vec!["outbound.transport".to_owned()]) }, "{transport} {media}");
+            assert_eq!(
+                told,
+                if sound { None } else { Some(vec!["outbound.transport".to_owned()]) },
+                "{transport} {media}"
+            );
         }
         let inbound = "[inbound]\naddresses = [\"127.0.0.1\"]\n[media]\nsrtp = \"required\"\n";
-        assert!(Trunk::parse("t", "f", inbound.as_bytes()).is_ok_and(|trunk| trunk.needs_tls()), "no targets: nothing is sent");
+        assert!(
+            Trunk::parse("t", "f", inbound.as_bytes()).is_ok_and(|trunk| trunk.needs_tls()),
+            "no targets: nothing is sent"
+        );
     }
 
     #[test]

@@ -254,7 +254,8 @@ impl RtpLeg {
                 return;
             }
             let Some(bytes) = stats.opened(secure.open(bytes), bytes) else { return };
-            let Some(packet) = RtpPacket::parse(bytes).ok().filter(|packet| latch.accepts(from, packet.header.ssrc)) else {
+            let Some(packet) = RtpPacket::parse(bytes).ok().filter(|packet| latch.accepts(from, packet.header.ssrc))
+            else {
                 stats.foreign += 1;
                 return;
             };

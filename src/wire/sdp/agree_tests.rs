@@ -309,7 +309,8 @@ fn no_fault_of_a_description_repeats_a_key() {
     ] {
         for srtp in [Srtp::Off, Srtp::Required] {
             let answered = with_srtp(srtp).answer(offer.as_bytes());
-            let told = answered.map_or_else(|error| format!("{error} {error:?}"), |agreed| format!("{:?}", agreed.plan));
+            let told =
+                answered.map_or_else(|error| format!("{error} {error:?}"), |agreed| format!("{:?}", agreed.plan));
             assert!(!told.contains(key), "{told}");
         }
     }

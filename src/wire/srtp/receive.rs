@@ -149,7 +149,8 @@ impl Receiver {
         self.verified += 1;
         let own = self.streams.iter().position(|place| place.is_some_and(|stream| stream.ssrc == ssrc));
         let at = own.unwrap_or_else(|| {
-            let oldest = self.streams.iter().enumerate().min_by_key(|(_, place)| place.map_or(0, |stream| stream.heard));
+            let oldest =
+                self.streams.iter().enumerate().min_by_key(|(_, place)| place.map_or(0, |stream| stream.heard));
             oldest.map_or(0, |(at, _)| at)
         });
         let new = Stream { ssrc, audio: None, control: None, heard: 0 };

@@ -95,7 +95,10 @@ mod tests {
     fn nothing_is_before_the_first_or_beyond_the_last_index() {
         assert_eq!(Window::starting(5).nearest(u16::MAX), None);
         assert_eq!(Window::starting((1 << 48) - 1).nearest(0), None);
-        assert_eq!((Window::starting(0xffff).nearest(0), Window::starting(0x1_0000).nearest(0xffff)), (Some(0x1_0000), Some(0xffff)));
+        assert_eq!(
+            (Window::starting(0xffff).nearest(0), Window::starting(0x1_0000).nearest(0xffff)),
+            (Some(0x1_0000), Some(0xffff))
+        );
         assert_eq!(Window::starting(0x2_0000).rounds(), 2);
     }
 }
