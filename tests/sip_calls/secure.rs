@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use voicefleet::call::LegFact;
-use voicefleet::results::DisconnectedBy;
+use voicefleet::results::{CallResult, DisconnectedBy};
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, SipLink, TlsSide};
 
 use crate::baresip::{Baresip, PCMA, PCMU, TONE_PEAK};
@@ -65,6 +65,12 @@ fn written(folder: &Folder) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+/// Everything was encrypted but the one control packet by which baresip opens its way, before it has made its contexts.
+fn assert_sealed(result: &CallResult) {
+    let rtp = result.media.rtp.as_ref().unwrap();
+    assert!(rtp.encrypted && rtp.refused <= 1, "{rtp:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_over_tls_with_srtp_is_heard_both_ways_and_its_keys_are_nowhere() {
     // Offered as RTP/AVP with keys, and as RTP/SAVP.
@@ -80,8 +86,7 @@ async fn a_call_over_tls_with_srtp_is_heard_both_ways_and_its_keys_are_nowhere()
         let keys = baresip.srtp_keys();
         assert_eq!(keys.len(), 2, "one of each side: {keys:?}");
         let result = talk(&world, baresip, encryption, PCMA).await;
-        let rtp = result.media.rtp.as_ref().unwrap();
-        assert!(rtp.encrypted && rtp.refused == 0, "{rtp:?}");
+        assert_sealed(&result);
         let files = written(&world.folder);
         assert!(files.len() >= 3, "{files:?}");
         for (file, text) in &files {
@@ -115,8 +120,7 @@ async fn keys_pressed_and_a_hold_pass_an_encrypted_call() {
     let result = only_result(&world).await;
     assert_eq!(digits(&world, &result), "77*");
     assert_eq!(result.disconnected_by, DisconnectedBy::Customer, "{}", result.end_reason);
-    let rtp = result.media.rtp.as_ref().unwrap();
-    assert!(rtp.encrypted && rtp.refused == 0, "{rtp:?}");
+    assert_sealed(&result);
     let tone = tone_in_recording(&world, &result);
     let last: Vec<f64> = tone.iter().rev().skip(1).take(5).copied().collect();
     assert!(last.iter().all(|&peak| peak > TONE_PEAK * 0.7), "the caller's tone after the hold: {tone:.0?}");
@@ -151,7 +155,7 @@ async fn keys_in_clear_are_taken_where_the_trunk_says_that_nobody_else_reads_the
     let mut baresip = Baresip::with(world.folder.path(), "inclear", PCMU, ";mediaenc=srtp", "").await;
     baresip.call(plain, 1).await;
     let result = talk(&world, baresip, "inclear", PCMU).await;
-    assert!(result.media.rtp.as_ref().unwrap().encrypted, "{result:?}");
+    assert_sealed(&result);
     world.stop().await;
 }
 
