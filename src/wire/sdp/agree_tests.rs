@@ -298,6 +298,7 @@ fn no_fault_of_a_description_repeats_a_key() {
     let whole = sdp(&format!("{PLAIN}a=crypto:{THEIR_KEY}\r\n")).replace("RTP/AVP", "RTP/SAVP");
     for offer in [
         whole.clone(),
+        whole.replace("v=0", &format!("v={key}")),
         whole.replace("a=crypto", "crypto"),
         whole.replace("a=crypto:1 ", "a=crypto:x "),
         whole.replace("a=crypto:1 AES", "m=crypto AES"),
