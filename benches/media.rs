@@ -19,6 +19,8 @@ use voicefleet::media::{
 };
 use voicefleet::units::{Moment, SampleRate};
 use voicefleet::wire::rtp::{RtpHeader, RtpPacket};
+use voicefleet::wire::sdp::{CryptoKeys, CryptoSuite, KEY_BYTES};
+use voicefleet::wire::srtp::{RTP_TRAILER_BYTES, Receiver, Sender};
 use webrtc_util::marshal::{Marshal as _, Unmarshal as _};
 
 fn noise(samples: usize, level: f32) -> Vec<i16> {
@@ -185,6 +187,35 @@ fn packets(c: &mut Criterion) {
     group.finish();
 }
 
+/// What encryption adds to a packet each way.
+fn sealed(c: &mut Criterion) {
+    let mut group = c.benchmark_group("srtp, 172 bytes");
+    let (suite, key) = (CryptoSuite::AesCm128HmacSha1_80, CryptoKeys([7; KEY_BYTES]));
+    let mut header = RtpHeader { payload_type: 8, timestamp: 1_120, ssrc: 9, ..Default::default() };
+    let mut next = || {
+        let mut datagram = [0x55; 172 + RTP_TRAILER_BYTES];
+        let _ = header.write(&mut datagram);
+        header.sequence = header.sequence.wrapping_add(1);
+        datagram
+    };
+    let (mut sender, mut receiver) = (Sender::new(suite, &key), Receiver::new(suite, &key));
+    group.bench_function("seal", |b| b.iter(|| sender.seal(&mut next(), 172)));
+    let mut sender = Sender::new(suite, &key);
+    group.bench_function("seal and open", |b| {
+        b.iter(|| {
+            let mut datagram = next();
+            sender.seal(&mut datagram, 172).is_ok() && receiver.open(&mut datagram).is_ok()
+        });
+    });
+    // The number after the last one that was taken, always the same: the tag is computed each time.
+    let forged = next();
+    group.bench_function("refuse a forged one", |b| b.iter(|| receiver.open(&mut { forged })));
+    group.bench_function("contexts of both directions", |b| {
+        b.iter(|| (Sender::new(suite, black_box(&key)), Receiver::new(suite, black_box(&key))));
+    });
+    group.finish();
+}
+
 fn jitter(c: &mut Criterion) {
     let mut group = c.benchmark_group("receive, 20 ms of PCMU");
     let payload = [0x55; 160];
@@ -214,5 +245,5 @@ fn jitter(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, g711, resample, vad, echo, wire, conceal, codecs, packets, jitter);
+criterion_group!(benches, g711, resample, vad, echo, wire, conceal, codecs, packets, sealed, jitter);
 criterion_main!(benches);

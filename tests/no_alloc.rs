@@ -1,6 +1,6 @@
 //! A live line allocates nothing and frees nothing: ten thousand ticks with speech in both directions, the voice detector, the
-//! echo guard, the recording, the listeners and every order, counted by the allocator itself; and as many over a socket, with RTP
-//! that is lost, late and doubled, keys, comfort noise, control packets and codecs that change in mid-call.
+//! echo guard, the recording, the listeners and every order, counted by the allocator itself; and as many over a socket, with RTP,
+//! plain and sealed, that is lost, late and doubled, keys, comfort noise, control packets and codecs that change in mid-call.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it; this one only counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -14,7 +14,10 @@ use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::shard::rtp::{PortRange, RtpPorts};
 use voicefleet::units::{Moment, SampleRate, Stamp, UtteranceId};
 use voicefleet::wire::rtp::{Compound, Ntp, RtpHeader, RtpPacket, SenderInfo, looks_like_rtcp};
-use voicefleet::wire::sdp::{Codec, Direction, MediaPlan, Rtcp, TelephoneEvent};
+use voicefleet::wire::sdp::{
+    Codec, CryptoKeys, CryptoPlan, CryptoSuite, Direction, KEY_BYTES, MediaPlan, Rtcp, TelephoneEvent,
+};
+use voicefleet::wire::srtp::{CONTROL_TRAILER_BYTES, RTP_TRAILER_BYTES, Receiver, Sender};
 
 struct Counting;
 
@@ -157,7 +160,7 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
 }
 
 /// What the two ends agree on.
-fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
+fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> MediaPlan {
     let payload_type = match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
@@ -174,7 +177,7 @@ fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
         direction: Direction::SendRecv,
         ptime_ms: 20,
         peer_ptime_ms: None,
-        crypto: None,
+        crypto,
     }
 }
 
@@ -192,6 +195,8 @@ struct Phone {
     gaps: u64,
     /// Control packets that came.
     reports: u64,
+    /// Its keys, where the audio is encrypted.
+    keys: Option<(Sender, Receiver)>,
 }
 
 impl Phone {
@@ -205,6 +210,12 @@ impl Phone {
         let mut bytes = vec![0; RtpHeader::BYTES];
         header.write(&mut bytes).expect("room for a header");
         bytes.extend(payload);
+        if let Some((sender, _)) = &mut self.keys {
+            let length = bytes.len();
+            bytes.resize(length + RTP_TRAILER_BYTES, 0);
+            let length = sender.seal(&mut bytes, length).expect("a packet");
+            bytes.truncate(length);
+        }
         bytes
     }
 
@@ -252,8 +263,11 @@ impl Phone {
             let ntp = Ntp::of(Stamp::from_unix_ms(1_700_000_000_000 + tick as i64 * 20));
             let sender = Some(SenderInfo { ntp, rtp_timestamp: timestamp, packets: tick as u32, octets: 0 });
             let report = Compound { ssrc: 0x0102_0304, sender, block: None, cname: "phone", goodbye: false };
-            let mut bytes = [0; 128];
-            let length = report.write(&mut bytes).expect("room for a report");
+            let mut bytes = [0; 128 + CONTROL_TRAILER_BYTES];
+            let mut length = report.write(&mut bytes).expect("room for a report");
+            if let Some((sender, _)) = &mut self.keys {
+                length = sender.seal_control(&mut bytes, length).expect("a report");
+            }
             self.send(&bytes[..length]);
         }
     }
@@ -262,9 +276,13 @@ impl Phone {
         let mut bytes = [0; 1_500];
         while let Ok(length) = self.socket.recv(&mut bytes) {
             if looks_like_rtcp(&bytes[..length]) {
+                let opened = self.keys.as_mut().map(|(_, receiver)| receiver.open_control(&mut bytes[..length]));
+                assert!(opened.is_none_or(|opened| opened.is_ok()), "{opened:?}");
                 self.reports += 1;
                 continue;
             }
+            let opened = self.keys.as_mut().map(|(_, receiver)| receiver.open(&mut bytes[..length]));
+            assert!(opened.is_none_or(|opened| opened.is_ok()), "{opened:?}");
             let sequence = RtpPacket::parse(&bytes[..length]).expect("a packet").header.sequence;
             self.gaps += u64::from(self.last.is_some_and(|last| last.wrapping_add(1) != sequence));
             (self.last, self.got) = (Some(sequence), self.got + 1);
@@ -274,13 +292,25 @@ impl Phone {
 
 #[test]
 fn ten_thousand_ticks_of_a_line_over_rtp_allocate_and_free_nothing() {
+    ten_thousand_ticks(21_000, None);
+}
+
+#[test]
+fn ten_thousand_ticks_of_a_line_over_srtp_allocate_and_free_nothing() {
+    for (first, suite) in (21_200..).step_by(200).zip(CryptoSuite::ALL) {
+        let (local, remote) = (CryptoKeys([1; KEY_BYTES]), CryptoKeys([2; KEY_BYTES]));
+        ten_thousand_ticks(first, Some(CryptoPlan { suite, local, remote }));
+    }
+}
+
+fn ten_thousand_ticks(first: u16, crypto: Option<CryptoPlan>) {
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let socket = UdpSocket::bind((ip, 0)).expect("a socket");
     socket.set_nonblocking(true).expect("a socket that does not wait");
     let remote = socket.local_addr().expect("an address");
-    let ports = RtpPorts::new(PortRange { ip, first: 21_000, last: 21_199 }, 60_000);
+    let ports = RtpPorts::new(PortRange { ip, first, last: first + 199 }, 60_000);
     let mut port = ports.reserve().expect("a free port");
-    let (mut leg, rate) = port.start(plan(Codec::Pcma, remote)).expect("a codec").expect("the first start");
+    let (mut leg, rate) = port.start(plan(Codec::Pcma, remote, crypto)).expect("a codec").expect("the first start");
     let mut phone = Phone {
         socket,
         to: port.local(),
@@ -291,6 +321,7 @@ fn ten_thousand_ticks_of_a_line_over_rtp_allocate_and_free_nothing() {
         last: None,
         gaps: 0,
         reports: 0,
+        keys: crypto.map(|keys| (Sender::new(keys.suite, &keys.remote), Receiver::new(keys.suite, &keys.local))),
     };
     let (caller, bot) = (clip("caller_rms"), clip("bot_slt"));
     let (rings, _unused, mut ends) = Rings::new(rate);
@@ -305,7 +336,7 @@ fn ten_thousand_ticks_of_a_line_over_rtp_allocate_and_free_nothing() {
         if tick % 1_000 == 999 {
             // The signalling's thread makes what changes and frees what was replaced.
             let (next, coding) = codecs[(tick / 1_000 + 1) % codecs.len()];
-            assert!(port.change(plan(next, remote)).expect("a codec"), "no room for a change");
+            assert!(port.change(plan(next, remote, crypto)).expect("a codec"), "no room for a change");
             (codec, encoder) = (next, Encoder::new(coding).expect("a codec"));
         }
         let coding = codecs.iter().find(|(one, _)| *one == codec).expect("one of them").1;
@@ -313,7 +344,7 @@ fn ten_thousand_ticks_of_a_line_over_rtp_allocate_and_free_nothing() {
         let from = tick * frame % (caller.len() - frame);
         let mut audio = [0; 1_000];
         let bytes = encoder.encode(&caller[from..from + frame], &mut audio);
-        phone.speak(tick, plan(codec, remote).payload_type, &audio[..bytes], coding.frame_ticks());
+        phone.speak(tick, plan(codec, remote, crypto).payload_type, &audio[..bytes], coding.frame_ticks());
         if tick % 400 < 380 {
             let at = tick * rate.frame_samples() % (bot.len() - rate.frame_samples());
             let samples = &bot[at..at + rate.frame_samples()];

@@ -207,12 +207,14 @@ fn quality(rtp: &RtpStats) -> RtpQuality {
         duplicated: rtp.duplicated,
         reordered: rtp.reordered,
         foreign: rtp.foreign,
+        refused: rtp.refused,
         sent: rtp.sent,
         jitter_us: rtp.jitter_us,
         jitter_buffer_ms: rtp.target_ms,
         round_trip_ms: rtp.round_trip_ms,
         peer_loss_percent: rtp.peer_loss_percent,
         mos: (f64::from(mos_of(r_factor(codec, quality))) * 100.0).round() / 100.0,
+        encrypted: rtp.encrypted,
     }
 }
 

@@ -325,6 +325,12 @@ impl Running {
         self.sip.as_ref().map(|sip| sip.endpoint.address())
     }
 
+    /// Where SIP is spoken over TLS, if it is.
+    #[must_use]
+    pub fn sip_tls_address(&self) -> Option<SocketAddr> {
+        self.sip.as_ref().and_then(|sip| sip.endpoint.tls_address())
+    }
+
     /// What lives of SIP, if it is spoken.
     #[must_use]
     pub fn sip_census(&self) -> Option<Census> {

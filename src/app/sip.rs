@@ -11,7 +11,7 @@ use super::{App, StartError};
 use crate::config::Config;
 use crate::shard::rtp::{PortRange, RtpLeg, RtpPort, RtpPorts};
 use crate::transport::sip::{self, CallRequest, Endpoint, SipLink, SipOpened, TlsSide};
-use crate::transport::ws::{self, Refusal};
+use crate::transport::ws::Refusal;
 use crate::trunk;
 use crate::wire::sdp::MediaPlan;
 
@@ -129,13 +129,8 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
         return Ok(None);
     }
     let system = |error: String| StartError::System(error);
-    let acceptor = match (&config.sip.tls_cert, &config.sip.tls_key) {
-        (cert, key) if !cert.as_os_str().is_empty() && !key.as_os_str().is_empty() => {
-            Some(ws::server_tls(cert, key).map_err(|error| system(error.to_string()))?)
-        }
-        _ => None,
-    };
-    let tls = TlsSide { acceptor, connector: None };
+    let tls = TlsSide::of(&config.sip.tls_cert, &config.sip.tls_key, &config.sip.tls_ca);
+    let tls = tls.map_err(|error| system(error.to_string()))?;
     let range = PortRange { ip: config.sip.listen.ip(), first: config.sip.rtp_first, last: config.sip.rtp_last };
     let told = config.sip.advertised_address.trim().parse().ok();
     let ports = Arc::new(Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone()));

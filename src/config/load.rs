@@ -94,6 +94,7 @@ fn check_files(file: &str, config: &Config) -> Vec<Fault> {
         ("server.tls_key", &server.tls_key),
         ("sip.tls_cert", &sip.tls_cert),
         ("sip.tls_key", &sip.tls_key),
+        ("sip.tls_ca", &sip.tls_ca),
     ]
     .into_iter()
     .filter(|(_, path)| !path.as_os_str().is_empty() && !path.is_file())

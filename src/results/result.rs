@@ -230,6 +230,8 @@ pub struct RtpQuality {
     pub reordered: u64,
     /// Datagrams that were not the peer's audio.
     pub foreign: u64,
+    /// Packets that the agreed SRTP key did not sign.
+    pub refused: u64,
     /// Packets that were sent.
     pub sent: u64,
     /// Interarrival jitter at the end (RFC 3550), in microseconds.
@@ -242,6 +244,8 @@ pub struct RtpQuality {
     pub peer_loss_percent: Option<u8>,
     /// The opinion that listeners would have of what was heard of the caller, 1 to 4.5, by the E-model.
     pub mos: f64,
+    /// Was the audio encrypted at the end (SRTP)?
+    pub encrypted: bool,
 }
 
 /// What SIP knew of a call.

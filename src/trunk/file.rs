@@ -234,6 +234,9 @@ pub struct Media {
     pub dtmf: DtmfMode,
     /// `off`, `optional`, `required`.
     pub srtp: SrtpMode,
+    /// `required` holds although the keys travel where others may read them: over a network of one's own, or behind a proxy that takes
+    /// the TLS off.
+    pub keys_in_clear: bool,
     /// Offer control packets on the audio's port.
     pub rtcp_mux: bool,
 }
@@ -241,7 +244,7 @@ pub struct Media {
 impl Default for Media {
     fn default() -> Self {
         let codecs = ["PCMA", "PCMU", "G722"].map(str::to_owned).to_vec();
-        Self { codecs, dtmf: DtmfMode::Auto, srtp: SrtpMode::Off, rtcp_mux: false }
+        Self { codecs, dtmf: DtmfMode::Auto, srtp: SrtpMode::Off, keys_in_clear: false, rtcp_mux: false }
     }
 }
 
@@ -460,14 +463,19 @@ impl Trunk {
         if self.account.register && self.outbound.targets.is_empty() {
             complain("outbound.targets", "nothing", "where to register");
         }
+        if self.needs_tls() && !self.outbound.targets.is_empty() && self.outbound.transport != TrunkTransport::Tls {
+            complain(
+                "outbound.transport",
+                "udp or tcp",
+                "\"tls\", because media.srtp is required and its keys travel in SIP, where all on the way could read them; or \
+                 media.keys_in_clear",
+            );
+        }
         self.lint_missing(&mut complain);
     }
 
     /// Keys of the format that nothing obeys yet: refused, so that nobody relies on them.
     fn lint_missing(&self, complain: &mut impl FnMut(&str, &str, &str)) {
-        if self.media.srtp != SrtpMode::Off {
-            complain("media.srtp", "encryption", "\"off\": SRTP is not there yet");
-        }
         if self.account.register {
             complain("account.register", "true", "false: registering is not there yet");
         }
@@ -497,6 +505,12 @@ impl Trunk {
                 complain(key, &value.to_string(), &format!("a whole number from {min} to {max}"));
             }
         }
+    }
+
+    /// Encryption is a promise here, and a promise is broken where the keys are read on their way.
+    #[must_use]
+    pub fn needs_tls(&self) -> bool {
+        self.media.srtp == SrtpMode::Required && !self.media.keys_in_clear
     }
 
     /// What its legs agree to.
@@ -635,8 +649,6 @@ mod tests {
         assert!(parse("").is_ok(), "the defaults are no fault");
         assert!(parse("[media]\nsrtp = \"off\"\ndtmf = \"rfc4733\"\n").is_ok());
         for (key, more) in [
-            ("media.srtp", "[media]\nsrtp = \"optional\"\n"),
-            ("media.srtp", "[media]\nsrtp = \"required\"\n"),
             ("media.dtmf", "[media]\ndtmf = \"info\"\n"),
             ("media.dtmf", "[media]\ndtmf = \"inband\"\n"),
             ("health.options_s", "[health]\noptions_s = 60\n"),
@@ -647,6 +659,36 @@ mod tests {
             assert_eq!(told, [key], "{more}");
             assert!(faults[0].expected.contains("not there yet"), "{:?}", faults[0]);
         }
+    }
+
+    #[test]
+    fn encryption_that_is_required_wants_its_keys_hidden() {
+        let parse = |transport: &str, media: &str| {
+            let text = format!(
+                "[inbound]\naddresses = [\"127.0.0.1\"]\n[outbound]\ntargets = [\"h\"]\ntransport = \"{transport}\"\n[media]\n{media}"
+            );
+            Trunk::parse("t", "f", text.as_bytes())
+        };
+        for (transport, media, sound) in [
+            ("udp", "srtp = \"optional\"\n", true),
+            ("tls", "srtp = \"required\"\n", true),
+            ("udp", "srtp = \"required\"\n", false),
+            ("tcp", "srtp = \"required\"\n", false),
+            ("udp", "srtp = \"required\"\nkeys_in_clear = true\n", true),
+        ] {
+            let parsed = parse(transport, media);
+            let told = parsed.err().map(|faults| faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>());
+            assert_eq!(
+                told,
+                if sound { None } else { Some(vec!["outbound.transport".to_owned()]) },
+                "{transport} {media}"
+            );
+        }
+        let inbound = "[inbound]\naddresses = [\"127.0.0.1\"]\n[media]\nsrtp = \"required\"\n";
+        assert!(
+            Trunk::parse("t", "f", inbound.as_bytes()).is_ok_and(|trunk| trunk.needs_tls()),
+            "no targets: nothing is sent"
+        );
     }
 
     #[test]

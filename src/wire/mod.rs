@@ -3,4 +3,5 @@
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod srtp;
 pub mod ws;

@@ -6,6 +6,7 @@
 mod hostile;
 mod inbound;
 mod outbound;
+mod streams;
 mod world;
 
 #[path = "../fuzz/wire_sip.rs"]

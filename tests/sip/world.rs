@@ -131,11 +131,15 @@ pub fn config(t1_ms: u64) -> SipConfig {
 
 impl World {
     pub async fn new(trunk: Trunk, config: SipConfig) -> Self {
+        Self::with(trunk, config, TlsSide::default()).await
+    }
+
+    pub async fn with(trunk: Trunk, config: SipConfig, tls: TlsSide) -> Self {
         let (calls, queue) = mpsc::channel(10_000);
         let host = Arc::new(FakeHost { calls, free: AtomicU64::new(1_000_000) });
         let ports = Arc::new(FakePorts::default());
         let book = Book::new(vec![trunk]);
-        let endpoint = Endpoint::start(config, book, TlsSide::default(), host, Arc::clone(&ports)).await.unwrap();
+        let endpoint = Endpoint::start(config, book, tls, host, Arc::clone(&ports)).await.unwrap();
         Self { endpoint, ports, calls: queue }
     }
 

@@ -38,11 +38,16 @@ pub struct Baresip {
 impl Baresip {
     /// Starts it with a folder below `parent` and waits until it is ready.
     pub async fn start(parent: &Path, name: &str, codec: Codec) -> Self {
-        Self::start_at(parent, name, codec, 0).await
+        Self::with(parent, name, codec, "", "").await
     }
 
     /// The same at a port of its own, where it answers whoever calls.
     pub async fn start_at(parent: &Path, name: &str, codec: Codec, port: u16) -> Self {
+        Self::with(parent, name, codec, ";answermode=auto", &format!("sip_listen 127.0.0.1:{port}\n")).await
+    }
+
+    /// The same with further parameters of its account and lines of its configuration, which come before the others.
+    pub async fn with(parent: &Path, name: &str, codec: Codec, account: &str, config: &str) -> Self {
         Self::installed();
         let folder = parent.join(format!("baresip-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -50,12 +55,12 @@ impl Baresip {
         write_speech(&source, codec);
         let (says, at) = (source.display(), folder.display());
         let config = format!(
-            "sip_listen 127.0.0.1:{port}\nrtp_ports 10000-19998\nnet_interface 127.0.0.1\naudio_source aufile,{says}\naudio_player aubridge,nil\n\
+            "{config}sip_listen 127.0.0.1:0\nrtp_ports 10000-19998\nnet_interface 127.0.0.1\naudio_source aufile,{says}\naudio_player aubridge,nil\n\
              audio_alert aubridge,nil\nmodule_path /usr/lib/baresip/modules\nmodule stdio.so\nmodule g711.so\n\
-             module g722.so\nmodule opus.so\nmodule sndfile.so\nmodule aubridge.so\nmodule aufile.so\n\
+             module g722.so\nmodule srtp.so\nmodule opus.so\nmodule sndfile.so\nmodule aubridge.so\nmodule aufile.so\n\
              module_tmp account.so\nmodule_app menu.so\nopus_stereo yes\nopus_sprop_stereo yes\nsnd_path {at}\n"
         );
-        let account = format!("<sip:{name}@127.0.0.1>;regint=0;answermode=auto;audio_codecs={}\n", codec.0);
+        let account = format!("<sip:{name}@127.0.0.1>;regint=0;audio_codecs={}{account}\n", codec.0);
         for (file, text) in [("config", config.as_str()), ("accounts", &account), ("contacts", "")] {
             std::fs::write(folder.join(file), text).unwrap();
         }
@@ -100,6 +105,22 @@ impl Baresip {
 
     pub fn dial(&mut self, to: SocketAddr) {
         self.types(&format!("/dial sip:2000@{to}\n"));
+    }
+
+    /// Dials this and waits until the call is up.
+    pub async fn call_uri(&mut self, uri: &str, nth: usize) {
+        self.types(&format!("/dial {uri}\n"));
+        self.wrote("Call established", nth).await;
+    }
+
+    /// Every key of SRTP that it sent or was sent.
+    pub fn srtp_keys(&self) -> Vec<String> {
+        let log = self.log();
+        let key = |rest: &str| rest.split(['|', '\r', '\n', ' ']).next().unwrap_or_default().to_owned();
+        let mut keys: Vec<String> = log.split("inline:").skip(1).map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// Dials and waits until the call is up.

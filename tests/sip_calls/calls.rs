@@ -13,21 +13,34 @@ use crate::baresip::{Baresip, Codec, G722, HUM_HZ, OPUS, PCMA, PCMU, TONE_HZ, TO
 use crate::world::{Folder, World, brisk, standin_bot, until};
 
 /// Ports of one world: an even number of them, no other world's.
-const PORTS: u16 = 200;
+pub const PORTS: u16 = 200;
 
 /// A worker with one trunk, whose calls go to a bot with these settings.
 async fn world(name: &str, bot: &str, ports: u16) -> (World, SocketAddr) {
+    world_with(Folder::new(name), bot, ports, "", |_| {}).await
+}
+
+/// The same in a folder of the caller's, with more for the trunk's `[media]` and for `[sip]`.
+pub async fn world_with(
+    folder: Folder,
+    bot: &str,
+    ports: u16,
+    media: &str,
+    tune: impl FnOnce(&mut voicefleet::config::Config),
+) -> (World, SocketAddr) {
     static FIRST: AtomicU16 = AtomicU16::new(30_000);
     let first = FIRST.fetch_add(PORTS, Ordering::Relaxed);
-    let folder = Folder::new(name);
     let greeting = "Hello, this is a test call that speaks for a while, so that it can be heard in full by a peer.";
     folder.bot("demo", &standin_bot(bot).replace("Hello.", greeting));
     let trunks = folder.path().join("trunks");
     std::fs::create_dir_all(&trunks).unwrap();
-    let trunk = "name = \"Peer\"\n[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"demo\"\n\
-                 [media]\ncodecs = [\"PCMA\", \"PCMU\", \"G722\", \"opus\"]\n";
+    let trunk = format!(
+        "name = \"Peer\"\n[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"demo\"\n\
+         [media]\ncodecs = [\"PCMA\", \"PCMU\", \"G722\", \"opus\"]\n{media}"
+    );
     std::fs::write(trunks.join("peer.toml"), trunk).unwrap();
     let tune = move |c: &mut voicefleet::config::Config| {
+        tune(c);
         c.sip.listen = "127.0.0.1:0".parse().unwrap();
         c.sip.trunks = trunks;
         (c.sip.rtp_first, c.sip.rtp_last) = (first, first + ports - 1);
@@ -38,18 +51,18 @@ async fn world(name: &str, bot: &str, ports: u16) -> (World, SocketAddr) {
 }
 
 /// The one result, when nothing of the call is left.
-async fn only_result(world: &World) -> CallResult {
+pub async fn only_result(world: &World) -> CallResult {
     until(|| world.folder.results().len() == 1, || "no result".to_owned()).await;
     world.quiet().await;
     world.folder.results().remove(0)
 }
 
-fn tone_in_recording(world: &World, result: &CallResult) -> Vec<f64> {
+pub fn tone_in_recording(world: &World, result: &CallResult) -> Vec<f64> {
     let wav = world.folder.data().join("calls").join(&result.session_id).join("recording.wav");
     peaks_of(&wav, 0, TONE_HZ)
 }
 
-fn messages(result: &CallResult) -> Vec<(bool, &str)> {
+pub fn messages(result: &CallResult) -> Vec<(bool, &str)> {
     result.sip.as_ref().unwrap().ladder.iter().map(|step| (step.sent, step.message.as_str())).collect()
 }
 
@@ -58,15 +71,21 @@ async fn both_are_heard(name: &str, codec: Codec) {
     let (world, sip) = world(name, "", PORTS).await;
     let mut baresip = Baresip::start(world.folder.path(), name, codec).await;
     baresip.call(sip, 1).await;
+    talk(&world, baresip, name, codec).await;
+    world.stop().await;
+}
+
+/// Lets a call that is up last until both heard the other, hangs up, and judges it.
+pub async fn talk(world: &World, mut baresip: Baresip, name: &str, codec: Codec) -> CallResult {
     // Five seconds of what it hears are the greeting and two seconds of its own tone.
     let second = u64::from(codec.1) * u64::from(codec.2) * 2;
     until(|| baresip.heard_bytes() > 5 * second, || format!("{} bytes heard", baresip.heard_bytes())).await;
     baresip.hang_up();
-    let result = only_result(&world).await;
+    let result = only_result(world).await;
 
     let hum = baresip.heard_peak(HUM_HZ);
     assert!(hum > 300.0, "the bot's hum at {hum:.0} in what {name} heard");
-    let tone = tone_in_recording(&world, &result);
+    let tone = tone_in_recording(world, &result);
     let whole = tone.iter().filter(|&&peak| peak > TONE_PEAK * 0.7).count();
     assert!(whole >= 4, "{name}: the caller's tone in the recording: {tone:.0?}");
 
@@ -81,7 +100,7 @@ async fn both_are_heard(name: &str, codec: Codec) {
     assert!(rtp.received > 200 && rtp.sent > 200 && rtp.foreign == 0, "{rtp:?}");
     assert_eq!(rtp.lost, 0, "{rtp:?}");
     assert!(rtp.mos > 4.0, "{rtp:?}");
-    world.stop().await;
+    result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,15 +150,19 @@ async fn each_key_reaches_the_call_once() {
     until(|| baresip.heard_bytes() > heard + 16_000, || "nothing more is heard".to_owned()).await;
     baresip.hang_up();
     let result = only_result(&world).await;
+    assert_eq!(digits(&world, &result), "1255#");
+    world.stop().await;
+}
+
+/// The keys that the call heard.
+pub fn digits(world: &World, result: &CallResult) -> String {
     let journal = world.folder.data().join("calls").join(&result.session_id).join("journal");
     let journal = voicefleet::journal::read(&std::fs::read(journal).unwrap());
     let digit = |entry: &Entry| match entry {
         Entry::Fact(Fact::Leg(LegFact::Digit { digit }) | Fact::Line(LineFact::Digit { digit })) => Some(*digit),
         _ => None,
     };
-    let digits: String = journal.lines.iter().filter_map(|line| digit(&line.entry)).collect();
-    assert_eq!(digits, "1255#");
-    world.stop().await;
+    journal.lines.iter().filter_map(|line| digit(&line.entry)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,17 @@
-//! The whole worker on a SIP trunk with baresip as the peer: codecs, what each side hears of the other, keys, hold, both ways to hang
-//! up, and what is left after many calls. Stand-in speech; baresip is run, never linked.
+//! The whole worker on a SIP trunk with baresip as the peer: codecs, what each side hears of the other, keys, hold, encryption, both
+//! ways to hang up, and what is left after many calls. Stand-in speech; baresip is run, never linked.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod baresip;
 mod calls;
+#[path = "../sip/world.rs"]
+#[expect(dead_code, reason = "shared with another target, which uses all of it")]
+mod endpoint;
 #[path = "../worker/http.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod http;
+mod secure;
 #[path = "../worker/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod world;

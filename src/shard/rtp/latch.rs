@@ -57,7 +57,12 @@ impl Latch {
         self.target().is_some_and(|target| target.ip() == from.ip())
     }
 
-    /// A sound packet of the agreed payload types came: is it the peer's?
+    /// Is it worth looking at what comes from there? Learns nothing.
+    pub(super) fn may_come(&self, from: SocketAddr) -> bool {
+        self.found.map_or_else(|| from == self.told || self.may_be(from), |found| from == found)
+    }
+
+    /// A sound packet of the agreed payload types came, verified where there are keys: is it the peer's?
     pub(super) fn accepts(&mut self, from: SocketAddr, ssrc: u32) -> bool {
         if let Some(found) = self.found {
             return from == found;

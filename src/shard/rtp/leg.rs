@@ -6,6 +6,7 @@ use super::control::{Control, REPORT_BYTES, Sent};
 use super::datagrams::Datagrams;
 use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
+use super::secure::Secure;
 use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
 use crate::media::opus::OpusError;
 use crate::media::{Codec, Encoder, Heard, ResampleError, Resampler, RtpReceiver};
@@ -13,6 +14,7 @@ use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 use crate::wire::rtp::{EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
 use crate::wire::sdp::{Direction, MediaPlan, Rtcp};
+use crate::wire::srtp::{CONTROL_TRAILER_BYTES, OpenError, RTP_TRAILER_BYTES};
 
 /// Comfort noise (RFC 3389).
 const COMFORT_NOISE: u8 = 13;
@@ -51,6 +53,10 @@ pub struct RtpStats {
     pub unsent: u64,
     /// Datagrams that were no RTP, of another payload type, or from somebody else.
     pub foreign: u64,
+    /// Packets, control ones too, whose tag was not that of the agreed key.
+    pub refused: u64,
+    /// Packets of ours that could not be sealed and were not sent.
+    pub unsealed: u64,
     /// Keys that found no room.
     pub keys_dropped: u64,
     /// The stream as the statistics of RFC 3550 see it.
@@ -61,6 +67,20 @@ pub struct RtpStats {
     pub round_trip_ms: Option<u32>,
     /// Share of our packets that the peer missed, by its last report, in percent.
     pub peer_loss_percent: Option<u8>,
+    /// Is SRTP agreed at the end?
+    pub encrypted: bool,
+}
+
+impl RtpStats {
+    /// The bytes of a packet that was opened; counts one that was not.
+    fn opened<'a>(&mut self, opened: Result<usize, OpenError>, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        match opened {
+            Ok(length) => return bytes.get(..length),
+            Err(OpenError::Replayed) => self.duplicated += 1,
+            Err(_) => self.refused += 1,
+        }
+        None
+    }
 }
 
 /// What a codec needs, made before it is used.
@@ -122,6 +142,7 @@ pub struct RtpLeg {
     changes: rtrb::Consumer<Box<Change>>,
     retired: rtrb::Producer<Box<Change>>,
     latch: Latch,
+    secure: Secure,
     ssrc: Option<u32>,
     out: Outgoing,
     events: [Option<EdgeEvent>; EVENTS],
@@ -151,6 +172,7 @@ impl RtpLeg {
         let (ssrc, sequence, timestamp) = parts.numbers;
         Self {
             latch: Latch::new(parts.plan.remote),
+            secure: Secure::new(parts.plan.crypto),
             datagrams: parts.datagrams,
             beside: parts.beside,
             control: Control::default(),
@@ -178,6 +200,7 @@ impl RtpLeg {
             codec: Some(self.coding.receiver.codec()),
             late: self.stats.late + counted.late,
             lost: self.stats.lost + counted.lost,
+            // Under SRTP doubles are found out before the jitter buffer sees them.
             duplicated: self.stats.duplicated + counted.duplicated,
             reordered: self.stats.reordered + counted.reordered,
             dropped: self.stats.dropped + counted.dropped,
@@ -188,6 +211,7 @@ impl RtpLeg {
             jitter_us: self.coding.stats.jitter_us(),
             round_trip_ms: self.control.round_trip_ms,
             peer_loss_percent: self.control.peer_loss_percent,
+            encrypted: self.plan.crypto.is_some(),
             ..self.stats
         }
     }
@@ -198,6 +222,7 @@ impl RtpLeg {
         while !self.retired.is_full() {
             let Ok(mut change) = self.changes.pop() else { return };
             self.latch.rearm(change.plan.remote);
+            self.secure.agree(change.plan.crypto);
             if let Some(coding) = &mut change.coding {
                 self.stats = RtpStats { received: self.stats.received, unsent: self.stats.unsent, ..self.stats() };
                 std::mem::swap(&mut self.coding, coding);
@@ -211,26 +236,29 @@ impl RtpLeg {
     }
 
     fn receive(&mut self, now: Moment) {
-        let Self { datagrams, control, plan, coding, latch, ssrc, events, stats, out, .. } = self;
+        let Self { datagrams, control, plan, coding, latch, secure, ssrc, events, stats, out, .. } = self;
         let mut heard = false;
         datagrams.drain(now, |at, from, bytes| {
             if looks_like_rtcp(bytes) {
-                if latch.is(from) {
+                if latch.is(from)
+                    && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
+                {
                     control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
                 }
                 return;
             }
-            let packet = match RtpPacket::parse(bytes) {
-                Ok(packet) if is_agreed(plan, packet.header.payload_type) => packet,
-                _ => {
-                    stats.foreign += 1;
-                    return;
-                }
-            };
-            if !latch.accepts(from, packet.header.ssrc) {
+            // What is in clear is looked at first: neither a stranger nor another payload type may cost a tag, or use up a number.
+            let fits = |header: &RtpHeader| is_agreed(plan, header.payload_type) && latch.may_come(from);
+            if !RtpHeader::read(bytes).is_ok_and(|(header, _)| fits(&header)) {
                 stats.foreign += 1;
                 return;
             }
+            let Some(bytes) = stats.opened(secure.open(bytes), bytes) else { return };
+            let Some(packet) = RtpPacket::parse(bytes).ok().filter(|packet| latch.accepts(from, packet.header.ssrc))
+            else {
+                stats.foreign += 1;
+                return;
+            };
             heard = true;
             stats.received += 1;
             if ssrc.replace(packet.header.ssrc).is_some_and(|before| before != packet.header.ssrc) {
@@ -250,10 +278,13 @@ impl RtpLeg {
 
     /// RTCP: what came on the port beside the audio's, and a report of ours where one is due.
     fn report(&mut self, now: Moment) {
-        let Self { beside, control, coding, latch, out, ticks, .. } = self;
+        let Self { beside, control, coding, latch, secure, out, stats, ticks, .. } = self;
         if let Some(beside) = beside.as_mut().filter(|_| ticks.is_multiple_of(CONTROL_EVERY)) {
             beside.drain(now, |at, from, bytes| {
-                if looks_like_rtcp(bytes) && latch.is_host(from) {
+                if looks_like_rtcp(bytes)
+                    && latch.is_host(from)
+                    && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
+                {
                     control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
                 }
             });
@@ -265,14 +296,19 @@ impl RtpLeg {
 
     fn send_report(&mut self, now: Moment, bye: bool) {
         let Some(target) = self.latch.target() else { return };
-        let mut packet = [0u8; REPORT_BYTES];
+        let mut packet = [0u8; REPORT_BYTES + CONTROL_TRAILER_BYTES];
         let sent = Sent {
             ssrc: self.out.ssrc(),
             timestamp: self.out.timestamp(),
             packets: self.out.packets,
             bytes: self.out.bytes,
         };
-        let length = Control::report((now, rt::stamp()), sent, &mut self.coding.stats, bye, &mut packet);
+        let room = &mut packet[..REPORT_BYTES];
+        let length = Control::report((now, rt::stamp()), sent, &mut self.coding.stats, bye, room);
+        let Ok(length) = self.secure.seal_control(&mut packet, length) else {
+            self.stats.unsealed += 1;
+            return;
+        };
         match (self.plan.rtcp, &self.beside) {
             (Rtcp::At(at), Some(beside)) => beside.send(at, &packet[..length]),
             (Rtcp::At(at), None) => self.datagrams.send(at, &packet[..length]),
@@ -298,11 +334,15 @@ impl RtpLeg {
             }
             None => samples,
         };
-        let mut packet = [0u8; PACKET_BYTES];
-        let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..]);
+        let mut packet = [0u8; PACKET_BYTES + RTP_TRAILER_BYTES];
+        let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..PACKET_BYTES]);
         if bytes > 0 {
             let length = self.out.head(self.plan.payload_type, &mut packet, bytes);
-            self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length]));
+            match self.secure.seal(&mut packet, length) {
+                Ok(length) => self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length])),
+                // Never in clear instead.
+                Err(_) => self.stats.unsealed += 1,
+            }
         }
         self.out.pass(ticks, bytes > 0);
     }

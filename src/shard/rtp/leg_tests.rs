@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::super::{PortRange, RtpPort, RtpPorts};
 use super::*;
-use crate::wire::sdp::{Codec, Direction, TelephoneEvent};
+use crate::wire::sdp::{Codec, CryptoKeys, CryptoPlan, CryptoSuite, Direction, KEY_BYTES, TelephoneEvent};
+use crate::wire::srtp::{Receiver, Sender};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SILENCE_MS: u32 = 1_000;
@@ -34,13 +35,22 @@ fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
     }
 }
 
+const SUITE: CryptoSuite = CryptoSuite::AesCm128HmacSha1_80;
+const OURS: CryptoKeys = CryptoKeys([1; KEY_BYTES]);
+const THEIRS: CryptoKeys = CryptoKeys([2; KEY_BYTES]);
+
 impl Pair {
     fn new(first: u16) -> Self {
+        Self::with(first, None)
+    }
+
+    fn with(first: u16, crypto: Option<CryptoPlan>) -> Self {
         let peer = UdpSocket::bind((IP, 0)).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let ports = RtpPorts::new(PortRange { ip: IP, first, last: first + 99 }, SILENCE_MS);
         let mut port = ports.reserve().unwrap();
-        let (leg, _) = port.start(plan(Codec::Pcma, peer.local_addr().unwrap())).unwrap().unwrap();
+        let plan = MediaPlan { crypto, ..plan(Codec::Pcma, peer.local_addr().unwrap()) };
+        let (leg, _) = port.start(plan).unwrap().unwrap();
         Self { leg, port, peer, tick: 0, sequence: 65_530 }
     }
 
@@ -58,12 +68,33 @@ impl Pair {
     }
 
     fn say(&mut self, from: &UdpSocket, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let packet = self.packet(payload_type, timestamp, payload);
+        from.send_to(&packet, self.port.local()).unwrap();
+    }
+
+    fn packet(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
         let header = RtpHeader { payload_type, marker: false, sequence: self.sequence, timestamp, ssrc: 7 };
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = vec![0; RtpHeader::BYTES];
         header.write(&mut bytes).unwrap();
         bytes.extend(payload);
-        from.send_to(&bytes, self.port.local()).unwrap();
+        bytes
+    }
+
+    /// Something sealed came.
+    fn got_sealed(&self) {
+        let mut bytes = [0; 1_500];
+        let length = self.peer.recv(&mut bytes).unwrap();
+        assert_eq!(length, RtpHeader::BYTES + 160 + 10);
+    }
+
+    /// The same, sealed by the peer.
+    fn say_sealed(&mut self, from: &UdpSocket, sender: &mut Sender, timestamp: u32) {
+        let mut packet = self.packet(8, timestamp, &[0xd5; 160]);
+        let length = packet.len();
+        packet.extend([0; RTP_TRAILER_BYTES]);
+        let length = sender.seal(&mut packet, length).unwrap();
+        from.send_to(&packet[..length], self.port.local()).unwrap();
     }
 
     /// The next packet of audio.
@@ -176,4 +207,88 @@ fn a_report_goes_out_after_two_and_a_half_seconds_and_carries_the_round_trip() {
     let stats = pair.leg.stats();
     assert!(stats.round_trip_ms.is_some_and(|ms| ms < 5_000), "{stats:?}");
     assert_eq!(stats.peer_loss_percent, Some(25));
+}
+
+#[test]
+fn with_keys_both_directions_and_the_reports_are_sealed() {
+    let mut pair = Pair::with(23_400, Some(CryptoPlan { suite: SUITE, local: OURS, remote: THEIRS }));
+    let peer = pair.peer.try_clone().unwrap();
+    let (mut sender, mut receiver) = (Sender::new(SUITE, &THEIRS), Receiver::new(SUITE, &OURS));
+    let (mut audio, mut reports) = (0, 0);
+    // A report of the peer's, as it should be and in clear.
+    let report = crate::wire::rtp::Compound {
+        ssrc: 7,
+        sender: None,
+        block: Some(crate::wire::rtp::ReportBlock {
+            ssrc: pair.leg.out.ssrc(),
+            fraction_lost: 64,
+            ..Default::default()
+        }),
+        cname: "p",
+        goodbye: false,
+    };
+    let mut bytes = [0; 128];
+    let length = report.write(&mut bytes).unwrap();
+    peer.send_to(&bytes[..length], pair.port.local()).unwrap();
+    for tick in 0..130 {
+        pair.say_sealed(&peer, &mut sender, tick * 160);
+        pair.tick();
+        let mut bytes = [0; 1_500];
+        let length = peer.recv(&mut bytes).unwrap();
+        if looks_like_rtcp(&bytes[..length]) {
+            reports += 1;
+            let length = receiver.open_control(&mut bytes[..length]).unwrap();
+            assert!(crate::wire::rtp::RtcpParts::new(&bytes[..length]).all(|part| part.is_ok()));
+            let length = peer.recv(&mut bytes).unwrap();
+            assert!(receiver.open(&mut bytes[..length]).is_ok());
+        } else {
+            let length = receiver.open(&mut bytes[..length]).unwrap();
+            assert_eq!(RtpPacket::parse(&bytes[..length]).unwrap().payload, [0xd5; 160], "silence in A-law");
+        }
+        audio += 1;
+    }
+    let stats = pair.leg.stats();
+    assert_eq!((audio, reports, stats.received, stats.refused, stats.peer_loss_percent), (130, 1, 130, 1, None));
+    assert!(stats.encrypted, "{stats:?}");
+    let length = sender.seal_control(&mut bytes, length).unwrap();
+    peer.send_to(&bytes[..length], pair.port.local()).unwrap();
+    pair.tick();
+    assert_eq!(pair.leg.stats().peer_loss_percent, Some(25));
+}
+
+#[test]
+fn what_the_agreed_key_did_not_sign_is_neither_heard_nor_a_sign_of_life() {
+    let mut pair = Pair::with(23_500, Some(CryptoPlan { suite: SUITE, local: OURS, remote: THEIRS }));
+    let (peer, stranger) = (pair.peer.try_clone().unwrap(), UdpSocket::bind((IP, 0)).unwrap());
+    let mut wrong = Sender::new(SUITE, &OURS);
+    let mut events = Vec::new();
+    let ticks = SILENCE_MS / 20 + 2;
+    for tick in 0..ticks {
+        // From where the peer should be: plain, or by another key. From elsewhere often enough to be latched onto.
+        pair.say(&peer, 8, tick * 160, &[0xd5; 160]);
+        pair.say_sealed(&peer, &mut wrong, tick * 160);
+        pair.say_sealed(&stranger, &mut wrong, tick * 160);
+        events.extend(pair.tick());
+    }
+    assert_eq!(events, [EdgeEvent::Silent]);
+    let stats = pair.leg.stats();
+    assert_eq!((stats.received, stats.refused, stats.foreign), (0, u64::from(ticks) * 3, 0));
+    // Our audio still goes to the peer, and a peer elsewhere is found once its packets are sound.
+    pair.got_sealed();
+    let mut right = Sender::new(SUITE, &THEIRS);
+    for tick in 0..5 {
+        pair.say_sealed(&stranger, &mut right, tick * 160);
+        pair.tick();
+    }
+    assert_eq!(pair.leg.stats().received, 3, "the third packet in a row convinces");
+    // A packet that is said again counts as what it is.
+    let mut again = pair.packet(8, 900, &[0xd5; 160]);
+    let length = again.len();
+    again.extend([0; RTP_TRAILER_BYTES]);
+    let length = right.seal(&mut again, length).unwrap();
+    for _ in 0..2 {
+        stranger.send_to(&again[..length], pair.port.local()).unwrap();
+    }
+    pair.tick();
+    assert_eq!((pair.leg.stats().received, pair.leg.stats().duplicated), (4, 1));
 }

@@ -8,6 +8,7 @@ mod latch;
 mod leg;
 mod outgoing;
 mod ports;
+mod secure;
 
 pub(super) use datagrams::prepare_thread;
 pub use leg::{CodingError, RtpLeg, RtpStats};

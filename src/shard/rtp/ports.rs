@@ -184,7 +184,8 @@ const fn coding(codec: Codec) -> crate::media::Codec {
     }
 }
 
-/// SSRC, first sequence number and timestamp.
+/// SSRC, first sequence number and timestamp. The sequence number is in the lower half, so that a peer that misses the first packets
+/// cannot miss a wrap, which SRTP counts (RFC 3711 3.3.1).
 fn random_numbers() -> (u32, u16, u32) {
     let mut bytes = [0u8; 10];
     if getrandom::fill(&mut bytes).is_err() {
@@ -192,7 +193,7 @@ fn random_numbers() -> (u32, u16, u32) {
         bytes[..8].copy_from_slice(&rt::now().as_micros().to_le_bytes());
     }
     let [a, b, c, d, e, f, g, h, i, j] = bytes;
-    (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u32::from_le_bytes([g, h, i, j]))
+    (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]) >> 1, u32::from_le_bytes([g, h, i, j]))
 }
 
 #[cfg(test)]

@@ -17,12 +17,16 @@ pub struct SipConfig {
     pub tls_cert: PathBuf,
     /// PEM file with the private key.
     pub tls_key: PathBuf,
+    /// PEM file with authorities that carriers' certificates may be signed by, beside the public ones; empty: only those.
+    pub tls_ca: PathBuf,
     /// The address that is told to others in Via, Contact and SDP, without a port; empty: the one that is listened on.
     pub advertised_address: String,
     /// The folder of trunk files.
     pub trunks: PathBuf,
     /// SIP's T1, the round-trip estimate that all its timers hang on, in milliseconds.
     pub t1_ms: u64,
+    /// Between pings of ours on a TCP or TLS connection.
+    pub ping_ms: u64,
     /// Most INVITEs that are not answered, or whose answer nobody acknowledged yet; more get 503.
     pub max_pending: u32,
     /// Messages per second from one address that belongs to no trunk; more are dropped.
@@ -46,9 +50,11 @@ impl Default for SipConfig {
             tls_listen: SocketAddr::from(([127, 0, 0, 1], 5061)),
             tls_cert: PathBuf::new(),
             tls_key: PathBuf::new(),
+            tls_ca: PathBuf::new(),
             advertised_address: String::new(),
             trunks: PathBuf::from("config/trunks"),
             t1_ms: 500,
+            ping_ms: 30_000,
             max_pending: 200,
             stranger_per_second: 5,
             hang_up_ms: 2_000,

@@ -13,12 +13,13 @@ use super::auth::{Nonces, Verdict};
 use super::config::SipConfig;
 use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, Place, introduce, random_token};
-use super::flow::{Flow, Flows, RECEIVED, Received, TlsSide};
+use super::flow::{Flow, Flows, Pings, RECEIVED, Received, Transport};
 use super::gate::Source;
 use super::host::{CallRequest, Host, MediaPort as _, MediaPorts, Refusal, SipOpened, SipReport};
 use super::leg::{Answering, Leg, Parts, allows};
 use super::stack::{Engine, ServerTransaction};
 use super::timer;
+use super::tls::TlsSide;
 use crate::call::LegMeta;
 use crate::rt;
 use crate::trunk::{Book, CallFacts, Trunk};
@@ -121,7 +122,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         let engine = Engine::new(Arc::clone(&udp), t1, super::stack::OWN_MARK).await;
         let engine = engine.map_err(|error| StartError::Engine(error.to_string()))?;
         let (sender, received) = mpsc::channel(RECEIVED);
-        let flows = Flows::new(udp, sender, Arc::clone(&engine), tls.connector);
+        let flows = Flows::new(udp, sender, Arc::clone(&engine), tls.connector, Pings::every(config.ping_ms));
         let core = Arc::new(Core {
             engine: Arc::clone(&engine),
             flows: Arc::clone(&flows),
@@ -388,6 +389,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
                 return None;
             }
         };
+        let request = unless_keys_show(request, &trunk, flow)?;
         let Some(bot) = trunk.bot_for(&facts, &invite).map(BotId::new) else {
             answer(request, 404, "", &[]);
             return None;
@@ -492,7 +494,20 @@ fn turn_away(request: ServerTransaction, refusal: Refusal) {
 /// The status of an offer that cannot be met, and why in a Warning (RFC 3261 section 20.43).
 fn refuse_offer(request: ServerTransaction, error: &SdpError) {
     let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
-    let warning = format!("304 voicefleet \"{}\"", error.to_string().replace('"', "'"));
+    warn(request, status, &error.to_string());
+}
+
+/// The request, where keys that are required cannot be read on their way; else it is refused.
+fn unless_keys_show(request: ServerTransaction, trunk: &Trunk, flow: Flow) -> Option<ServerTransaction> {
+    if flow.transport == Transport::Tls || !trunk.needs_tls() {
+        return Some(request);
+    }
+    warn(request, 488, "expected TLS, because keys of SRTP are required and others could read them");
+    None
+}
+
+fn warn(request: ServerTransaction, status: u16, why: &str) {
+    let warning = format!("304 voicefleet \"{}\"", why.replace('"', "'"));
     answer(request, status, "", &[("Warning", warning)]);
 }
 

@@ -28,10 +28,28 @@ const STREAMS: usize = 1_024;
 const DIAL: Duration = Duration::from_secs(5);
 /// How long one write may take.
 const WRITE: Duration = Duration::from_secs(5);
-/// Between pings of ours on a stream (RFC 5626 section 3.5.1, well below every NAT's and carrier's patience).
-const PING_EVERY: Duration = Duration::from_secs(30);
-/// A stream that sent nothing for so long, not even a pong, is gone.
-const SILENCE: Duration = Duration::from_secs(300);
+/// Names of TLS peers that are remembered.
+const NAMES: usize = 1_024;
+
+/// How streams are kept alive and how dead ones are found out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pings {
+    /// Between pings of ours on a stream (RFC 5626 section 3.5.1).
+    every: Duration,
+    /// A stream that answers pings, or that never brought a message, is gone when it sent nothing for so long.
+    silence: Duration,
+    /// One that brought messages and answers no ping (many peers do not) may be in a long call: its death is told by TCP, which
+    /// carries our pings.
+    patience: Duration,
+}
+
+impl Pings {
+    /// A ping every so many milliseconds; ten in vain are too many, and where none is ever answered 480 (four hours of 30 s).
+    pub fn every(ms: u64) -> Self {
+        let every = Duration::from_millis(ms);
+        Self { every, silence: every * 10, patience: every * 480 }
+    }
+}
 
 /// How a message travels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -114,6 +132,9 @@ pub(super) struct Flows {
     received: mpsc::Sender<Received>,
     engine: Arc<Engine>,
     tls: Option<TlsConnector>,
+    /// The names that TLS peers proved, for when they are dialled again. Full: all are forgotten.
+    names: Mutex<HashMap<Flow, String>>,
+    pings: Pings,
     /// Ways of calls that we placed, one entry each.
     called: Mutex<Vec<Flow>>,
 }
@@ -124,29 +145,38 @@ impl fmt::Debug for Flows {
     }
 }
 
-impl fmt::Debug for TlsSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsSide")
-    }
-}
-
-/// TLS of an endpoint.
-#[derive(Clone, Default)]
-pub struct TlsSide {
-    /// For those who call us.
-    pub acceptor: Option<TlsAcceptor>,
-    /// For those whom we call.
-    pub connector: Option<TlsConnector>,
-}
-
 impl Flows {
     pub fn new(
         udp: Arc<UdpSocket>,
         received: mpsc::Sender<Received>,
         engine: Arc<Engine>,
         tls: Option<TlsConnector>,
+        pings: Pings,
     ) -> Arc<Self> {
-        Arc::new(Self { udp, streams: Mutex::default(), received, engine, tls, called: Mutex::default() })
+        let (streams, names, called) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { udp, streams, received, engine, tls, names, pings, called })
+    }
+
+    /// The name that a TLS peer must prove: the one that it has proved before (a request in mid-call knows only the peer's own word for
+    /// it, the host of its Contact), else what is given, else its address.
+    fn server_name(&self, flow: Flow, given: &str) -> Result<(ServerName<'static>, String), FlowError> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = flow.peer.ip().to_string();
+        let name = names.get(&flow).cloned().unwrap_or_else(|| given.trim_matches(['[', ']']).to_owned());
+        let name = if name.is_empty() { address } else { name };
+        let server = ServerName::try_from(name.clone())
+            .map_err(|error| FlowError::Io { flow, source: std::io::Error::other(error) })?;
+        drop(names);
+        Ok((server, name))
+    }
+
+    /// This peer has proved that it is `name`.
+    fn proved(&self, flow: Flow, name: String) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= NAMES {
+            names.clear();
+        }
+        names.insert(flow, name);
     }
 
     fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, mpsc::Sender<Vec<u8>>>> {
@@ -234,10 +264,9 @@ impl Flows {
             } else {
                 let missing = || std::io::Error::other("no TLS client configuration");
                 let connector = self.tls.clone().ok_or_else(|| io(missing()))?;
-                let name = ServerName::try_from(name.to_owned())
-                    .or_else(|_| ServerName::try_from(flow.peer.ip().to_string()))
-                    .map_err(|error| io(std::io::Error::other(error)))?;
-                let socket = connector.connect(name, socket).await.map_err(io)?;
+                let (server, name) = self.server_name(flow, name)?;
+                let socket = connector.connect(server, socket).await.map_err(io)?;
+                self.proved(flow, name);
                 rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started).await });
             }
             let _ = wait.await;
@@ -280,22 +309,27 @@ impl Flows {
         let (reader, writer) = tokio::io::split(socket);
         tokio::select! {
             () = self.read_stream(reader, flow, &out) => {}
-            () = write_stream(writer, queue) => {}
+            () = write_stream(writer, queue, self.pings.every) => {}
         }
     }
 
     async fn read_stream<R: AsyncRead + Unpin>(&self, mut reader: R, flow: Flow, out: &mpsc::Sender<Vec<u8>>) {
         let mut framer = Framer::default();
         let mut buffer = vec![0; 16 * 1024];
+        let (mut spoke, mut pongs) = (false, false);
         loop {
-            let length = match rt::timeout(SILENCE, reader.read(&mut buffer)).await {
+            let limit = if spoke && !pongs { self.pings.patience } else { self.pings.silence };
+            let length = match rt::timeout(limit, reader.read(&mut buffer)).await {
                 Some(Ok(length)) if length > 0 => length,
                 _ => return,
             };
+            // Line ends alone: a pong, or a ping of the peer's own.
+            pongs |= buffer.iter().take(length).all(|byte| matches!(byte, b'\r' | b'\n'));
             framer.push(buffer.get(..length).unwrap_or_default());
             loop {
                 match framer.take() {
                     Ok(Some(Frame::Message(bytes))) => {
+                        spoke = true;
                         if self.received.send(Received { bytes, flow }).await.is_err() {
                             return;
                         }
@@ -319,9 +353,9 @@ impl Flows {
     }
 }
 
-async fn write_stream<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Vec<u8>>) {
+async fn write_stream<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Vec<u8>>, ping: Duration) {
     loop {
-        let bytes = match rt::timeout(PING_EVERY, queue.recv()).await {
+        let bytes = match rt::timeout(ping, queue.recv()).await {
             Some(Some(bytes)) => bytes,
             Some(None) => return,
             None => b"\r\n\r\n".to_vec(),

@@ -23,10 +23,12 @@ mod leg;
 mod outbound;
 mod stack;
 mod timer;
+mod tls;
 
 pub use config::SipConfig;
 pub use core::SipCounters;
 pub use endpoint::{Census, Endpoint, StartError};
-pub use flow::{Flow, TlsSide, Transport};
+pub use flow::{Flow, Transport};
 pub use host::{CallRequest, Host, LadderRow, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport};
 pub use outbound::{OutboundCall, PlaceError};
+pub use tls::TlsSide;

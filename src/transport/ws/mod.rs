@@ -22,4 +22,5 @@ pub use host::{Host, LegEnd, LegLink, Opened, Refusal, UpgradeRequest};
 pub use listener::{HttpLimits, serve};
 pub use session::{Plan, run};
 pub use tls::{TlsError, server_tls};
+pub(in crate::transport) use tls::{acceptor, certificates};
 pub use upgrade::{Problem, routes};

@@ -38,6 +38,15 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError`], naming the file.
 pub fn server_tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    acceptor(certificate, key, vec![b"http/1.1".to_vec()])
+}
+
+/// The same for a protocol of these ALPN names; with none, whatever the peer asks for.
+pub(in crate::transport) fn acceptor(
+    certificate: &Path,
+    key: &Path,
+    protocols: Vec<Vec<u8>>,
+) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(certificate)?;
     let key_file = || key.display().to_string();
     let secret = PrivateKeyDer::from_pem_file(key)
@@ -46,12 +55,12 @@ pub fn server_tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsErro
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// The certificates of a PEM file, at least one.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(in crate::transport) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let fault = |found: String| TlsError::Certificate { file: file.display().to_string(), found };
     let chain = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -63,6 +63,36 @@ impl RtpHeader {
         header[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
         Some(FIXED_BYTES)
     }
+
+    /// Reads the part of a datagram that SRTP leaves in clear: the header, and where the payload begins behind contributing sources
+    /// and extension.
+    ///
+    /// # Errors
+    /// [`PacketError`] where the datagram is cut or of another version.
+    pub fn read(datagram: &[u8]) -> Result<(Self, usize), PacketError> {
+        let short = |expected| PacketError::Short { expected, actual: datagram.len() };
+        let (fixed, mut rest) = datagram.split_first_chunk::<FIXED_BYTES>().ok_or(short(FIXED_BYTES))?;
+        let version = fixed[0] >> 6;
+        if version != VERSION {
+            return Err(PacketError::Version(version));
+        }
+        let mut before = FIXED_BYTES + usize::from(fixed[0] & 0x0f) * 4;
+        rest = rest.get(before - FIXED_BYTES..).ok_or(short(before))?;
+        if fixed[0] & 0x10 != 0 {
+            let (head, _) = rest.split_first_chunk::<4>().ok_or(short(before + 4))?;
+            let bytes = 4 + usize::from(u16::from_be_bytes([head[2], head[3]])) * 4;
+            before += bytes;
+            rest.get(bytes..).ok_or(short(before))?;
+        }
+        let header = Self {
+            payload_type: fixed[1] & 0x7f,
+            marker: fixed[1] & 0x80 != 0,
+            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
+            timestamp: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+        };
+        Ok((header, before))
+    }
 }
 
 /// A packet that lies in the receive buffer.
@@ -80,34 +110,16 @@ impl<'a> RtpPacket<'a> {
     /// # Errors
     /// [`PacketError`] where the datagram is cut, of another version, or wrongly padded.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
-        let short = |expected| PacketError::Short { expected, actual: datagram.len() };
-        let (fixed, mut rest) = datagram.split_first_chunk::<FIXED_BYTES>().ok_or(short(FIXED_BYTES))?;
-        let version = fixed[0] >> 6;
-        if version != VERSION {
-            return Err(PacketError::Version(version));
-        }
-        let mut before = FIXED_BYTES + usize::from(fixed[0] & 0x0f) * 4;
-        rest = rest.get(before - FIXED_BYTES..).ok_or(short(before))?;
-        if fixed[0] & 0x10 != 0 {
-            let (head, _) = rest.split_first_chunk::<4>().ok_or(short(before + 4))?;
-            let bytes = 4 + usize::from(u16::from_be_bytes([head[2], head[3]])) * 4;
-            before += bytes;
-            rest = rest.get(bytes..).ok_or(short(before))?;
-        }
-        if fixed[0] & 0x20 != 0 {
-            let room = rest.len();
-            let actual = *rest.last().ok_or(short(before + 1))?;
+        let (header, before) = RtpHeader::read(datagram)?;
+        let mut payload = datagram.get(before..).unwrap_or_default();
+        if datagram.first().is_some_and(|first| first & 0x20 != 0) {
+            let room = payload.len();
+            let short = PacketError::Short { expected: before + 1, actual: datagram.len() };
+            let actual = *payload.last().ok_or(short)?;
             let kept = room.checked_sub(usize::from(actual)).filter(|_| actual > 0);
-            rest = rest.get(..kept.ok_or(PacketError::Padding { room, actual })?).unwrap_or_default();
+            payload = payload.get(..kept.ok_or(PacketError::Padding { room, actual })?).unwrap_or_default();
         }
-        let header = RtpHeader {
-            payload_type: fixed[1] & 0x7f,
-            marker: fixed[1] & 0x80 != 0,
-            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
-            timestamp: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
-            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-        };
-        Ok(Self { header, payload: rest })
+        Ok(Self { header, payload })
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Negotiator {
     body: String,
     slots: Vec<Slot>,
     plan: Option<MediaPlan>,
+    /// The profile of the line that was agreed, which offers of ours repeat while it is encrypted: a peer that insists on its own would
+    /// refuse another.
+    proto: String,
     offered: Option<Audio>,
     wish: Direction,
 }
@@ -113,6 +116,7 @@ impl Negotiator {
             body: String::new(),
             slots: vec![Slot::Audio],
             plan: None,
+            proto: PLAIN.to_owned(),
             offered: None,
             wish: Direction::SendRecv,
         }
@@ -163,6 +167,7 @@ impl Negotiator {
             crypto: crypto.map(|theirs| self.crypto_plan(&theirs)),
         };
         self.slots = write::mirror(&offer.media, at);
+        self.proto.clone_from(&line.proto);
         self.offered = None;
         self.plan = Some(plan.clone());
         Ok(Agreed { plan, sdp: self.text(&audio) })
@@ -177,13 +182,14 @@ impl Negotiator {
                 let event = plan.telephone_event.map(|event| (event.receive_payload_type, event.clock_hz));
                 let crypto: Vec<CryptoLine> =
                     plan.crypto.iter().map(|c| CryptoLine { tag: 1, suite: c.suite, key: self.key }).collect();
-                let proto = if !crypto.is_empty() && self.policy.srtp == Srtp::Required { SECURE } else { PLAIN };
+                let proto = if crypto.is_empty() { PLAIN } else { self.proto.as_str() };
                 (vec![(plan.receive_payload_type, plan.codec)], event.into_iter().collect(), crypto, proto)
             }
             None => self.first_offer(),
         };
+        let proto = proto.to_owned();
         let audio = Audio {
-            proto: proto.to_owned(),
+            proto,
             codecs,
             events,
             direction,
@@ -249,6 +255,7 @@ impl Negotiator {
             peer_ptime_ms: line.ptime_ms,
             crypto,
         };
+        self.proto = ours.proto;
         self.plan = Some(plan.clone());
         Ok(plan)
     }
@@ -273,7 +280,8 @@ impl Negotiator {
         }
         let secure = lines.iter().find_map(|(at, line)| {
             let wanted = self.policy.srtp != Srtp::Off && self.preferred(line, None).is_some();
-            line.crypto.first().filter(|_| wanted).map(|crypto| (*at, *line, Some(*crypto)))
+            let usable = line.crypto.iter().find(|crypto| crypto.key != self.key);
+            usable.filter(|_| wanted).map(|crypto| (*at, *line, Some(*crypto)))
         });
         let plain =
             lines.iter().find(|(_, line)| line.rtp_profile() == Some(Profile::Plain)).map(|(at, l)| (*at, *l, None));
@@ -302,11 +310,18 @@ impl Negotiator {
     fn accepted_crypto(&self, ours: &Audio, line: &MediaLine) -> Result<Option<CryptoPlan>, SdpError> {
         if let Some(theirs) = line.crypto.first() {
             let fits = ours.crypto.iter().any(|mine| mine.tag == theirs.tag && mine.suite == theirs.suite);
-            return if fits {
-                Ok(Some(self.crypto_plan(theirs)))
-            } else {
+            return if !fits {
                 Err(SdpError::Mismatch("keys that were not offered"))
+            } else if theirs.key == self.key {
+                // Both directions would be encrypted with one keystream, and our own packets sent back would be believed.
+                Err(SdpError::Mismatch("our own key"))
+            } else {
+                Ok(Some(self.crypto_plan(theirs)))
             };
+        }
+        if line.crypto_offered {
+            // The peer means to encrypt, and we could not read it.
+            return Err(SdpError::Mismatch("keys that cannot be used"));
         }
         if self.policy.srtp == Srtp::Required || line.rtp_profile() == Some(Profile::Secure) {
             return Err(SdpError::Encryption { expected: "with usable SRTP keys" });

@@ -269,6 +269,55 @@ fn encryption_follows_the_policy() {
 }
 
 #[test]
+fn keys_and_profile_outlast_a_re_offer_and_a_key_is_never_shared() {
+    let keys = sdp(&format!("{PLAIN}a=crypto:{THEIR_KEY}\r\n"));
+    let secure = keys.replace("RTP/AVP", "RTP/SAVP");
+    for (offer, profile) in [(&keys, "RTP/AVP"), (&secure, "RTP/SAVP")] {
+        let mut leg = with_srtp(Srtp::Optional);
+        let before = leg.answer(offer.as_bytes()).unwrap();
+        let again = leg.offer(Direction::SendOnly);
+        assert!(again.contains(&format!("m=audio 20000 {profile} 8 101\r\n")), "{again}");
+        let ours = |text: &str| text.lines().find(|line| line.starts_with("a=crypto:1 ")).map(str::to_owned);
+        assert!(ours(&again).is_some() && ours(&again) == ours(&before.sdp), "{again}");
+        assert_eq!(leg.accept(offer.as_bytes()).unwrap().crypto, before.plan.crypto);
+    }
+    // The answer to our offer means to encrypt in a way that we do not have: never taken for a plain one.
+    let mut leg = with_srtp(Srtp::Optional);
+    leg.offer(Direction::SendRecv);
+    let odd = keys.replace("AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM");
+    assert_eq!(leg.accept(odd.as_bytes()), Err(SdpError::Mismatch("keys that cannot be used")));
+    // Our own key comes back.
+    let offer = leg.offer(Direction::SendRecv);
+    assert_eq!(leg.accept(offer.as_bytes()), Err(SdpError::Mismatch("our own key")));
+    assert!(matches!(with_srtp(Srtp::Required).answer(offer.as_bytes()), Err(SdpError::Encryption { .. })));
+}
+
+#[test]
+fn no_fault_of_a_description_repeats_a_key() {
+    let key = THEIR_KEY.split("inline:").nth(1).and_then(|rest| rest.split('|').next()).unwrap();
+    let whole = sdp(&format!("{PLAIN}a=crypto:{THEIR_KEY}\r\n")).replace("RTP/AVP", "RTP/SAVP");
+    for offer in [
+        whole.clone(),
+        whole.replace("v=0", &format!("v={key}")),
+        whole.replace("a=crypto", "crypto"),
+        whole.replace("a=crypto:1 ", "a=crypto:x "),
+        whole.replace("a=crypto:1 AES", "m=crypto AES"),
+        whole.replace("m=audio 4000", "m=audio inline"),
+        whole.replace("inline:", "c=inline:"),
+        whole.replace("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", "k=base64:"),
+        whole.replace("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", "c="),
+        whole.replace("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", "m="),
+    ] {
+        for srtp in [Srtp::Off, Srtp::Required] {
+            let answered = with_srtp(srtp).answer(offer.as_bytes());
+            let told =
+                answered.map_or_else(|error| format!("{error} {error:?}"), |agreed| format!("{:?}", agreed.plan));
+            assert!(!told.contains(key), "{told}");
+        }
+    }
+}
+
+#[test]
 fn control_packets_go_where_the_peer_says() {
     for (attribute, expected) in [
         ("a=rtcp:4500\r\n", Rtcp::At("198.51.100.1:4500".parse().unwrap())),

@@ -113,8 +113,7 @@ impl Description {
             return Err(ParseError::TooLong(bytes.len()));
         }
         let text = tidy(bytes);
-        let session =
-            sdp_types::Session::parse(text.as_bytes()).map_err(|error| ParseError::Syntax(error.to_string()))?;
+        let session = sdp_types::Session::parse(text.as_bytes()).map_err(|error| syntax(&error))?;
         if session.medias.len() > MAX_MEDIA {
             return Err(ParseError::TooManyMedia(session.medias.len()));
         }
@@ -123,6 +122,14 @@ impl Description {
         let media = session.medias.iter().map(|media| line(media, common, direction, &session.attributes)).collect();
         Ok(Self { origin: (session.origin.sess_id, session.origin.sess_version), media })
     }
+}
+
+/// What is wrong, without a word of the description: it holds keys, and a fault is told and logged.
+fn syntax(error: &sdp_types::ParserError) -> ParseError {
+    ParseError::Syntax(match error {
+        sdp_types::ParserError::InvalidVersion(line, _) => format!("no version in line {line}"),
+        other => other.to_string(),
+    })
 }
 
 /// Keeps the lines that are lines, as text; repairs what strict readers choke on and nobody needs.
