@@ -6,7 +6,10 @@
 mod hostile;
 mod inbound;
 mod outbound;
+mod peer;
+mod registrar;
 mod streams;
+mod watched;
 mod world;
 
 #[path = "../fuzz/wire_sip.rs"]
