@@ -371,6 +371,7 @@ impl Running {
         self.stop.send_replace(true);
         self.watcher.abort();
         if let Some(sip) = &self.sip {
+            sip.watcher.abort();
             sip.endpoint.close().await;
         }
         let _ = rt::timeout(Duration::from_secs(5), self.server).await;

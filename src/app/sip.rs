@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::host::{FarEnd, Held};
 use super::{App, StartError};
 use crate::config::Config;
+use crate::rt;
 use crate::shard::rtp::{PortRange, RtpLeg, RtpPort, RtpPorts};
 use crate::transport::sip::{self, CallRequest, Endpoint, SipLink, SipOpened, TlsSide};
 use crate::transport::ws::Refusal;
-use crate::trunk;
+use crate::trunk::io::TrunkFolder;
 use crate::wire::sdp::MediaPlan;
 
 /// RTP that is agreed and waits for its line, by the port's number. Holds a leg for as long as its port lives, at most.
@@ -116,11 +117,20 @@ pub struct SipSide {
     pub(super) endpoint: Endpoint<App, Ports>,
     /// The ports of audio, which calls in and calls out share.
     pub(super) ports: Arc<Ports>,
+    /// The task that looks at the trunk files.
+    pub(super) watcher: tokio::task::AbortHandle,
+}
+
+impl Drop for SipSide {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
 }
 
 /// Starts the SIP endpoint where there is a trunk; without one nothing is listened on.
 pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc<SipSide>>, StartError> {
-    let (book, faults) = trunk::io::open(&config.sip.trunks);
+    let folder = Arc::new(TrunkFolder::open(&config.sip.trunks, rt::stamp()));
+    let (book, faults) = (folder.book(), folder.faults());
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         return Err(StartError::Trunks(lines.join("\n")));
@@ -136,7 +146,15 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
     let ports = Arc::new(Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone()));
     let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::clone(&ports)).await;
     let endpoint = started.map_err(|error| system(error.to_string()))?;
-    let side = Arc::new(SipSide { endpoint, ports });
+    let side = Arc::new_cyclic(|side: &Weak<SipSide>| {
+        let side = Weak::clone(side);
+        let taken = move |book| {
+            if let Some(side) = side.upgrade() {
+                side.endpoint.set_trunks(book);
+            }
+        };
+        SipSide { endpoint, ports, watcher: rt::spawn("trunks", folder.watch(taken)).abort_handle() }
+    });
     // Weakly: the endpoint has the worker, so the worker must not have the endpoint.
     let _ = app.sip.set(Arc::downgrade(&side));
     Ok(Some(side))

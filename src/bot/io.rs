@@ -14,7 +14,7 @@ use crate::rt;
 use crate::units::Stamp;
 
 /// Longest bot file; a prompt is at most 64 KiB, so this is room for a large script.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Most bot files of one folder.
 const MAX_FILES: usize = 10_000;
@@ -22,8 +22,8 @@ const MAX_FILES: usize = 10_000;
 /// A file that changed less than this before it was read is read again next time: its clock may be this coarse.
 const COARSE_CLOCK_MS: i64 = 2_500;
 
-/// How often [`BotFolder::watch`] looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a watched folder is looked at.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The bot folder and what it held when it was last looked at. Shared by all calls; reading it never waits for the disk.
 #[derive(Debug)]
@@ -33,7 +33,59 @@ pub struct BotFolder {
     /// The fault of the folder itself.
     fault: RwLock<Option<Fault>>,
     /// What each file looked like; held through a look, so that looks follow one another.
-    marks: Mutex<BTreeMap<String, Mark>>,
+    marks: Mutex<Marks>,
+}
+
+/// What files looked like when they were read: tells which are to be read again. Shared by all folders that are watched.
+#[derive(Debug, Default)]
+pub struct Marks(BTreeMap<PathBuf, Mark>);
+
+impl Marks {
+    /// The file's bytes where it may have changed since it was last read through these marks.
+    ///
+    /// # Errors
+    /// What was found in place of a readable regular file of at most [`MAX_FILE_BYTES`]; it is read again next time.
+    pub fn read_if_changed(&mut self, path: &Path, now: Stamp) -> Result<Option<Vec<u8>>, String> {
+        let read = mark_of(path, now).and_then(|mark| {
+            let unmoved = |old: &Mark| {
+                let old_is_settled = old.read_ms - old.changed_ms > COARSE_CLOCK_MS || old.read_ms < old.changed_ms;
+                old.len == mark.len && old.changed_ms == mark.changed_ms && old_is_settled
+            };
+            if self.0.get(path).is_some_and(unmoved) {
+                return Ok(None);
+            }
+            self.0.insert(path.to_owned(), mark);
+            bytes_of(path).map(Some)
+        });
+        if read.is_err() {
+            self.0.remove(path);
+        }
+        read
+    }
+
+    /// Forgets what is not among these.
+    pub fn keep_only(&mut self, wanted: impl Fn(&Path) -> bool) {
+        self.0.retain(|path, _| wanted(path));
+    }
+}
+
+/// The stems of a folder's TOML files, hidden ones left out.
+///
+/// # Errors
+/// The system's, or that there are more than `most`.
+pub fn stems_of(dir: &Path, most: usize) -> std::io::Result<BTreeSet<String>> {
+    let mut stems = BTreeSet::new();
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if let Some(stem) = name.strip_suffix(".toml").filter(|stem| !stem.starts_with('.')) {
+            stems.insert(stem.to_owned());
+        }
+        if stems.len() > most {
+            return Err(std::io::Error::other(format!("more than {most} files")));
+        }
+    }
+    Ok(stems)
 }
 
 /// What a file looked like when it was read.
@@ -89,7 +141,7 @@ impl BotFolder {
             }
         };
         *self.fault.write().unwrap_or_else(PoisonError::into_inner) = None;
-        marks.retain(|stem, _| stems.contains(stem));
+        marks.keep_only(|path| path.file_stem().is_some_and(|stem| stems.contains(stem.to_string_lossy().as_ref())));
         let mut changes = self.shelf.write().unwrap_or_else(PoisonError::into_inner).keep_only(&stems);
         for stem in &stems {
             changes.extend(self.look_at(stem, &mut marks, now));
@@ -113,47 +165,21 @@ impl BotFolder {
         }
     }
 
-    /// The stems of the folder's TOML files.
     fn stems(&self) -> Result<BTreeSet<String>, Fault> {
-        let fault = |value: String| Fault {
+        stems_of(&self.dir, MAX_FILES).map_err(|error| Fault {
             file: self.dir.display().to_string(),
             key: "folder".to_owned(),
-            value,
+            value: error.to_string(),
             expected: format!("a readable folder of at most {MAX_FILES} bot files (`bots.dir`)"),
-        };
-        let entries = std::fs::read_dir(&self.dir).map_err(|error| fault(error.to_string()))?;
-        let mut stems = BTreeSet::new();
-        for entry in entries {
-            let name = entry.map_err(|error| fault(error.to_string()))?.file_name();
-            let name = name.to_string_lossy();
-            if let Some(stem) = name.strip_suffix(".toml").filter(|stem| !stem.starts_with('.')) {
-                stems.insert(stem.to_owned());
-            }
-            if stems.len() > MAX_FILES {
-                return Err(fault(format!("more than {MAX_FILES} files")));
-            }
-        }
-        Ok(stems)
+        })
     }
 
-    fn look_at(&self, stem: &str, marks: &mut BTreeMap<String, Mark>, now: Stamp) -> Option<Change> {
+    fn look_at(&self, stem: &str, marks: &mut Marks, now: Stamp) -> Option<Change> {
         let path = self.dir.join(format!("{stem}.toml"));
         let file = path.display().to_string();
-        let read = mark_of(&path, now).and_then(|mark| {
-            let unmoved = |old: &Mark| {
-                let old_is_settled = old.read_ms - old.changed_ms > COARSE_CLOCK_MS || old.read_ms < old.changed_ms;
-                old.len == mark.len && old.changed_ms == mark.changed_ms && old_is_settled
-            };
-            if marks.get(stem).is_some_and(unmoved) {
-                return Ok(None);
-            }
-            marks.insert(stem.to_owned(), mark);
-            bytes_of(&path).map(Some)
-        });
-        let bytes = match read {
+        let bytes = match marks.read_if_changed(&path, now) {
             Ok(bytes) => bytes?,
             Err(value) => {
-                marks.remove(stem);
                 let expected = format!("a readable regular file of at most {MAX_FILE_BYTES} bytes");
                 let fault = Fault { file, key: "file".to_owned(), value, expected };
                 return self.shelf.write().unwrap_or_else(PoisonError::into_inner).put_unreadable(stem, fault);
