@@ -8,6 +8,7 @@ use voicefleet::config::{self, Config, Overrides};
 use voicefleet::provider::local::{LocalConfig, LocalSpeech};
 use voicefleet::provider::{models, standin};
 use voicefleet::tools;
+use voicefleet::tools::bench::{self, BenchArgs};
 use voicefleet::tools::caller::{CallArgs, run};
 use voicefleet::tools::demo::Demonstration;
 use voicefleet::{app, rt, telemetry};
@@ -33,6 +34,9 @@ enum Command {
     Serve,
     /// Call a bot as a test caller
     Call(Box<CallArgs>),
+    /// Put a worker under load and say what it carries
+    #[command(subcommand)]
+    Bench(Box<BenchArgs>),
     /// Check the whole configuration and say everything that is wrong with it
     #[command(after_help = "Example:\n  voicefleet check --config config/voicefleet.toml")]
     Check,
@@ -76,6 +80,9 @@ async fn command(cli: Cli) -> ExitCode {
         report.print();
         return report.exit_code();
     }
+    if let Command::Bench(args) = cli.command {
+        return load(*args).await;
+    }
     let config = match config::load(cli.config.as_deref(), config::environment(), &overrides) {
         Ok(config) => config,
         Err(faults) => {
@@ -105,7 +112,7 @@ async fn command(cli: Cli) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Command::Check => ExitCode::SUCCESS,
+        Command::Check | Command::Bench(_) => ExitCode::SUCCESS,
     }
 }
 
@@ -172,6 +179,41 @@ async fn call(args: CallArgs, cache: PathBuf) -> ExitCode {
         }
         Err(error) => fail(&error.to_string()),
     }
+}
+
+/// Puts a worker under load, or is that worker.
+async fn load(args: BenchArgs) -> ExitCode {
+    let (plan, report) = match args {
+        BenchArgs::Worker(worker) => {
+            if let Err(error) = telemetry::init(telemetry::Format::Text, "error") {
+                return fail(&error.to_string());
+            }
+            return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
+        }
+        BenchArgs::Sip { sip, plan } => {
+            let program = match std::env::current_exe() {
+                Ok(program) => program,
+                Err(error) => return fail(&format!("this program cannot be found to start a worker: {error}")),
+            };
+            let target = bench::Target { sip, program };
+            let asked = plan.clone();
+            // The run blocks; the runtime has nothing else to do.
+            (plan, tokio::task::spawn_blocking(move || bench::run_sip(&target, &asked)).await)
+        }
+    };
+    let report = match report {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return fail(&error.to_string()),
+        Err(error) => return fail(&error.to_string()),
+    };
+    say(&report.table());
+    if let Some(path) = &plan.json {
+        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        if let Err(error) = std::fs::write(path, text) {
+            return fail(&format!("{}: {error}", path.display()));
+        }
+    }
+    if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// SIGTERM and SIGINT.

@@ -219,7 +219,11 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
     let record_config = record::Config { max_bytes: config.data.max_bytes, ..record::Config::default() };
     let (recorder, thread) =
         Recorder::start(&data_dir, &record_config, max_calls as usize).map_err(|e| data(e.to_string()))?;
-    let shard_config = shard::Config { shards: usize::from(config.media.shards), fifo: config.media.fifo };
+    let shard_config = shard::Config {
+        shards: usize::from(config.media.shards),
+        fifo: config.media.fifo,
+        task_per_call: config.media.task_per_call,
+    };
     let metrics = Metrics::new();
     let lateness = Some(metrics.tick_lateness.clone());
     let shards =
