@@ -183,24 +183,24 @@ async fn call(args: CallArgs, cache: PathBuf) -> ExitCode {
 
 /// Puts a worker under load, or is that worker.
 async fn load(args: BenchArgs) -> ExitCode {
-    let (plan, report) = match args {
+    let (target, plan) = match args {
         BenchArgs::Worker(worker) => {
             if let Err(error) = telemetry::init(telemetry::Format::Text, "error") {
                 return fail(&error.to_string());
             }
             return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
-        BenchArgs::Sip { sip, plan } => {
-            let program = match std::env::current_exe() {
-                Ok(program) => program,
-                Err(error) => return fail(&format!("this program cannot be found to start a worker: {error}")),
-            };
-            let target = bench::Target { sip, program };
-            let asked = plan.clone();
-            // The run blocks; the runtime has nothing else to do.
-            (plan, tokio::task::spawn_blocking(move || bench::run_sip(&target, &asked)).await)
-        }
+        BenchArgs::Sip { sip, plan, spoil } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
+        BenchArgs::Ws { url, plan } => (bench::Target::ws(url.as_deref()), plan),
     };
+    let (target, program) = match (target, std::env::current_exe()) {
+        (Ok(target), Ok(program)) => (target, program),
+        (Err(error), _) => return fail(&error),
+        (_, Err(error)) => return fail(&format!("this program cannot be found to start a worker: {error}")),
+    };
+    let asked = plan.clone();
+    // The run blocks; the runtime has nothing else to do.
+    let report = tokio::task::spawn_blocking(move || bench::run(&target, &program, &asked)).await;
     let report = match report {
         Ok(Ok(report)) => report,
         Ok(Err(error)) => return fail(&error.to_string()),

@@ -21,6 +21,21 @@ pub enum BenchArgs {
         /// Plan and gate
         #[command(flatten)]
         plan: PlanArgs,
+        /// What is done to the packets
+        #[command(flatten)]
+        spoil: SpoilArgs,
+    },
+    /// Calls over WebSocket in the native dialect, JSON and base64
+    #[command(
+        after_help = "Example:\n  voicefleet bench ws --steps 50,400 --json load.json\n\nStarts a worker of its own on core 0 (the generator on core 1) unless --url names one."
+    )]
+    Ws {
+        /// Load this media socket, instead of one of the bench's own: ws://ADDRESS:PORT/ws/BOT
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// Plan and gate
+        #[command(flatten)]
+        plan: PlanArgs,
     },
     /// The worker that the bench starts; not for people
     #[command(hide = true)]
@@ -66,18 +81,6 @@ pub struct PlanArgs {
     /// Recordings that are compared with what was sent
     #[arg(long, default_value_t = 50)]
     pub recordings: usize,
-    /// Packets that are lost on the way to the worker, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
-    pub loss: f64,
-    /// Packets that come twice, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
-    pub duplicate: f64,
-    /// Packets that come behind the next, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
-    pub reorder: f64,
-    /// Packets are delayed by up to so much
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub jitter_ms: u32,
     /// Longest gap of 99 in a hundred
     #[arg(long, value_name = "MS", default_value_t = Gate::default().gap_p99_ms)]
     pub gate_p99_ms: f64,
@@ -92,6 +95,23 @@ pub struct PlanArgs {
     pub json: Option<PathBuf>,
 }
 
+/// What is done to the load's packets on their way to the worker.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct SpoilArgs {
+    /// Packets that are lost on the way to the worker, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    pub loss: f64,
+    /// Packets that come twice, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    pub duplicate: f64,
+    /// Packets that come behind the next, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    pub reorder: f64,
+    /// Packets are delayed by up to so much
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub jitter_ms: u32,
+}
+
 /// What the worker is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Baseline {
@@ -99,8 +119,10 @@ pub enum Baseline {
     TaskPerCall,
 }
 
-impl PlanArgs {
-    pub(super) fn impairment(&self) -> Impairment {
+impl SpoilArgs {
+    /// The same as the generator wants it.
+    #[must_use]
+    pub const fn impairment(&self) -> Impairment {
         Impairment {
             loss_percent: self.loss,
             duplicate_percent: self.duplicate,
@@ -108,7 +130,9 @@ impl PlanArgs {
             jitter_ms: self.jitter_ms,
         }
     }
+}
 
+impl PlanArgs {
     pub(super) const fn gate(&self) -> Gate {
         Gate {
             gap_p99_ms: self.gate_p99_ms,

@@ -6,6 +6,8 @@ use crate::units::Moment;
 
 /// What a telephone holds back before it plays.
 const PLAYOUT_US: i64 = 60_000;
+/// What a player of frames that come three ahead holds back: with the two that stand before the first, 60 ms.
+const AHEAD_US: i64 = 20_000;
 /// A gap longer than this is heard as one.
 const LONG_GAP_US: u64 = 40_000;
 /// Length of a packet.
@@ -65,16 +67,27 @@ impl Ear {
     /// A frame of a stream that has no numbers on the wire (it never loses one) came at `at`. `pause`: the one before it was the last
     /// of what was said, so the time since is no gap.
     pub fn frame(&mut self, at: Moment, pause: bool, counts: Option<&mut Counts>) {
-        if let Some(counts) = counts {
-            counts.received += 1;
-            if !pause && self.newest.is_some() {
-                self.gap(at, counts);
-            }
-        }
         // The clock of a stretch of speech begins with its first frame.
         let number = if pause { 0 } else { self.newest.map_or(0, |newest| newest + 1) };
+        let arrival = at.as_micros() as i64 - number * FRAME_US;
+        let base = if number == 0 { arrival } else { self.base_us.unwrap_or(arrival) };
+        self.base_us = Some(base);
+        if let Some(counts) = counts {
+            counts.received += 1;
+            if number > 0 {
+                self.gap(at, counts);
+                counts.late += u64::from(arrival > base + AHEAD_US);
+            }
+        }
         self.newest = Some(number);
         self.heard_at = at;
+    }
+
+    /// As [`Ear::close`], of a stream that pauses between what is said: only one that stopped in the middle misses something.
+    pub fn close_speech(&self, pause: bool, now: Moment, counts: &mut Counts) {
+        if !pause {
+            self.close(now, now, counts);
+        }
     }
 
     /// The window ends at `now` and the call has been up since `since`: what should have come and did not.

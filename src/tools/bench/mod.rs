@@ -1,8 +1,8 @@
 //! `voicefleet bench`: a load generator that tells the truth. Paced by absolute deadlines whatever the worker does, it measures itself
 //! too, and a step in which it was late itself counts for nothing.
 //!
-//! - `sound`, `ear`, `spoil`, `sip`, `knee`, `limits`, `spread`, `counts`: what callers say and hear, and how it is judged; pure.
-//! - `load`, `rtp_load`, `air`: the generator's thread and its sockets.
+//! - `sound`, `ear`, `spoil`, `sip`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
+//! - `load`, `rtp_load`, `air`, `ws_load`, `ws_dial`: the generator's thread and its sockets.
 //! - `worker`, `run`: the worker under load, and the run.
 //! - `report`, `recordings`: what came of it.
 
@@ -22,11 +22,14 @@ mod sound;
 mod spoil;
 mod spread;
 mod worker;
+mod ws_dial;
+mod ws_frame;
+mod ws_load;
 
-pub use args::{Baseline, BenchArgs, PlanArgs};
+pub use args::{Baseline, BenchArgs, PlanArgs, SpoilArgs};
 pub use limits::Limit;
 pub use recordings::Recordings;
 pub use report::{Cost, Gate, Own, Planted, Quantiles, Report, Step, Traffic, Verdict};
-pub use run::{BenchError, Target, run_sip};
+pub use run::{BenchError, Target, run};
 pub use spoil::Impairment;
 pub use worker::{WorkerArgs, WorkerError, serve};

@@ -17,7 +17,9 @@ use super::recordings;
 use super::report::{Cost, Own, Planted, Report, Step};
 use super::rtp_load::RtpLoad;
 use super::sound::Pool;
+use super::spoil::Impairment;
 use super::worker::{Core, Worker, WorkerArgs, WorkerError, buckets, page, pin, quantile_ms};
+use super::ws_load::WsLoad;
 use crate::rt;
 use crate::telemetry::ProcessSample;
 
@@ -45,13 +47,30 @@ pub enum BenchError {
     Gone,
 }
 
-/// What is loaded.
+/// What is loaded, by which protocol.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// The worker's SIP address; `None`: a worker of the bench's own.
-    pub sip: Option<SocketAddr>,
-    /// The program to start as a worker.
-    pub program: PathBuf,
+pub enum Target {
+    /// SIP and RTP: the worker's SIP address, or a worker of the bench's own; and what is done to the packets.
+    Sip(Option<SocketAddr>, Impairment),
+    /// WebSocket: the address and path of a media socket, or a worker of the bench's own.
+    Ws(Option<(SocketAddr, String)>),
+}
+
+impl Target {
+    /// The media socket that an address of the kind `ws://127.0.0.1:8080/ws/BOT` names.
+    ///
+    /// # Errors
+    /// What was expected, where it is none.
+    pub fn ws(url: Option<&str>) -> Result<Self, String> {
+        let Some(url) = url else { return Ok(Self::Ws(None)) };
+        let parted = url.strip_prefix("ws://").and_then(|rest| rest.split_once('/'));
+        let found = parted.and_then(|(at, path)| Some((at.parse().ok()?, format!("/{path}"))));
+        found.map(|found| Self::Ws(Some(found))).ok_or(format!("expected ws://ADDRESS:PORT/ws/BOT, found {url}"))
+    }
+
+    const fn is_own(&self) -> bool {
+        matches!(self, Self::Sip(None, _) | Self::Ws(None))
+    }
 }
 
 /// A folder that goes with the run.
@@ -78,44 +97,53 @@ impl Drop for Folder {
     }
 }
 
-/// Runs a load over SIP and RTP.
+/// Runs a load; `program` is what a worker of the bench's own is started from.
 ///
 /// # Errors
 /// Where worker or generator cannot be set up.
-pub fn run_sip(target: &Target, args: &PlanArgs) -> Result<Report, BenchError> {
+pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, BenchError> {
     let folder = Folder::new(args)?;
     let pool = Arc::new(Pool::new()?);
-    let mut worker = match target.sip {
-        Some(_) => None,
-        None => Some(Worker::start(&target.program, &worker_args(&folder.path, args))?),
+    let mut worker =
+        if target.is_own() { Some(Worker::start(program, &worker_args(&folder.path, args))?) } else { None };
+    let (speech, first) = (Arc::clone(&pool), first_id());
+    let mut bench = match target.clone() {
+        Target::Sip(there, impairment) => {
+            let there = worker.as_ref().map(|worker| worker.sip).or(there).ok_or(WorkerError::Start)?;
+            Bench::start(move || RtpLoad::new(there, speech, impairment, first), args, worker.as_ref())?
+        }
+        Target::Ws(there) => {
+            let own = worker.as_ref().map(|worker| (worker.http, "/ws/load".to_owned()));
+            let (there, path) = own.or(there).ok_or(WorkerError::Start)?;
+            Bench::start(move || WsLoad::new(there, &path, speech, first), args, worker.as_ref())?
+        }
     };
-    let there = worker.as_ref().map(|worker| worker.sip).or(target.sip).ok_or(WorkerError::Start)?;
-    let (speech, impairment, first) = (Arc::clone(&pool), args.impairment(), first_id());
-    let make = move || RtpLoad::new(there, speech, impairment, first);
-    let mut bench = Bench::start(make, args, worker.as_ref())?;
     let steps = bench.climb()?;
     let (spoke, planted) = bench.finish()?;
     let found = worker.as_ref().map(|worker| results_of(&worker.dir.join("data"), &spoke)).unwrap_or_default();
     let own = worker.is_some();
     let recordings = own.then(|| recordings::check(&pool, &found, &spoke, args.recordings));
-    let planted = own.then(|| recordings::seen(&found, &spoke, planted));
     let limits = limits(&means(&steps, worker.as_ref(), bench.before, args));
     if let Some(worker) = &mut worker {
         worker.stop();
     }
+    let (protocol, impairment) = match target {
+        Target::Sip(_, impairment) => ("sip", *impairment),
+        Target::Ws(_) => ("ws", Impairment::default()),
+    };
     Ok(Report {
-        protocol: "sip",
+        protocol,
         version: env!("CARGO_PKG_VERSION"),
         pinned: worker.as_ref().is_some_and(|worker| worker.pinned),
         task_per_call: args.baseline.is_some(),
         churn: args.churn,
-        impairment: args.impairment(),
+        impairment,
         gate: args.gate(),
         knee: Ladder::knee(&steps),
         limits,
         steps,
         recordings,
-        planted,
+        planted: (own && protocol == "sip").then(|| recordings::seen(&found, &spoke, planted)),
     })
 }
 

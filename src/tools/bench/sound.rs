@@ -77,6 +77,11 @@ impl Pool {
         Ok(Self { frames })
     }
 
+    /// Every packet of speech there is.
+    pub fn frames(&self) -> impl Iterator<Item = &[u8; FRAME]> {
+        self.frames.iter()
+    }
+
     /// What call `id` says in its packet `n`; `None` where it is silent.
     pub fn frame(&self, id: u64, n: u64) -> Option<&[u8; FRAME]> {
         let phase = Dice(id).roll() % CYCLE;

@@ -11,7 +11,6 @@ use crate::app;
 use crate::config::Config;
 use crate::provider::standin;
 use crate::rt;
-use crate::telemetry::ProcessSample;
 
 /// How long a worker may take to start, and to leave.
 const PATIENCE_MS: u64 = 20_000;
@@ -115,11 +114,6 @@ impl Worker {
         };
         let pid = child.id();
         Ok(Self { child: Some((child, stdin)), http, sip, pid, dir: args.dir.clone(), pinned })
-    }
-
-    /// What it costs so far.
-    pub fn sample(&self) -> ProcessSample {
-        ProcessSample::of(self.pid)
     }
 
     /// Lets it drain and leave.
