@@ -80,8 +80,10 @@ async fn command(cli: Cli) -> ExitCode {
         report.print();
         return report.exit_code();
     }
-    if let Command::Bench(args) = cli.command {
-        return load(*args).await;
+    if let Command::Bench(args) = &cli.command
+        && !matches!(**args, BenchArgs::Calibrate { .. })
+    {
+        return load((**args).clone(), None).await;
     }
     let config = match config::load(cli.config.as_deref(), config::environment(), &overrides) {
         Ok(config) => config,
@@ -112,7 +114,8 @@ async fn command(cli: Cli) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Command::Check | Command::Bench(_) => ExitCode::SUCCESS,
+        Command::Bench(args) => load(*args, Some(config.data.dir)).await,
+        Command::Check => ExitCode::SUCCESS,
     }
 }
 
@@ -182,7 +185,7 @@ async fn call(args: CallArgs, cache: PathBuf) -> ExitCode {
 }
 
 /// Puts a worker under load, or is that worker.
-async fn load(args: BenchArgs) -> ExitCode {
+async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
     let (target, plan) = match args {
         BenchArgs::Worker(worker) => {
             if let Err(error) = telemetry::init(telemetry::Format::Text, "error") {
@@ -191,6 +194,10 @@ async fn load(args: BenchArgs) -> ExitCode {
             return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
         BenchArgs::Sip { sip, plan, spoil } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
+        BenchArgs::Calibrate { plan } => {
+            let plan = bench::PlanArgs { knee: true, ..plan };
+            (Ok(bench::Target::Sip(None, bench::Impairment::default())), plan)
+        }
         BenchArgs::Ws { url, plan } => (bench::Target::ws(url.as_deref()), plan),
     };
     let (target, program) = match (target, std::env::current_exe()) {
@@ -212,6 +219,13 @@ async fn load(args: BenchArgs) -> ExitCode {
         if let Err(error) = std::fs::write(path, text) {
             return fail(&format!("{}: {error}", path.display()));
         }
+    }
+    if let Some(data) = keep_below.filter(|_| report.knee > 0) {
+        let found = app::Calibration::new(u32::try_from(report.knee).unwrap_or(u32::MAX));
+        if let Err(error) = found.write(&data) {
+            return fail(&format!("{}: {error}", data.display()));
+        }
+        say(&format!("this machine is taken to carry {} calls; kept in {}", found.calls, data.display()));
     }
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

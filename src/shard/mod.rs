@@ -170,8 +170,7 @@ impl Shards {
         recording: Option<BlockWriter>,
         leg: RtpLeg,
     ) -> Result<LineHandle, OpenError> {
-        // The leg takes the caller's audio off the wire itself: its end of that ring is let go.
-        let (rings, _, ends) = Rings::new(rate);
+        let (rings, ends) = Rings::off_the_wire(rate);
         let line = Line::new(rate, rings)?;
         self.seat(ends, Arc::new(Notify::new()), |key| Seat::with_rtp(key, line, leg, recording))
     }

@@ -17,6 +17,7 @@ mod gates;
 mod hostile;
 mod http;
 mod keys;
+mod load;
 mod operator;
 mod secrets;
 mod sip;

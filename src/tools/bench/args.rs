@@ -37,6 +37,13 @@ pub enum BenchArgs {
         #[command(flatten)]
         plan: PlanArgs,
     },
+    /// Search what this machine carries over SIP and keep it below the data folder, for `serve` to heed
+    #[command(after_help = "Example:\n  voicefleet bench calibrate --steps 400 --step-s 10")]
+    Calibrate {
+        /// Plan and gate; the search begins at the last of the steps
+        #[command(flatten)]
+        plan: PlanArgs,
+    },
     /// The worker that the bench starts; not for people
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -66,6 +73,9 @@ pub struct PlanArgs {
     /// Most calls of the bench's own worker
     #[arg(long, default_value_t = 4_000)]
     pub max_calls: u32,
+    /// Steps above --max-calls are meant: the calls that are too many must be refused with a time to come back
+    #[arg(long)]
+    pub overload: bool,
     /// The worker's process, where it is not the bench's own: for its cost
     #[arg(long)]
     pub pid: Option<u32>,
@@ -138,6 +148,7 @@ impl PlanArgs {
             gap_p99_ms: self.gate_p99_ms,
             gap_p999_ms: self.gate_p999_ms,
             late_or_lost_percent: self.gate_late_percent,
+            refuses_above: if self.overload { Some(self.max_calls as usize) } else { None },
         }
     }
 }

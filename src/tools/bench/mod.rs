@@ -28,7 +28,7 @@ mod ws_load;
 
 pub use args::{Baseline, BenchArgs, PlanArgs, SpoilArgs};
 pub use limits::Limit;
-pub use recordings::Recordings;
+pub use recordings::{Recordings, swapped_pair};
 pub use report::{Cost, Gate, Own, Planted, Quantiles, Report, Step, Traffic, Verdict};
 pub use run::{BenchError, Target, run};
 pub use spoil::Impairment;

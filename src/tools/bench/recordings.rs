@@ -106,6 +106,35 @@ pub(super) fn check(
     out
 }
 
+/// Lets two recordings of a run's folder change places and looks again: the proof that a swap is found. For tests.
+///
+/// # Errors
+/// Where the folder holds no two whole calls.
+pub fn swapped_pair(data: &Path) -> std::io::Result<Recordings> {
+    let missing = || std::io::Error::other("expected two recorded calls");
+    let pool = Pool::new().map_err(std::io::Error::other)?;
+    let mut found = results(data);
+    let mut calls: Vec<Spoke> = Vec::new();
+    for (caller, (folder, _)) in &found {
+        let id = caller.strip_prefix("+9190").and_then(|id| id.parse().ok()).ok_or_else(missing)?;
+        let samples = left(&folder.join("recording.wav")).map_or(0, |left| left.len() / FRAME);
+        calls.push(Spoke { id, packets: (samples as u64).saturating_sub(25) });
+    }
+    calls.retain(|call| Pool::turns(call.id, call.packets).next().is_some());
+    let [one, other, ..] = calls[..] else { return Err(missing()) };
+    let (one, other) = (number(one.id), number(other.id));
+    let folder_of = |found: &HashMap<String, (PathBuf, CallResult)>, caller: &str| {
+        found.get(caller).map(|(folder, _)| folder.clone()).ok_or_else(missing)
+    };
+    let (first, second) = (folder_of(&found, &one)?, folder_of(&found, &other)?);
+    for (caller, folder) in [(&one, second), (&other, first)] {
+        if let Some(place) = found.get_mut(caller) {
+            place.0 = folder;
+        }
+    }
+    Ok(check(&pool, &found, &calls, usize::MAX))
+}
+
 fn left(wav: &Path) -> Option<Vec<i16>> {
     let mut reader = hound::WavReader::open(wav).ok()?;
     let channels = usize::from(reader.spec().channels);

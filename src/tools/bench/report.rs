@@ -140,11 +140,13 @@ pub struct Gate {
     pub gap_p999_ms: f64,
     /// Most that may be late or lost, in percent.
     pub late_or_lost_percent: f64,
+    /// More calls than this are to be refused, all of them with a time to come back.
+    pub refuses_above: Option<usize>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { gap_p99_ms: 25.0, gap_p999_ms: 40.0, late_or_lost_percent: 0.1 }
+        Self { gap_p99_ms: 25.0, gap_p999_ms: 40.0, late_or_lost_percent: 0.1, refuses_above: None }
     }
 }
 
@@ -215,8 +217,18 @@ impl Step {
 
     fn faults(&self, gate: &Gate) -> Vec<String> {
         let mut faults = Vec::new();
-        if (self.up.0 as f64) < self.calls as f64 * UP_SHARE {
-            faults.push(format!("{} of {} calls were up", self.up.0, self.calls));
+        let wanted = gate.refuses_above.map_or(self.calls, |most| self.calls.min(most));
+        if (self.up.0 as f64) < wanted as f64 * UP_SHARE {
+            faults.push(format!("{} of {wanted} calls were up", self.up.0));
+        }
+        if let Some(most) = gate.refuses_above.filter(|most| self.calls > *most) {
+            let Traffic { refused, with_retry_after, .. } = self.traffic;
+            if self.up.1 > most || refused == 0 || with_retry_after < refused {
+                faults.push(format!(
+                    "{} calls were up where {most} may be; {refused} were refused, {with_retry_after} of them with a time to come back",
+                    self.up.1
+                ));
+            }
         }
         for (what, is, most) in
             [("p99", self.gap_ms.p99, gate.gap_p99_ms), ("p99.9", self.gap_ms.p999, gate.gap_p999_ms)]

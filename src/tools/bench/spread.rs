@@ -7,11 +7,17 @@ const STEP_US: u64 = 100;
 const BUCKETS: usize = 10_000;
 
 /// A distribution of spans.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Spread {
     buckets: Vec<u32>,
     count: u64,
     max_us: u64,
+}
+
+impl std::fmt::Debug for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spread").field("count", &self.count).field("max_us", &self.max_us).finish_non_exhaustive()
+    }
 }
 
 impl Default for Spread {
