@@ -6,3 +6,4 @@ pub mod caller;
 pub mod check;
 pub mod demo;
 pub mod models;
+mod ua;

@@ -48,6 +48,11 @@ pub(super) struct Spoke {
     pub packets: u64,
 }
 
+/// The number that call `id` comes from.
+pub(super) fn number(id: u64) -> String {
+    format!("+9190{id:08}")
+}
+
 /// Calls of one protocol.
 pub(super) trait Load {
     /// Begins one more call, which is to send in `slot`.
@@ -70,8 +75,8 @@ pub(super) trait Load {
 
 /// Runs until it is told to stop.
 pub(super) fn run(load: &mut impl Load, orders: &Receiver<Order>) {
-    // The generator is no more privileged than the worker's own threads would be without real-time priority.
-    let _ = rt::prefer_this_thread(false);
+    // As the media threads of the worker have it, where the system permits; what is missing of it shows in its own lateness.
+    let _ = rt::prefer_this_thread(true);
     let mut pace = Pace::default();
     let mut counts: Option<Box<Counts>> = None;
     let mut due = rt::now();

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::load::Spoke;
+use super::load::{Spoke, number};
 use super::report::Planted;
-use super::sip::number;
 use super::sound::{FRAME, Pool};
 use crate::results::{CallResult, read_result};
 

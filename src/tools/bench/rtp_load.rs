@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::air::{Air, PACKET};
 use super::counts::Counts;
 use super::ear::Ear;
-use super::load::{Census, Load, SLOTS, Spoke};
+use super::load::{Census, Load, SLOTS, Spoke, number};
 use super::report::Planted;
-use super::sip::{Dialog, Stage, Step, call_of};
 use super::sound::{Dice, FRAME, Pool, SILENCE};
 use super::spoil::{Fate, Impairment};
 use crate::rt;
+use crate::tools::ua::{Dialog, Parties, Stage, Step};
 use crate::units::Moment;
 use crate::wire::rtp::{RtpHeader, RtpPacket, looks_like_rtcp};
 use crate::wire::sip::Message;
@@ -28,6 +28,7 @@ const MOST_REMEMBERED: usize = 20_000;
 const REPEAT_EVERY: u64 = 50;
 
 struct Call {
+    id: u64,
     dialog: Dialog,
     slot: usize,
     /// Where its audio goes, and since when it is up.
@@ -96,14 +97,14 @@ impl RtpLoad {
 
     fn packet(call: &mut Call, pool: &Pool) -> [u8; PACKET] {
         let n = call.packets;
-        let said = pool.frame(call.dialog.id, n);
-        let starts = said.is_some() && (n == 0 || pool.frame(call.dialog.id, n - 1).is_none());
+        let said = pool.frame(call.id, n);
+        let starts = said.is_some() && (n == 0 || pool.frame(call.id, n - 1).is_none());
         let header = RtpHeader {
             payload_type: 0,
             marker: starts,
             sequence: n as u16,
             timestamp: (n as u32).wrapping_mul(FRAME as u32),
-            ssrc: call.dialog.id as u32,
+            ssrc: call.id as u32,
         };
         let mut packet = [0; PACKET];
         let at = header.write(&mut packet).unwrap_or(0);
@@ -131,7 +132,7 @@ impl RtpLoad {
                 self.say(&text);
             }
             match step {
-                Step::Nothing => {}
+                Step::Nothing | Step::Transfer(_) => {}
                 Step::Answered(media) => {
                     counts.set_up.note(now.since(since).as_micros() as u64);
                     self.answered(id, media, now);
@@ -212,14 +213,25 @@ impl RtpLoad {
     }
 }
 
+/// The call that a Call-ID of ours belongs to.
+fn call_of(call_id: &str) -> Option<u64> {
+    call_id.strip_prefix("load-")?.split('-').next()?.parse().ok()
+}
+
 impl Load for RtpLoad {
     fn dial(&mut self, now: Moment, slot: usize) {
         let id = self.next_id;
         self.next_id += 1;
         let audio = self.air[id as usize % SOCKETS].local();
-        let mut dialog = Dialog::new(id, self.here, self.there, audio);
+        let parties = Parties {
+            dialled: "1000".to_owned(),
+            caller: number(id),
+            call_id: format!("load-{id}-{}", self.here.port()),
+            fields: Vec::new(),
+        };
+        let mut dialog = Dialog::new(parties, self.here, self.there, audio);
         self.say(dialog.invite(now).as_bytes());
-        let call = Call { dialog, slot, media: None, packets: 0, ear: Ear::default(), dice: Dice(!id) };
+        let call = Call { id, dialog, slot, media: None, packets: 0, ear: Ear::default(), dice: Dice(!id) };
         self.calls.insert(id, call);
         self.census.dialling += 1;
     }

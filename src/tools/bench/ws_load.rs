@@ -11,9 +11,8 @@ use rustix::event::{Timespec, epoll};
 
 use super::counts::Counts;
 use super::ear::Ear;
-use super::load::{Census, Load, SLOTS, Spoke};
+use super::load::{Census, Load, SLOTS, Spoke, number};
 use super::report::Planted;
-use super::sip::number;
 use super::sound::{FRAME, Pool, SILENCE};
 use super::ws_dial::{Dialled, Diallers};
 use super::ws_frame::{CLOSE, Frame, PONG, first, frame, text};

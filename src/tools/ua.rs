@@ -1,4 +1,5 @@
-//! The signalling of one call of a load: as little SIP as a carrier's gateway needs. Pure: text in, text out, times are arguments.
+//! The signalling of one outgoing call: as little SIP as a test caller and a load need, over datagrams. Pure: text in, text out, times
+//! are arguments.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -20,6 +21,18 @@ pub(super) enum Stage {
     Leaving,
 }
 
+/// Who calls whom.
+#[derive(Clone, Debug)]
+pub(super) struct Parties {
+    /// The dialled number.
+    pub dialled: String,
+    /// The caller's.
+    pub caller: String,
+    pub call_id: String,
+    /// More fields of the INVITE.
+    pub fields: Vec<(String, String)>,
+}
+
 /// What a message did to the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -31,6 +44,8 @@ pub(super) enum Step {
     Refused(u16, bool),
     /// The worker hung up.
     HungUp,
+    /// The worker wants the call to go there.
+    Transfer(String),
     /// Our hang-up is confirmed.
     Over,
 }
@@ -38,7 +53,7 @@ pub(super) enum Step {
 /// One call's signalling.
 #[derive(Clone, Debug)]
 pub(super) struct Dialog {
-    pub id: u64,
+    parties: Parties,
     pub stage: Stage,
     /// When the request that is under way was sent first.
     pub since: Moment,
@@ -51,38 +66,30 @@ pub(super) struct Dialog {
     repeats: u32,
 }
 
-/// The number that call `id` comes from.
-pub(super) fn number(id: u64) -> String {
-    format!("+9190{id:08}")
-}
-
-/// The call that a Call-ID of ours belongs to.
-pub(super) fn call_of(call_id: &str) -> Option<u64> {
-    call_id.strip_prefix("load-")?.split('-').next()?.parse().ok()
-}
-
 impl Dialog {
     /// A call from `here` to `there` whose audio comes to port `audio`.
-    pub fn new(id: u64, here: SocketAddr, there: SocketAddr, audio: SocketAddr) -> Self {
+    pub fn new(parties: Parties, here: SocketAddr, there: SocketAddr, audio: SocketAddr) -> Self {
         let (ip, port) = (audio.ip(), audio.port());
         let body = format!(
-            "v=0\r\no=- {id} 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
         );
         let (stage, since) = (Stage::Dialling, Moment::ZERO);
         let (to_tag, repeat_at) = (String::new(), Moment::ZERO);
-        Self { id, stage, since, here, there, to_tag, sequence: 1, body, repeat_at, repeats: 0 }
+        Self { parties, stage, since, here, there, to_tag, sequence: 1, body, repeat_at, repeats: 0 }
     }
 
     fn request(&self, method: &str) -> String {
-        let Self { id, here, there, to_tag, sequence, .. } = self;
-        let from = number(*id);
+        let Self { parties, here, there, to_tag, sequence, .. } = self;
+        let Parties { dialled, caller, call_id, fields } = parties;
         let mut text = format!(
-            "{method} sip:1000@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{id}-{sequence}-{method};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:{from}@{here}>;tag=l{id}\r\nTo: <sip:1000@{there}>{to_tag}\r\n\
-             Call-ID: load-{id}-{}\r\nCSeq: {sequence} {method}\r\nContact: <sip:load@{here}>\r\n",
-            here.port()
+            "{method} sip:{dialled}@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{call_id}-{sequence}-{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{caller}@{here}>;tag=c-{call_id}\r\nTo: <sip:{dialled}@{there}>{to_tag}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\n"
         );
+        for (name, value) in fields.iter().filter(|_| method == "INVITE") {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
         let body = if method == "INVITE" { self.body.as_str() } else { "" };
         if !body.is_empty() {
             text.push_str("Content-Type: application/sdp\r\n");
@@ -125,8 +132,15 @@ impl Dialog {
     pub fn came(&mut self, message: &Message) -> (Step, Option<Vec<u8>>) {
         if message.method().is_some() {
             let answer = (message.method() != Some("ACK")).then(|| Message::response(message, 200, "", "").to_bytes());
-            let over = message.method() == Some("BYE");
-            return (if over { Step::HungUp } else { Step::Nothing }, answer);
+            let step = match (message.method(), message.get("Refer-To")) {
+                (Some("BYE"), _) => Step::HungUp,
+                (Some("REFER"), Some(to)) => {
+                    let accepted = Message::response(message, 202, "", "").to_bytes();
+                    return (Step::Transfer(to.trim_matches(['<', '>']).to_owned()), Some(accepted));
+                }
+                _ => Step::Nothing,
+            };
+            return (step, answer);
         }
         let status = message.status().unwrap_or(0);
         let invite = message.get("CSeq").is_some_and(|value| value.ends_with("INVITE"));
@@ -165,7 +179,13 @@ mod tests {
 
     fn dialog() -> Dialog {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Dialog::new(7, at(4000), at(5060), at(4002))
+        let parties = Parties {
+            dialled: "1000".to_owned(),
+            caller: "+919876543210".to_owned(),
+            call_id: "call-7".to_owned(),
+            fields: vec![("X-Campaign-Id".to_owned(), "spring".to_owned())],
+        };
+        Dialog::new(parties, at(4000), at(5060), at(4002))
     }
 
     fn answer(request: &str, status: u16, sdp: &str) -> Message {
@@ -193,7 +213,11 @@ mod tests {
         let bye = call.bye(Moment::from_millis(9));
         assert!(bye.contains("CSeq: 2 BYE"));
         assert_eq!(call.came(&answer(&bye, 200, "")).0, Step::Over);
-        assert_eq!(call_of(Message::parse(bye.as_bytes()).unwrap().get("Call-ID").unwrap()), Some(7));
+        assert!(
+            bye.contains("Call-ID: call-7")
+                && !bye.contains("X-Campaign-Id")
+                && invite.contains("X-Campaign-Id: spring")
+        );
     }
 
     #[test]
@@ -204,7 +228,7 @@ mod tests {
         refusal.push("Retry-After", "5");
         let (step, ack) = call.came(&refusal);
         assert_eq!(step, Step::Refused(503, true));
-        assert!(String::from_utf8(ack.unwrap()).unwrap().contains("branch=z9hG4bK-7-1-INVITE;"));
+        assert!(String::from_utf8(ack.unwrap()).unwrap().contains("branch=z9hG4bK-call-7-1-INVITE;"));
         let mut call = dialog();
         call.invite(Moment::from_millis(0));
         let mut repeats = 0;
