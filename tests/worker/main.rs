@@ -23,5 +23,6 @@ mod secrets;
 mod sip;
 mod stall;
 mod tape;
+mod trunk_caller;
 mod witness;
 mod world;

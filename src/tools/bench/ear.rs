@@ -96,6 +96,11 @@ impl Ear {
         self.heard_at = at;
     }
 
+    /// Has nothing come for longer than frames are ahead?
+    pub fn is_paused(&self, now: Moment) -> bool {
+        now.since(self.heard_at).as_micros() as u64 > LONG_GAP_US * 2
+    }
+
     /// As [`Ear::close`], of a stream that pauses between what is said: only one that stopped in the middle misses something.
     pub fn close_speech(&self, pause: bool, now: Moment, counts: &mut Counts) {
         if !pause {

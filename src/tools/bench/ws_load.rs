@@ -27,6 +27,8 @@ const EVENTS: usize = 1_024;
 const MOST_WAITING: usize = 64 * 1024;
 /// A hang-up that is not answered by then has failed.
 const LEAVE_MS: u64 = 5_000;
+/// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's.
+const HELD_MS: u64 = 1_000;
 /// Calls that are remembered when they are over, for their recordings.
 const MOST_REMEMBERED: usize = 20_000;
 
@@ -37,6 +39,8 @@ struct Call {
     ear: Ear,
     /// What was said has ended: the next frame begins something new.
     pause: bool,
+    /// When the caller last said something.
+    spoke_at: Option<Moment>,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     /// When our hang-up was sent.
@@ -101,6 +105,7 @@ impl WsLoad {
             packets: 0,
             ear: Ear::default(),
             pause: true,
+            spoke_at: None,
             incoming: rest,
             outgoing: Vec::new(),
             leaving: None,
@@ -218,7 +223,8 @@ impl Call {
             Frame::Text(json) => match Dialler::read(json) {
                 Ok(FromBot::Media(_)) => {
                     counts.voiced += 1;
-                    let pause = std::mem::take(&mut self.pause);
+                    let held = self.spoke_at.is_some_and(|at| now.ms_since(at) < HELD_MS);
+                    let pause = std::mem::take(&mut self.pause) || (held && self.ear.is_paused(now));
                     self.ear.frame(now, pause, measured.then_some(counts));
                 }
                 Ok(FromBot::Mark { name }) => {
@@ -269,7 +275,9 @@ impl Load for WsLoad {
         let counts = counts.unwrap_or(&mut idle);
         for id in &self.slots[slot] {
             let Some(call) = self.calls.get_mut(id) else { continue };
-            let said = self.pool.frame(*id, call.packets).unwrap_or(&SILENCE);
+            let said = self.pool.frame(*id, call.packets);
+            call.spoke_at = said.map_or(call.spoke_at, |_| Some(due));
+            let said = said.unwrap_or(&SILENCE);
             call.packets += 1;
             counts.sent += 1;
             self.sent += 1;
