@@ -139,7 +139,8 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
         churn: args.churn,
         impairment,
         gate: args.gate(),
-        knee: Ladder::knee(&steps),
+        // In a step that was meant to be too much, only what was let in counts.
+        knee: Ladder::knee(&steps).min(steps.iter().map(|step| step.up.1).max().unwrap_or(0)),
         limits,
         steps,
         recordings,

@@ -333,7 +333,8 @@ impl Load for WsLoad {
 
     fn close(&self, now: Moment, counts: &mut Counts) {
         for call in self.calls.values().filter(|call| call.leaving.is_none()) {
-            call.ear.close_speech(call.pause, now, counts);
+            let held = call.spoke_at.is_some_and(|at| now.ms_since(at) < HELD_MS);
+            call.ear.close_speech(call.pause || held, now, counts);
         }
     }
 }
