@@ -201,12 +201,17 @@ async fn a_stranger_is_refused_and_a_flood_of_unacknowledged_calls_is_capped() {
     assert_eq!(world.endpoint.census().pending, 20);
 }
 
+/// `make soak` asks for ten times as many.
+fn flood_times() -> usize {
+    std::env::var("VOICEFLEET_TEST_FLOOD").map_or(1, |times| times.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mutated_messages_leave_nothing_and_a_sound_call_goes_through() {
-    super::floods::mutants(2_000, 1).await;
+async fn a_flood_of_mutated_messages_leaves_nothing_and_a_sound_call_goes_through() {
+    super::floods::mutants(2_000 * flood_times(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_calls_that_nobody_acknowledges_leaves_nothing() {
-    super::floods::invites(1_000).await;
+    super::floods::invites(1_000 * flood_times()).await;
 }
