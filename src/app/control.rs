@@ -45,6 +45,10 @@ impl Control for App {
         let recorder = self.machinery.recorder.stats();
         self.metrics.recorder_lost_frames.inner().fetch_max(recorder.lost_frames / 160, Relaxed);
         self.metrics.sample(&ProcessSample::read(), self.capacity.held(), view.max);
+        if let Some(sip) = self.sip.get().and_then(std::sync::Weak::upgrade) {
+            let (watched, registrations) = (sip.endpoint.watched(), sip.endpoint.registrations());
+            self.metrics.sample_trunks(watched.iter().map(|row| row.up), registrations.iter().map(|row| row.1));
+        }
         self.metrics.encode()
     }
 

@@ -395,6 +395,9 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.watcher.abort();
+        if let Some(sip) = &self.sip {
+            sip.endpoint.close().await;
+        }
         let _ = rt::timeout(Duration::from_secs(5), self.server).await;
         let thread = self.app.recorder_thread.lock().ok().and_then(|mut t| t.take());
         if let Some(thread) = thread {

@@ -81,6 +81,7 @@ label! {
     KindOf { kind }
     StageOf { stage }
     Outcome { outcome }
+    State { state }
 }
 
 /// Labels of a provider's failure.
@@ -133,7 +134,31 @@ pub struct Metrics {
     provider_errors: Family<ProviderLabels, Counter>,
     slots_held: Gauge,
     slots_max: Gauge,
+    sip_addresses: UpDown,
+    sip_registrations: UpDown,
     process: ProcessGauges,
+}
+
+/// How many of something are up, and how many down.
+#[derive(Debug)]
+struct UpDown {
+    up: Gauge,
+    down: Gauge,
+}
+
+impl UpDown {
+    fn new(registry: &mut Registry, declared: Declared) -> Self {
+        let family: Family<State, Gauge> = add(registry, declared, Family::default());
+        let one = |state| family.get_or_create_owned(&State { state });
+        Self { up: one("up"), down: one("down") }
+    }
+
+    fn set(&self, states: impl Iterator<Item = bool>) {
+        let (mut up, mut down) = (0, 0);
+        states.for_each(|is_up| *(if is_up { &mut up } else { &mut down }) += 1);
+        self.up.set(up);
+        self.down.set(down);
+    }
 }
 
 #[derive(Debug)]
@@ -205,6 +230,8 @@ impl Metrics {
             provider_errors: add(r, names::PROVIDER_ERRORS, Family::default()),
             slots_held: add(r, names::SLOTS_HELD, Gauge::default()),
             slots_max: add(r, names::SLOTS_MAX, Gauge::default()),
+            sip_addresses: UpDown::new(r, names::SIP_ADDRESSES),
+            sip_registrations: UpDown::new(r, names::SIP_REGISTRATIONS),
             process: ProcessGauges::new(r),
             registry,
         };
@@ -254,6 +281,12 @@ impl Metrics {
         self.process.set(process);
         self.slots_held.set(i64::from(slots_held));
         self.slots_max.set(i64::from(slots_max));
+    }
+
+    /// Takes in which addresses and registrations of trunks are up (true): before each [`Metrics::encode`].
+    pub fn sample_trunks(&self, addresses: impl Iterator<Item = bool>, registrations: impl Iterator<Item = bool>) {
+        self.sip_addresses.set(addresses);
+        self.sip_registrations.set(registrations);
     }
 
     /// All metrics as text of [`CONTENT_TYPE`].
@@ -333,6 +366,7 @@ mod tests {
         let metrics = touched();
         metrics.sample(&sample, 1, 4);
         metrics.sample(&sample, 1, 4);
+        metrics.sample_trunks([true, false, true].into_iter(), [false].into_iter());
         let text = metrics.encode();
         for line in [
             "voicefleet_calls_started_total{direction=\"incoming\"} 1",
@@ -340,6 +374,9 @@ mod tests {
             "voicefleet_stage_latency_seconds_bucket{le=\"0.05\",stage=\"llm\"} 1",
             "voicefleet_process_cpu_seconds_total 1.5",
             "voicefleet_slots_max 4",
+            "voicefleet_sip_addresses{state=\"up\"} 2",
+            "voicefleet_sip_addresses{state=\"down\"} 1",
+            "voicefleet_sip_registrations{state=\"down\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

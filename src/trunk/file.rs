@@ -153,7 +153,7 @@ pub struct Account {
     pub realm: String,
     /// Pose SHA-256 before MD5 to callers (RFC 8760); old peers look at the first challenge alone.
     pub sha256: bool,
-    /// Register at the first target and keep it up.
+    /// Register at the first address that takes it, and keep it up.
     pub register: bool,
     /// How long a registration is asked for.
     pub expires_s: u32,
@@ -476,12 +476,6 @@ impl Trunk {
 
     /// Keys of the format that nothing obeys yet: refused, so that nobody relies on them.
     fn lint_missing(&self, complain: &mut impl FnMut(&str, &str, &str)) {
-        if self.account.register {
-            complain("account.register", "true", "false: registering is not there yet");
-        }
-        if self.health.options_s > 0 {
-            complain("health.options_s", &self.health.options_s.to_string(), "0: watching targets is not there yet");
-        }
         if matches!(self.media.dtmf, DtmfMode::Info | DtmfMode::Inband) {
             complain("media.dtmf", "another way", "\"auto\" or \"rfc4733\": sending keys otherwise is not there yet");
         }
@@ -648,12 +642,11 @@ mod tests {
         let parse = |more: &str| Trunk::parse("t", "f", format!("{base}{more}").as_bytes());
         assert!(parse("").is_ok(), "the defaults are no fault");
         assert!(parse("[media]\nsrtp = \"off\"\ndtmf = \"rfc4733\"\n").is_ok());
-        for (key, more) in [
-            ("media.dtmf", "[media]\ndtmf = \"info\"\n"),
-            ("media.dtmf", "[media]\ndtmf = \"inband\"\n"),
-            ("health.options_s", "[health]\noptions_s = 60\n"),
-            ("account.register", "[account]\nregister = true\nuser = \"u\"\npassword_file = \"p\"\n"),
-        ] {
+        assert!(parse("[health]\noptions_s = 60\n").is_ok());
+        assert!(parse("[account]\nregister = true\nuser = \"u\"\npassword_file = \"p\"\n").is_ok());
+        for (key, more) in
+            [("media.dtmf", "[media]\ndtmf = \"info\"\n"), ("media.dtmf", "[media]\ndtmf = \"inband\"\n")]
+        {
             let faults = parse(more).unwrap_err();
             let told: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
             assert_eq!(told, [key], "{more}");

@@ -7,7 +7,10 @@ mod floods;
 mod hostile;
 mod inbound;
 mod outbound;
+mod peer;
+mod registrar;
 mod streams;
+mod watched;
 mod world;
 
 #[path = "../fuzz/wire_sip.rs"]

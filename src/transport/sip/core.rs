@@ -11,6 +11,7 @@ use super::config::SipConfig;
 use super::dialog::{DialogKey, Place};
 use super::flow::{Flow, Flows};
 use super::gate::{Places, Rates};
+use super::health::Pulses;
 use super::stack::{ClientTransaction, Engine, ServerTransaction};
 use crate::wire::sip::{CSeq, Message, parameter};
 
@@ -51,6 +52,8 @@ pub(super) struct Core {
     /// Calls per trunk.
     pub channels: Mutex<HashMap<String, Places>>,
     pub counters: Arc<SipCounters>,
+    /// Which addresses of trunks answer.
+    pub pulses: Pulses,
 }
 
 /// One dialog's row.

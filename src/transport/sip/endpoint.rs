@@ -15,7 +15,9 @@ use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, Place, introduce, random_token};
 use super::flow::{Flow, Flows, Pings, RECEIVED, Received, Transport};
 use super::gate::Source;
+use super::health::Watched;
 use super::host::{CallRequest, Host, MediaPort as _, MediaPorts, Refusal, SipOpened, SipReport};
+use super::keeper::Keepers;
 use super::leg::{Answering, Leg, Parts, allows};
 use super::stack::{Engine, ServerTransaction};
 use super::timer;
@@ -66,6 +68,7 @@ pub struct Endpoint<H: Host, P: MediaPorts> {
     address: SocketAddr,
     tls_address: Option<SocketAddr>,
     tasks: Vec<tokio::task::AbortHandle>,
+    keepers: Keepers,
 }
 
 pub(super) struct Shared<H: Host, P: MediaPorts> {
@@ -85,6 +88,7 @@ impl<H: Host, P: MediaPorts> std::fmt::Debug for Endpoint<H, P> {
 
 impl<H: Host, P: MediaPorts> Drop for Endpoint<H, P> {
     fn drop(&mut self) {
+        self.keepers.abort();
         self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }
@@ -133,7 +137,9 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             pending: super::gate::Places::default(),
             channels: std::sync::Mutex::default(),
             counters: Arc::default(),
+            pulses: super::health::Pulses::default(),
         });
+        let keepers = Keepers::new(Arc::clone(&core));
         let shared = Arc::new(Shared {
             core,
             host,
@@ -152,7 +158,8 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         if let Some((listener, acceptor)) = secure {
             tasks.push(rt::spawn("sip tls", flows.listen(listener, Some(acceptor))).abort_handle());
         }
-        Ok(Self { shared, address, tls_address, tasks })
+        keepers.follow(&shared.book());
+        Ok(Self { shared, address, tls_address, tasks, keepers })
     }
 
     /// Where it listens for datagrams and TCP.
@@ -167,9 +174,28 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         self.tls_address
     }
 
-    /// New calls see these trunks; live ones keep theirs.
+    /// New calls see these trunks; live ones keep theirs. Registrations and watches follow. To be called on the runtime.
     pub fn set_trunks(&self, book: Book) {
-        *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+        let book = Arc::new(book);
+        *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&book);
+        self.keepers.follow(&book);
+    }
+
+    /// Takes registrations back and ends the watches; bounded by `hang_up_ms` and half a second.
+    pub async fn close(&self) {
+        self.keepers.close().await;
+    }
+
+    /// The addresses of trunks that are watched (`health.options_s`), in no order.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Watched> {
+        self.shared.core.pulses.all()
+    }
+
+    /// Trunks with `account.register`, and whether they are registered, in no order.
+    #[must_use]
+    pub fn registrations(&self) -> Vec<(String, bool)> {
+        self.keepers.registrations()
     }
 
     /// The trunks that new calls see.

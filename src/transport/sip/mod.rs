@@ -8,7 +8,9 @@
 //! [`SipLink`], and reads the same facts. [`Endpoint::drain`] refuses new INVITEs with 503 while live dialogs go on.
 //!
 //! **Layers inside.** `flow` owns the sockets, `gate` the caps, `stack` the transactions (the only place that knows the crate beneath),
-//! `dialog` builds messages, `timer` is RFC 4028, `leg` is the task of one call, `outbound` places calls, `auth` poses challenges.
+//! `dialog` builds messages, `timer` is RFC 4028, `leg` is the task of one call, `outbound` places calls,
+//! `health` watches the trunks' addresses, `register` keeps us registered, `keeper` has the tasks of both,
+//! `auth` poses challenges.
 //! Every message is read by `wire::sip` before the crate sees it, so that broken requests get their status and not silence.
 
 mod auth;
@@ -18,9 +20,12 @@ mod dialog;
 mod endpoint;
 mod flow;
 mod gate;
+mod health;
 pub mod host;
+mod keeper;
 mod leg;
 mod outbound;
+mod register;
 mod stack;
 mod timer;
 mod tls;
@@ -29,6 +34,7 @@ pub use config::SipConfig;
 pub use core::SipCounters;
 pub use endpoint::{Census, Endpoint, StartError};
 pub use flow::{Flow, Transport};
+pub use health::Watched;
 pub use host::{CallRequest, Host, LadderRow, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport};
 pub use outbound::{OutboundCall, PlaceError};
 pub use tls::TlsSide;

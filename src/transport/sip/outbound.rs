@@ -1,7 +1,6 @@
 //! Calls that we place: INVITE to a trunk's addresses in order, challenges answered, early media taken, the ring time-out kept, a late
-//! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung.
+//! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung; those that are down come last.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +8,17 @@ use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Flow, Transport};
+use super::health::Way;
 use super::host::{Host, MediaPort, MediaPorts, SipLink, SipReport};
 use super::leg::{Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
-use crate::trunk::{SipStage, TimerMode, Trunk, TrunkTransport, outcome};
+use crate::trunk::{SipStage, TimerMode, Trunk, outcome};
 use crate::units::Moment;
 use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
-use crate::wire::sip::{CSeq, Message, Uri, quoted, session_description};
-
-/// How long a name may take to be looked up.
-const LOOKUP: Duration = Duration::from_secs(2);
-/// Most addresses that are tried for one call.
-const ADDRESSES: usize = 8;
+use crate::wire::sip::{CSeq, Message, quoted, session_description};
 
 /// A call to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,11 +152,14 @@ enum GaveUp {
 
 impl<P: MediaPort> Placing<P> {
     async fn run(mut self, channel: super::gate::Place) {
-        let targets = addresses(&self.trunk).await;
+        let ways = self.core.ways(&self.trunk).await;
         let mut last = Tried::Refused(0);
-        for (flow, name, domain) in targets {
+        for Way { flow, name, domain } in ways {
             let _known = self.core.flows.called(flow);
             last = self.at(flow, &name, &domain).await;
+            if let Tried::Answered(..) | Tried::Refused(_) = last {
+                self.core.pulses.tell(&self.trunk, flow, !matches!(last, Tried::Refused(0)));
+            }
             match &last {
                 Tried::Refused(status) if self.may_try_next(*status) => {}
                 Tried::Answered(..) => {
@@ -507,32 +505,4 @@ impl Late {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
         }
     }
-}
-
-/// A trunk's addresses in order: the way, the name for TLS, the domain of URIs.
-async fn addresses(trunk: &Trunk) -> Vec<(Flow, String, String)> {
-    let transport = match trunk.outbound.transport {
-        TrunkTransport::Udp => Transport::Udp,
-        TrunkTransport::Tcp => Transport::Tcp,
-        TrunkTransport::Tls => Transport::Tls,
-    };
-    let default_port = if transport == Transport::Tls { 5061 } else { 5060 };
-    let mut found = Vec::new();
-    for target in &trunk.outbound.targets {
-        let uri = format!("sip:{target}");
-        let Some(parsed) = Uri::parse(&uri) else { continue };
-        let port = parsed.port.unwrap_or(default_port);
-        let domain = if trunk.outbound.domain.is_empty() { target.clone() } else { trunk.outbound.domain.clone() };
-        let peers: Vec<SocketAddr> = match rt::timeout(LOOKUP, tokio::net::lookup_host((parsed.host, port))).await {
-            Some(Ok(peers)) => peers.collect(),
-            _ => {
-                tracing::warn!(trunk = %trunk.id, target, "a target of the trunk could not be looked up");
-                continue;
-            }
-        };
-        let host = parsed.host.to_owned();
-        found.extend(peers.into_iter().map(|peer| (Flow { transport, peer }, host.clone(), domain.clone())));
-    }
-    found.truncate(ADDRESSES);
-    found
 }
