@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps fetch run test soak bench
+.PHONY: help deps fetch run test soak bench bench-load
 
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
@@ -14,6 +14,7 @@ help:
 	@echo "make test   fetch, then the whole suite (15 minutes on two cores)"
 	@echo "make soak   the long form of the proofs"
 	@echo "make bench  criterion benches"
+	@echo "make bench-load  load over SIP and WebSocket, a baseline, overload (25 minutes; wants a quiet machine)"
 
 # Installs what is missing through apt where that is permitted; prints the one command otherwise.
 deps:
@@ -43,7 +44,20 @@ test: fetch
 
 soak: fetch
 	VOICEFLEET_TEST_KILLS=200 cargo test --locked --release --test recorder_crash
+	VOICEFLEET_TEST_FLOOD=10 cargo test --locked --release --test sip flood
 	cargo test --locked --release --test soak -- --ignored --nocapture --test-threads 1
 
 bench:
 	cargo bench --locked
+
+# Every run is made and judged, whatever became of the one before.
+LOAD := target/release/voicefleet bench
+bench-load:
+	cargo build --locked --release
+	@failed=0; \
+	$(LOAD) sip --steps 50,500 --step-s 30 || failed=1; \
+	$(LOAD) sip --steps 500 --step-s 30 --baseline task-per-call || failed=1; \
+	$(LOAD) sip --steps 1000 --warm-s 30 --step-s 600 --churn 20 || failed=1; \
+	$(LOAD) sip --steps 600 --max-calls 400 --step-s 30 --overload || failed=1; \
+	$(LOAD) ws --steps 50,400,625 --step-s 30 || failed=1; \
+	exit $$failed

@@ -8,6 +8,7 @@ use voicefleet::config::{self, Config, Overrides};
 use voicefleet::provider::local::{LocalConfig, LocalSpeech};
 use voicefleet::provider::{models, standin};
 use voicefleet::tools;
+use voicefleet::tools::bench::{self, BenchArgs};
 use voicefleet::tools::caller::{CallArgs, run};
 use voicefleet::tools::demo::Demonstration;
 use voicefleet::tools::dial::{self, DialArgs};
@@ -36,6 +37,9 @@ enum Command {
     Call(Box<CallArgs>),
     /// Have a running worker call a number
     Dial(Box<DialArgs>),
+    /// Put a worker under load and say what it carries
+    #[command(subcommand)]
+    Bench(Box<BenchArgs>),
     /// Check the whole configuration and say everything that is wrong with it
     #[command(after_help = "Example:\n  voicefleet check --config config/voicefleet.toml")]
     Check,
@@ -79,6 +83,11 @@ async fn command(cli: Cli) -> ExitCode {
         report.print();
         return report.exit_code();
     }
+    if let Command::Bench(args) = &cli.command
+        && !matches!(**args, BenchArgs::Calibrate { .. })
+    {
+        return load((**args).clone(), None).await;
+    }
     let config = match config::load(cli.config.as_deref(), config::environment(), &overrides) {
         Ok(config) => config,
         Err(faults) => {
@@ -109,6 +118,7 @@ async fn command(cli: Cli) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
+        Command::Bench(args) => load(*args, Some(config.data.dir)).await,
         Command::Check => ExitCode::SUCCESS,
     }
 }
@@ -189,6 +199,52 @@ async fn dial_out(args: DialArgs, config: &Config) -> ExitCode {
         }
         Err(error) => fail(&error),
     }
+}
+
+/// Puts a worker under load, or is that worker.
+async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
+    let (target, plan) = match args {
+        BenchArgs::Worker(worker) => {
+            if let Err(error) = telemetry::init(telemetry::Format::Text, "error") {
+                return fail(&error.to_string());
+            }
+            return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
+        }
+        BenchArgs::Sip { sip, plan, spoil } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
+        BenchArgs::Calibrate { plan } => {
+            let plan = bench::PlanArgs { knee: true, ..plan };
+            (Ok(bench::Target::Sip(None, bench::Impairment::default())), plan)
+        }
+        BenchArgs::Ws { url, plan } => (bench::Target::ws(url.as_deref()), plan),
+    };
+    let (target, program) = match (target, std::env::current_exe()) {
+        (Ok(target), Ok(program)) => (target, program),
+        (Err(error), _) => return fail(&error),
+        (_, Err(error)) => return fail(&format!("this program cannot be found to start a worker: {error}")),
+    };
+    let asked = plan.clone();
+    // The run blocks; the runtime has nothing else to do.
+    let report = tokio::task::spawn_blocking(move || bench::run(&target, &program, &asked)).await;
+    let report = match report {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return fail(&error.to_string()),
+        Err(error) => return fail(&error.to_string()),
+    };
+    say(&report.table());
+    if let Some(path) = &plan.json {
+        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        if let Err(error) = std::fs::write(path, text) {
+            return fail(&format!("{}: {error}", path.display()));
+        }
+    }
+    if let Some(data) = keep_below.filter(|_| report.knee > 0) {
+        let found = app::Calibration::new(u32::try_from(report.knee).unwrap_or(u32::MAX));
+        if let Err(error) = found.write(&data) {
+            return fail(&format!("{}: {error}", data.display()));
+        }
+        say(&format!("this machine is taken to carry {} calls; kept in {}", found.calls, data.display()));
+    }
+    if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// SIGTERM and SIGINT.

@@ -1,6 +1,7 @@
 //! The process: builds every part in order, serves, drains. Owns nothing that it can pass on, and decides nothing about a
 //! conversation.
 
+mod calibration;
 mod control;
 mod dial;
 mod directory;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use calibration::Calibration;
 pub use driver::{Control as CallControl, Machinery};
 pub use kit::voice;
 
@@ -27,7 +29,7 @@ use crate::api::{self, Access};
 use crate::bot::io::BotFolder;
 use crate::bot::{JudgeChoice, SttChoice, TtsChoice};
 use crate::config::Config;
-use crate::fleet::Capacity;
+use crate::fleet::{Capacity, Machine, Means, tightest};
 use crate::provider::local::{LocalConfig, LocalSpeech};
 use crate::provider::{models, standin};
 use crate::record::{Recorder, RecorderThread};
@@ -218,11 +220,18 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
     for (path, error) in &index.unreadable {
         tracing::error!(path = %path.display(), error, "a result cannot be read and is not listed");
     }
-    let max_calls = config.media.max_calls;
+    let Means { name: limit, calls: max_calls } = tightest(config.media.max_calls, &machine(config));
+    if limit != "configured" {
+        tracing::warn!(calls = max_calls, limit, "the machine carries fewer calls than media.max_calls allows");
+    }
     let record_config = record::Config { max_bytes: config.data.max_bytes, ..record::Config::default() };
     let (recorder, thread) =
         Recorder::start(&data_dir, &record_config, max_calls as usize).map_err(|e| data(e.to_string()))?;
-    let shard_config = shard::Config { shards: usize::from(config.media.shards), fifo: config.media.fifo };
+    let shard_config = shard::Config {
+        shards: usize::from(config.media.shards),
+        fifo: config.media.fifo,
+        task_per_call: config.media.task_per_call,
+    };
     let metrics = Metrics::new();
     let lateness = Some(metrics.tick_lateness.clone());
     let shards =
@@ -233,7 +242,7 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
         bots,
         machinery,
         speech: OnceLock::new(),
-        capacity: Capacity::new("w1", max_calls, "configured"),
+        capacity: Capacity::new("w1", max_calls, limit),
         ws_metrics: Arc::new(WsMetrics::shown(Arc::clone(&metrics))),
         metrics,
         links,
@@ -246,6 +255,22 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
         recorder_thread: Mutex::new(Some(thread)),
         _claim: claim,
     }))
+}
+
+/// What this machine has for calls.
+fn machine(config: &Config) -> Machine {
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let left_kib: Option<u64> =
+        memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
+    // Where there are no trunks no call needs a port.
+    let trunks = std::fs::read_dir(&config.sip.trunks).is_ok_and(|mut files| files.next().is_some());
+    let ports = u32::from(config.sip.rtp_last).saturating_sub(config.sip.rtp_first.into()) + 1;
+    Machine {
+        files: rt::raise_open_files(),
+        memory_bytes: left_kib.map(|kib| kib * 1_024),
+        ports: trunks.then_some(ports),
+        measured: Calibration::read(&config.data.dir).map(|found| found.calls),
+    }
 }
 
 /// Loads the local set where a bot wants it, and only then.

@@ -97,11 +97,14 @@ pub struct MediaConfig {
     pub fifo: bool,
     /// Most calls at once; more are refused with 503. Local speech carries far fewer than stand-ins or remote providers.
     pub max_calls: u32,
+    /// A task and a timer per call in place of the media threads: the baseline of the load bench, in no file.
+    #[serde(skip)]
+    pub task_per_call: bool,
 }
 
 impl Default for MediaConfig {
     fn default() -> Self {
-        Self { shards: 0, fifo: true, max_calls: 40 }
+        Self { shards: 0, fifo: true, max_calls: 40, task_per_call: false }
     }
 }
 

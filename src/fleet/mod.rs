@@ -6,6 +6,8 @@
 
 mod capacity;
 mod io;
+mod limits;
 
 pub use capacity::{Account, FleetView, Refused, WorkerRow, WorkerState};
 pub use io::{Capacity, SlotGuard};
+pub use limits::{Machine, Means, tightest};

@@ -46,6 +46,9 @@ const LOW_PASS_GROUPS: usize = 12;
 /// The share of the band that it passes, to half the amplitude.
 const PASSED: f32 = 0.7;
 
+/// Samples that are taken down at once.
+const AT_ONCE: usize = 160;
+
 /// Compares what one call's bot says with what its caller's line brings.
 #[derive(Clone, Debug)]
 pub struct EchoGuard {
@@ -199,7 +202,20 @@ fn low_pass(step: usize) -> Box<[f32]> {
 }
 
 fn energy(samples: &[f32]) -> f32 {
-    samples.iter().map(|s| s * s).sum()
+    inner(samples, samples)
+}
+
+/// The inner product of two stretches of one length, in several sums beside each other: one sum alone would wait for itself.
+fn inner(a: &[f32], b: &[f32]) -> f32 {
+    let (eights, rest) = a.as_chunks::<8>();
+    let (others, other_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for (a, b) in eights.iter().zip(others) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().zip(other_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// One signal at 2 kHz, its newest samples always in one piece: a buffer of twice the history, moved to its front when full.
@@ -208,10 +224,12 @@ struct Track<const N: usize> {
     samples: Box<[f32]>,
     end: usize,
     step: usize,
-    /// The low-pass, and the last samples of the line that it covers; `filled` of the newest group are there.
+    /// The low-pass, and the samples of the line that it has not passed wholly: `held` of them.
     taps: Box<[f32]>,
     line: Box<[f32]>,
-    filled: usize,
+    held: usize,
+    /// Samples of dead silence running.
+    silent: usize,
     /// The last output before emphasis.
     plain: f32,
 }
@@ -219,16 +237,17 @@ struct Track<const N: usize> {
 impl<const N: usize> Track<N> {
     fn new(step: usize) -> Self {
         let taps = low_pass(step);
-        let line = vec![0.0; taps.len()].into_boxed_slice();
+        let line = vec![0.0; taps.len() + AT_ONCE].into_boxed_slice();
         let samples = vec![0.0; N].into_boxed_slice();
-        Self { samples, end: N / 2, step, taps, line, filled: 0, plain: 0.0 }
+        let (held, silent) = (taps.len() - step, taps.len());
+        Self { samples, end: N / 2, step, taps, line, held, silent, plain: 0.0 }
     }
 
     fn reset(&mut self) {
         self.samples.fill(0.0);
         self.end = N / 2;
         self.line.fill(0.0);
-        (self.filled, self.plain) = (0, 0.0);
+        (self.held, self.silent, self.plain) = (self.taps.len() - self.step, self.taps.len(), 0.0);
     }
 
     fn last(&self, count: usize) -> &[f32] {
@@ -238,17 +257,23 @@ impl<const N: usize> Track<N> {
     /// Takes the rate down. What lies above the new band has to be gone: folded into it, it would move the other way with
     /// the delay.
     fn push(&mut self, frame: &[i16]) {
-        for &sample in frame {
-            if self.filled == self.step {
-                self.line.copy_within(self.step.., 0);
-                self.filled = 0;
+        for some in frame.chunks(AT_ONCE) {
+            let end = self.held + some.len();
+            self.line[self.held..end].iter_mut().zip(some).for_each(|(place, sample)| *place = f32::from(*sample));
+            self.silent = match some.iter().rposition(|sample| *sample != 0) {
+                Some(last) => some.len() - 1 - last,
+                None => self.silent + some.len(),
+            };
+            // Of silence that fills the line nothing has to be computed: most of what a bot plays is that.
+            let silent = self.silent >= end;
+            let mut start = 0;
+            while start + self.taps.len() <= end {
+                let plain = if silent { 0.0 } else { inner(&self.line[start..start + self.taps.len()], &self.taps) };
+                self.append(plain);
+                start += self.step;
             }
-            let newest = self.line.len() - self.step;
-            self.line[newest + self.filled] = f32::from(sample);
-            self.filled += 1;
-            if self.filled == self.step {
-                self.append(self.line.iter().zip(&self.taps).map(|(sample, tap)| sample * tap).sum());
-            }
+            self.line.copy_within(start..end, 0);
+            self.held = end - start;
         }
     }
 

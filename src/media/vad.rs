@@ -286,7 +286,8 @@ impl VoiceDetector {
 /// Is a hop as flat as noise? By the gain of linear prediction of order four (Levinson and Durbin).
 fn is_flat(hop: &[i16; HOP]) -> bool {
     let product = |lag: usize| -> f32 {
-        hop.iter().zip(&hop[lag * FLAT_STEP..]).map(|(&a, &b)| f32::from(a) * f32::from(b)).sum()
+        let products = hop.iter().zip(&hop[lag * FLAT_STEP..]).map(|(&a, &b)| i64::from(i32::from(a) * i32::from(b)));
+        products.sum::<i64>() as f32
     };
     let r: [f32; 5] = std::array::from_fn(product);
     if r[0] <= 0.0 {

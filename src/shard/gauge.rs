@@ -54,6 +54,10 @@ impl ShardGauge {
         self.late_max_us.fetch_max(us, Ordering::Relaxed);
     }
 
+    pub(super) fn leave(&self) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// A reading.
     #[must_use]
     pub fn view(&self) -> ShardView {

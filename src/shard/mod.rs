@@ -5,6 +5,7 @@
 mod gauge;
 mod port;
 pub mod rtp;
+mod solo;
 mod thread;
 mod wake;
 
@@ -41,11 +42,14 @@ pub struct Config {
     /// Try real-time priority (SCHED_FIFO), so that other work on the machine does not delay a tick. The worker says
     /// whether it got it.
     pub fifo: bool,
+    /// A task and a timer per line instead: what the threads are measured against.
+    #[serde(skip)]
+    pub task_per_call: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { shards: 0, fifo: true }
+        Self { shards: 0, fifo: true, task_per_call: false }
     }
 }
 
@@ -103,6 +107,7 @@ impl Drop for LineHandle {
 #[derive(Debug)]
 pub struct Shards {
     shards: Vec<Shard>,
+    task_per_call: bool,
 }
 
 #[derive(Debug)]
@@ -138,7 +143,7 @@ impl Shards {
                 .spawn(move || thread::run(&thread_shared, fifo, max_lines))?;
             shards.push(Shard { shared, pump, thread: Some(thread) });
         }
-        Ok(Self { shards })
+        Ok(Self { shards, task_per_call: config.task_per_call })
     }
 
     /// Opens a line on the shard with the fewest; its leg is a task that holds the port given back.
@@ -165,8 +170,7 @@ impl Shards {
         recording: Option<BlockWriter>,
         leg: RtpLeg,
     ) -> Result<LineHandle, OpenError> {
-        // The leg takes the caller's audio off the wire itself: its end of that ring is let go.
-        let (rings, _, ends) = Rings::new(rate);
+        let (rings, ends) = Rings::off_the_wire(rate);
         let line = Line::new(rate, rings)?;
         self.seat(ends, Arc::new(Notify::new()), |key| Seat::with_rtp(key, line, leg, recording))
     }
@@ -188,6 +192,11 @@ impl Shards {
         let driver_wake = Arc::new(Notify::new());
         let (done_tx, done) = oneshot::channel();
         let entry = Entry { leg: leg_wake, driver: Arc::clone(&driver_wake), done: Some(done_tx) };
+        if self.task_per_call {
+            shard.shared.gauge.lines.fetch_add(1, Ordering::Relaxed);
+            drop(crate::rt::spawn("line", solo::drive(Box::new(seat(0)), entry, Arc::clone(&shard.shared))));
+            return Ok(LineHandle { ends, wake: driver_wake, done: Some(done) });
+        }
         let key = shard.pump.register(entry);
         if shard.shared.inbox.push(Box::new(seat(key))).is_err() {
             shard.pump.forget(key);

@@ -115,6 +115,12 @@ impl Seat {
         self.closing = closed;
     }
 
+    /// One tick, and whom it wakes.
+    pub(super) fn step(&mut self, due: Moment) -> WakeFor {
+        self.tick(due);
+        std::mem::take(&mut self.owed)
+    }
+
     /// This tick came too late to be made up for.
     fn skip(&mut self, due: Moment) {
         match &mut self.edge {
@@ -124,7 +130,7 @@ impl Seat {
     }
 
     /// The line is closed and its recording handed over.
-    fn is_done(&mut self) -> bool {
+    pub(super) fn is_done(&mut self) -> bool {
         self.closing && self.tape.0.as_mut().is_none_or(BlockWriter::finish)
     }
 }

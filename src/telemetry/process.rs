@@ -1,4 +1,4 @@
-//! What this process costs, read from `/proc` when somebody asks. Never fails: what cannot be read is zero.
+//! What a process costs, read from `/proc` when somebody asks. Never fails: what cannot be read is zero.
 
 use std::fs;
 
@@ -22,11 +22,22 @@ impl ProcessSample {
     /// Reads the process's own figures; zeros where the system has no `/proc`.
     #[must_use]
     pub fn read() -> Self {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count());
+        let own = Self::below("/proc/self");
         // Reading the folder itself held one descriptor open.
-        Self { open_files: u32::try_from(open.saturating_sub(1)).unwrap_or(u32::MAX), ..Self::parse(&stat, &status) }
+        Self { open_files: own.open_files.saturating_sub(1), ..own }
+    }
+
+    /// Reads another process's figures; zeros where there is none, or it is somebody else's.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        Self::below(&format!("/proc/{pid}"))
+    }
+
+    fn below(place: &str) -> Self {
+        let stat = fs::read_to_string(format!("{place}/stat")).unwrap_or_default();
+        let status = fs::read_to_string(format!("{place}/status")).unwrap_or_default();
+        let open = fs::read_dir(format!("{place}/fd")).map_or(0, |entries| entries.count());
+        Self { open_files: u32::try_from(open).unwrap_or(u32::MAX), ..Self::parse(&stat, &status) }
     }
 
     /// Takes the figures out of the texts of `/proc/self/stat` and `/proc/self/status` (proc(5)).

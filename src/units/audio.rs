@@ -55,7 +55,8 @@ pub fn dbfs(samples: &[i16]) -> f32 {
     if samples.is_empty() {
         return -100.0;
     }
-    let sum: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let mean = sum / samples.len() as f64;
+    // As integers, because sums of those may be made beside each other; they are exact.
+    let sum: i64 = samples.iter().map(|&s| i64::from(i32::from(s) * i32::from(s))).sum();
+    let mean = sum as f64 / samples.len() as f64;
     if mean < 1e-3 { -100.0 } else { ((mean / (32768.0 * 32768.0)).log10() * 10.0).max(-100.0) as f32 }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::world::{World, config, trunk};
 
 /// A request as bytes, its fields changed line by line: `Name: value` replaces, `-Name` removes, `+Name: value` adds.
-fn message(first: &str, changes: &[&str], body: &str) -> Vec<u8> {
+pub fn message(first: &str, changes: &[&str], body: &str) -> Vec<u8> {
     let method = first.split(' ').next().unwrap();
     let mut lines: Vec<String> = [
         "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest;rport",
@@ -35,7 +35,7 @@ fn message(first: &str, changes: &[&str], body: &str) -> Vec<u8> {
     format!("{first}\r\n{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
 }
 
-fn ask(to: SocketAddr, bytes: &[u8], wait: Duration) -> Option<u16> {
+pub fn ask(to: SocketAddr, bytes: &[u8], wait: Duration) -> Option<u16> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(wait)).unwrap();
     socket.send_to(bytes, to).unwrap();
@@ -45,7 +45,7 @@ fn ask(to: SocketAddr, bytes: &[u8], wait: Duration) -> Option<u16> {
     text.split(' ').nth(1)?.parse().ok()
 }
 
-fn probe(to: SocketAddr, number: usize) -> Option<u16> {
+pub fn probe(to: SocketAddr, number: usize) -> Option<u16> {
     let id = format!("Call-ID: probe{number}");
     let via = format!("Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKprobe{number};rport");
     ask(to, &message("OPTIONS sip:probe@h.example SIP/2.0", &[&id, &via], ""), Duration::from_secs(10))
@@ -54,8 +54,8 @@ fn probe(to: SocketAddr, number: usize) -> Option<u16> {
 /// First line, changes, body, expected status.
 type Case = (&'static str, &'static [&'static str], &'static str, u16);
 
-const OPTIONS: &str = "OPTIONS sip:2000@h.example SIP/2.0";
-const INVITE: &str = "INVITE sip:2000@h.example SIP/2.0";
+pub const OPTIONS: &str = "OPTIONS sip:2000@h.example SIP/2.0";
+pub const INVITE: &str = "INVITE sip:2000@h.example SIP/2.0";
 
 const CASES: &[Case] = &[
     (OPTIONS, &[], "", 200),
@@ -199,4 +199,19 @@ async fn a_stranger_is_refused_and_a_flood_of_unacknowledged_calls_is_capped() {
     });
     assert_eq!(tally.await.unwrap(), ((20, 40), Some(200)));
     assert_eq!(world.endpoint.census().pending, 20);
+}
+
+/// `make soak` asks for ten times as many.
+fn flood_times() -> usize {
+    std::env::var("VOICEFLEET_TEST_FLOOD").map_or(1, |times| times.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_mutated_messages_leaves_nothing_and_a_sound_call_goes_through() {
+    super::floods::mutants(2_000 * flood_times(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_calls_that_nobody_acknowledges_leaves_nothing() {
+    super::floods::invites(1_000 * flood_times()).await;
 }

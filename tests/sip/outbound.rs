@@ -1,6 +1,6 @@
 //! Calls that go, to sipp: answers, early media, digest, refusals, failover, CANCEL.
 
-use voicefleet::call::{LegFact, LegOrder};
+use voicefleet::call::{EndReason, LegFact, LegOrder};
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
 
@@ -70,8 +70,9 @@ async fn a_challenge_is_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_told_by_name_and_never_tried_again() {
+    use EndReason::{Busy, InvalidNumber, NoAnswer, Rejected};
     for (status, cause, reason) in
-        [("486", "17", "busy"), ("603", "21", "rejected"), ("480", "19", "no_answer"), ("404", "1", "invalid_number")]
+        [("486", "17", Busy), ("603", "21", Rejected), ("480", "19", NoAnswer), ("404", "1", InvalidNumber)]
     {
         let (first, second) = (free_port(), free_port());
         let world = world(&[first, second], "").await;
@@ -81,7 +82,7 @@ async fn a_refusal_is_told_by_name_and_never_tried_again() {
         let peer = sipp("uas_refuses.xml", &["-m", "1", "-p", &text, "-key", "status", status, "-key", "cause", cause]);
         let calling = async { facts(place(&world)).await };
         let (_, (facts, report)) = tokio::join!(peer, calling);
-        assert_eq!(facts, [by(reason)]);
+        assert_eq!(facts, [LegFact::Unreached(reason)]);
         assert_eq!(
             (report.status.to_string(), report.cause.map(|c| c.to_string())),
             (status.to_owned(), Some(cause.to_owned()))

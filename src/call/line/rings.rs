@@ -75,8 +75,19 @@ impl Rings {
     /// The queues of one line at `rate`.
     #[must_use]
     pub fn new(rate: SampleRate) -> (Self, LegEnd, DriverEnd) {
+        Self::with_caller(rate, CALLER_MS)
+    }
+
+    /// The queues of a line whose leg takes the caller's audio off the wire itself: none is kept for that.
+    #[must_use]
+    pub fn off_the_wire(rate: SampleRate) -> (Self, DriverEnd) {
+        let (rings, _, driver) = Self::with_caller(rate, 0);
+        (rings, driver)
+    }
+
+    fn with_caller(rate: SampleRate, caller_ms: u64) -> (Self, LegEnd, DriverEnd) {
         let size = |rate: SampleRate, ms| usize::try_from(rate.samples_in(ms)).unwrap_or(48_000);
-        let (caller_tx, caller) = rtrb::RingBuffer::new(size(rate, CALLER_MS));
+        let (caller_tx, caller) = rtrb::RingBuffer::new(size(rate, caller_ms).max(1));
         let (speech_tx, speech) = rtrb::RingBuffer::new(size(rate, SPEECH_MS));
         let (chunks_tx, chunks) = rtrb::RingBuffer::new(CHUNKS);
         let (listen, listen_rx) = rtrb::RingBuffer::new(size(SampleRate::WIDE, LISTEN_MS));

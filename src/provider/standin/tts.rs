@@ -88,10 +88,33 @@ impl TtsSession for Session {
     }
 }
 
-/// A hum of `ms` milliseconds: five harmonics of 140 Hz, four syllables a second.
+/// A hum of `ms` milliseconds: five harmonics of 140 Hz, four syllables a second. All of it repeats after a syllable, so one is computed
+/// and the rest copied: a load is to measure the worker, not its stand-ins.
 fn hum(rate: SampleRate, ms: u64) -> Arc<[i16]> {
-    let hz = rate.hz() as f32;
     let count = usize::try_from(rate.samples_in(ms)).unwrap_or(0);
+    let syllable = syllable(rate);
+    let mut samples = Vec::with_capacity(count);
+    while samples.len() < count {
+        samples.extend_from_slice(&syllable[..syllable.len().min(count - samples.len())]);
+    }
+    samples.into()
+}
+
+/// A quarter of a second; made once for each rate that calls have.
+fn syllable(rate: SampleRate) -> Arc<[i16]> {
+    static MADE: Mutex<Vec<(SampleRate, Arc<[i16]>)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, syllable)) = made.iter().find(|(of, _)| *of == rate) {
+        return Arc::clone(syllable);
+    }
+    let syllable = hummed(rate);
+    made.push((rate, Arc::clone(&syllable)));
+    syllable
+}
+
+fn hummed(rate: SampleRate) -> Arc<[i16]> {
+    let hz = rate.hz() as f32;
+    let count = usize::try_from(rate.samples_in(250)).unwrap_or(0);
     (0..count)
         .map(|i| {
             let t = i as f32 / hz;

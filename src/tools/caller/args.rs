@@ -35,8 +35,11 @@ pub enum Codec {
 )]
 pub struct CallArgs {
     /// Where the bot is: ws://HOST:PORT/ws/BOT or wss://…
-    #[arg(long, value_name = "URL")]
-    pub ws: String,
+    #[arg(long, value_name = "URL", required_unless_present = "sip", conflicts_with = "sip")]
+    pub ws: Option<String>,
+    /// Call over a trunk instead: sip:NUMBER@ADDRESS:PORT, audio as G.711 µ-law
+    #[arg(long, value_name = "URI", conflicts_with_all = ["outgoing", "result_url"])]
+    pub sip: Option<String>,
     /// The protocol
     #[arg(long, value_enum, default_value_t)]
     pub dialect: Dialect,
@@ -169,7 +172,7 @@ impl CallArgs {
         };
         let fields: BTreeMap<String, String> = self.fields.iter().cloned().collect();
         Ok(CallOptions {
-            url: self.ws.clone(),
+            url: self.ws.clone().or_else(|| self.sip.clone()).unwrap_or_default(),
             token: self.token.clone(),
             trust: trust.clone(),
             script,

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::machine::{Caller, Hark, Out, RATE, Shown};
 use super::report::Ended;
 use super::run::{CallOptions, Opening};
+use super::sip_phone::SipPhone;
 use super::socket::{Came, Sender};
 use crate::media::Resampler;
 use crate::provider::{ProviderError, Stt, SttSession};
@@ -51,10 +52,18 @@ impl Ears {
     }
 }
 
+/// What carries the call.
+pub(super) enum Wire {
+    /// A dialler's socket.
+    Socket(Box<Sender>),
+    /// A telephone on a trunk.
+    Trunk(Box<SipPhone>),
+}
+
 /// The call while it lasts.
 pub(super) struct Line {
     pub caller: Caller,
-    sink: Sender,
+    wire: Wire,
     incoming: mpsc::Receiver<Came>,
     heard: mpsc::Receiver<Heard>,
     ears: Option<Ears>,
@@ -69,7 +78,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(
         caller: Caller,
-        sink: Sender,
+        wire: Wire,
         incoming: mpsc::Receiver<Came>,
         heard: mpsc::Receiver<Heard>,
         ears: Option<Ears>,
@@ -78,10 +87,16 @@ impl Line {
     ) -> Self {
         let dialler = Dialler::new(stream_id);
         let (start, answered, closed) = (Moment::ZERO, false, false);
-        Self { caller, sink, incoming, heard, ears, dialler, start, answered, closed, show }
+        Self { caller, wire, incoming, heard, ears, dialler, start, answered, closed, show }
     }
 
     pub(super) async fn open(&mut self, options: &CallOptions, caller_id: &str) {
+        if matches!(self.wire, Wire::Trunk(_)) {
+            // A trunk's call is answered before there is a line.
+            self.answered = true;
+            self.start = rt::now() + Duration::from_millis(u64::from(FRAME_MS));
+            return;
+        }
         let outgoing = options.answer_after_ms.is_some();
         let mut named = vec![
             ("callerId", caller_id),
@@ -129,11 +144,25 @@ impl Line {
             let out = self.caller.tick(self.answered);
             self.caller.ledger.sent(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
             for message in out {
-                let text = self.text_of(message);
-                self.send(text).await;
+                self.give(message).await;
             }
             self.give_out();
         }
+    }
+
+    async fn give(&mut self, out: Out) {
+        if let Wire::Trunk(phone) = &mut self.wire {
+            match out {
+                Out::Media(samples) => phone.media(&samples).await,
+                Out::Key(key) => phone.key(key),
+                Out::HangUp => phone.hang_up().await,
+                // A trunk has no marks.
+                Out::Mark(..) => {}
+            }
+            return;
+        }
+        let text = self.text_of(out);
+        self.send(text).await;
     }
 
     fn text_of(&self, out: Out) -> String {
@@ -209,10 +238,11 @@ impl Line {
     }
 
     async fn send(&mut self, text: String) {
+        let Wire::Socket(sink) = &mut self.wire else { return };
         if self.closed {
             return;
         }
-        if !matches!(rt::timeout(SEND_LIMIT, self.sink.send(Message::text(text))).await, Some(Ok(()))) {
+        if !matches!(rt::timeout(SEND_LIMIT, sink.send(Message::text(text))).await, Some(Ok(()))) {
             self.closed = true;
             self.caller.end(Ended::ConnectionLost);
         }
@@ -220,11 +250,15 @@ impl Line {
 
     /// Waits for the server to close, and closes.
     pub(super) async fn close(&mut self) {
-        if !self.closed {
+        if !self.closed && matches!(self.wire, Wire::Socket(_)) {
             // A server that does not close is closed on below.
             let _ = rt::timeout(CLOSE_LIMIT, self.await_close()).await;
         }
-        let _ = rt::timeout(CLOSE_LIMIT, self.sink.close()).await;
+        match &mut self.wire {
+            Wire::Socket(sink) => drop(rt::timeout(CLOSE_LIMIT, sink.close()).await),
+            Wire::Trunk(phone) if !self.closed => phone.close(&mut self.incoming).await,
+            Wire::Trunk(_) => {}
+        }
     }
 
     async fn await_close(&mut self) {

@@ -4,7 +4,7 @@
 //! - `script`, `conversation`: what to say when; pure.
 //! - `phone`, `ear`, `ledger`, `machine`: the caller on a clock of samples; pure, one call per 20 ms.
 //! - `voice`, `signal`: the lines, rendered before the call starts, and how the line spoils them.
-//! - `socket`, `line`, `run`: the connection, the clock, the whole call.
+//! - `socket`, `sip_phone`, `line`, `run`: the connection, a dialler's or a trunk's, the clock, the whole call.
 //! - `server`: the server's own account of the call, beside the wire's.
 //! - `dialogues`: many scripts, and how many ended as they should.
 //!
@@ -25,6 +25,7 @@ mod run;
 mod script;
 mod server;
 mod signal;
+mod sip_phone;
 mod socket;
 mod voice;
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::line::{Ears, Line};
+use super::line::{Ears, Line, Wire};
 use super::machine::{Caller, Lines, RATE};
 use super::report::{Ended, Report, Spread, TurnRow};
 use super::script::{Plan, Script, ScriptError, Source, Trigger};
 use super::server::{self, ResultFrom};
 use super::signal::{Clip, Spoil};
+use super::sip_phone::SipPhone;
 use super::socket::{self, ConnectError, Trust};
 use super::voice::{Booth, Speaker, VoiceError, read_wav};
 use crate::provider::{ProviderError, Stt, Tts};
@@ -39,7 +40,7 @@ impl Opening {
 /// Everything that a call needs.
 #[derive(Clone)]
 pub struct CallOptions {
-    /// `ws://` or `wss://`, whole.
+    /// `ws://` or `wss://`, or `sip:NUMBER@ADDRESS:PORT`, whole.
     pub url: String,
     /// Sent as `Authorization: Bearer`.
     pub token: Option<Pii<String>>,
@@ -125,14 +126,22 @@ pub async fn run(options: CallOptions) -> Result<Report, CallError> {
         return Err(CallError::Usage("the script waits for words of the bot, and no recognition is loaded".to_owned()));
     }
     let lines = rendered(&options, &plan).await?;
-    let (sink, stream) = socket::open(&options.url, options.token.as_ref(), &options.trust).await?;
-    let (incoming, reader) = socket::read(stream);
+    let caller_id = options.script.caller_id.clone().unwrap_or_else(|| options.caller_id.clone());
+    let (wire, incoming, reader) = if options.url.starts_with("sip:") {
+        let scripted = options.script.fields.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let fields: Vec<_> = scripted.chain(options.fields.iter().cloned()).collect();
+        let (phone, incoming, reader) = SipPhone::open(&options.url, &caller_id, &fields).await?;
+        (Wire::Trunk(Box::new(phone)), incoming, reader)
+    } else {
+        let (sink, stream) = socket::open(&options.url, options.token.as_ref(), &options.trust).await?;
+        let (incoming, reader) = socket::read(stream);
+        (Wire::Socket(Box::new(sink)), incoming, reader)
+    };
     let (facts, heard) = mpsc::channel(WAITING_FACTS);
     let ears = options.stt.as_ref().map(|stt| Ears::open(&**stt, facts)).transpose()?;
     let stream_id = format!("caller-{}", uuid::Uuid::now_v7().simple());
-    let caller_id = options.script.caller_id.clone().unwrap_or_else(|| options.caller_id.clone());
     let caller = Caller::new(plan, lines, options.spoil);
-    let mut line = Line::new(caller, sink, incoming, heard, ears, &stream_id, options.show);
+    let mut line = Line::new(caller, wire, incoming, heard, ears, &stream_id, options.show);
     line.open(&options, &caller_id).await;
     line.talk(options.answer_after_ms).await;
     let until = line.samples(rt::now()).min(line.caller.phone.said());

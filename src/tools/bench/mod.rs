@@ -1,0 +1,34 @@
+//! `voicefleet bench`: a load generator that tells the truth. Paced by absolute deadlines whatever the worker does, it measures itself
+//! too, and a step in which it was late itself counts for nothing.
+//!
+//! - `sound`, `ear`, `spoil`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
+//! - `load`, `rtp_load`, `air`, `ws_load`, `ws_dial`: the generator's thread and its sockets.
+//! - `worker`, `run`: the worker under load, and the run.
+//! - `report`, `recordings`: what came of it.
+
+mod air;
+mod args;
+mod counts;
+mod ear;
+mod knee;
+mod limits;
+mod load;
+mod recordings;
+mod report;
+mod rtp_load;
+mod run;
+mod sound;
+mod spoil;
+mod spread;
+mod worker;
+mod ws_dial;
+mod ws_frame;
+mod ws_load;
+
+pub use args::{Baseline, BenchArgs, PlanArgs, SpoilArgs};
+pub use limits::Limit;
+pub use recordings::{Recordings, swapped_pair};
+pub use report::{Cost, Gate, Own, Planted, Quantiles, Report, Step, Traffic, Verdict};
+pub use run::{BenchError, Target, run};
+pub use spoil::Impairment;
+pub use worker::{WorkerArgs, WorkerError, serve};

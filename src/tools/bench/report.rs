@@ -1,0 +1,413 @@
+//! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. As a table and as JSON.
+//! Never measures.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::counts::Counts;
+use super::limits::Limit;
+use super::recordings::Recordings;
+use super::spoil::Impairment;
+use super::spread::Spread;
+
+/// A distribution in four numbers, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Half are not longer.
+    pub p50: f64,
+    /// 99 of a hundred are not longer.
+    pub p99: f64,
+    /// 999 of a thousand are not longer.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl From<&Spread> for Quantiles {
+    fn from(spread: &Spread) -> Self {
+        let at = |share| spread.quantile_ms(share);
+        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: spread.max_ms() }
+    }
+}
+
+/// What the worker's process cost in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// Share of one core.
+    pub cpu_percent: f64,
+    /// The same, by call.
+    pub cpu_percent_a_call: f64,
+    /// Resident memory at the end.
+    pub resident_bytes: u64,
+    /// What it grew by since before the first call, by call.
+    pub resident_bytes_a_call: u64,
+    /// Open files at the end, sockets included.
+    pub open_files: u32,
+    /// How late the media threads' slots began, 99 of a hundred; as exact as the metrics page.
+    pub tick_late_p99_ms: Option<f64>,
+    /// When a frame left against when it was due, 99 of a hundred, where the worker says so.
+    pub pacing_p99_ms: Option<f64>,
+}
+
+/// The generator's own account of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Own {
+    /// When packets were handed to the system against their deadlines.
+    pub late_ms: Quantiles,
+    /// Share of one core.
+    pub cpu_percent: f64,
+    /// What its own sockets lost.
+    pub drops: u64,
+    /// What the system did not take of it.
+    pub unsent: u64,
+}
+
+/// Set-ups and hang-ups beside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Traffic {
+    /// Set-ups that were answered.
+    pub set_up: u64,
+    /// From the request to the answer.
+    pub set_up_ms: Quantiles,
+    /// Refused for want of room (503).
+    pub refused: u64,
+    /// Of them with a time to come back.
+    pub with_retry_after: u64,
+    /// Failed otherwise.
+    pub failed: u64,
+    /// Hang-ups that were confirmed.
+    pub hung_up: u64,
+    /// From the request to the confirmation.
+    pub hang_up_ms: Quantiles,
+    /// Calls that the worker ended of its own.
+    pub ended_by_worker: u64,
+}
+
+/// What a step is worth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Within the gate.
+    Passed,
+    /// Outside it, and where.
+    Failed(Vec<String>),
+    /// It says nothing of the worker, and why.
+    Discarded(String),
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// Calls that were to be up.
+    pub calls: usize,
+    /// Fewest and most that were.
+    pub up: (usize, usize),
+    /// How long it was measured.
+    pub seconds: f64,
+    /// Between two packets of a call.
+    pub gap_ms: Quantiles,
+    /// Gaps above 40 ms, in percent.
+    pub long_gaps_percent: f64,
+    /// Packets that were to come, and that came.
+    pub expected: u64,
+    /// Packets that came.
+    pub received: u64,
+    /// Of those expected, what never came, in percent.
+    pub lost_percent: f64,
+    /// Of those expected, what came behind a play-out buffer of 60 ms, in percent.
+    pub late_percent: f64,
+    /// Share of the bot's packets that held speech, in percent.
+    pub bot_speech_percent: f64,
+    /// Packets that were sent.
+    pub sent: u64,
+    /// The worker.
+    pub worker: Option<Cost>,
+    /// The generator.
+    pub own: Own,
+    /// Set-ups and hang-ups beside.
+    pub traffic: Traffic,
+    /// What it is worth.
+    pub verdict: Verdict,
+}
+
+/// What must hold for a step to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Gate {
+    /// Longest gap of 99 in a hundred, in milliseconds.
+    pub gap_p99_ms: f64,
+    /// Longest gap of 999 in a thousand, in milliseconds.
+    pub gap_p999_ms: f64,
+    /// Most that may be late or lost, in percent.
+    pub late_or_lost_percent: f64,
+    /// More calls than this are to be refused, all of them with a time to come back.
+    pub refuses_above: Option<usize>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { gap_p99_ms: 25.0, gap_p999_ms: 40.0, late_or_lost_percent: 0.1, refuses_above: None }
+    }
+}
+
+/// Above this the generator's own lateness spoils a step, in milliseconds.
+pub(super) const OWN_LATE_MS: f64 = 5.0;
+/// Above this share of its core the generator cannot be trusted to be on time.
+pub(super) const OWN_CPU_PERCENT: f64 = 90.0;
+/// Calls that are up while they are replaced: so many of a hundred must be.
+const UP_SHARE: f64 = 0.95;
+
+impl Step {
+    /// A step from its counts.
+    pub(super) fn new(calls: usize, seconds: f64, counts: &Counts, own: Own, worker: Option<Cost>) -> Self {
+        let expected = counts.received + counts.lost + counts.missing;
+        let percent = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 * 100.0 };
+        Self {
+            calls,
+            up: (counts.fewest_up.min(counts.most_up), counts.most_up),
+            seconds,
+            gap_ms: (&counts.gaps).into(),
+            long_gaps_percent: percent(counts.long_gaps, counts.gaps.count()),
+            expected,
+            received: counts.received,
+            lost_percent: percent(counts.lost + counts.missing, expected),
+            late_percent: percent(counts.late, expected),
+            bot_speech_percent: percent(counts.voiced, counts.received),
+            sent: counts.sent,
+            worker,
+            own,
+            traffic: Traffic {
+                set_up: counts.set_up.count(),
+                set_up_ms: (&counts.set_up).into(),
+                refused: counts.refused,
+                with_retry_after: counts.retry_after,
+                failed: counts.failed,
+                hung_up: counts.hung_up.count(),
+                hang_up_ms: (&counts.hung_up).into(),
+                ended_by_worker: counts.ended_by_worker,
+            },
+            verdict: Verdict::Passed,
+        }
+    }
+
+    /// Judges the step. A generator that was late itself has measured nothing.
+    pub(super) fn judge(&mut self, gate: &Gate) {
+        self.verdict = self.discarded().map_or_else(
+            || {
+                let faults = self.faults(gate);
+                if faults.is_empty() { Verdict::Passed } else { Verdict::Failed(faults) }
+            },
+            Verdict::Discarded,
+        );
+    }
+
+    fn discarded(&self) -> Option<String> {
+        let own = &self.own;
+        if own.late_ms.p99 >= OWN_LATE_MS {
+            return Some(format!("the generator was late itself: p99 {:.1} ms", own.late_ms.p99));
+        }
+        if own.cpu_percent >= OWN_CPU_PERCENT {
+            return Some(format!("the generator used {:.0} % of its core", own.cpu_percent));
+        }
+        if own.drops + own.unsent > 0 {
+            return Some(format!("the generator lost {} packets itself", own.drops + own.unsent));
+        }
+        (self.received == 0 && self.calls > 0 && self.up.1 > 0 && self.sent == 0).then(|| "nothing was sent".to_owned())
+    }
+
+    fn faults(&self, gate: &Gate) -> Vec<String> {
+        let mut faults = Vec::new();
+        let wanted = gate.refuses_above.map_or(self.calls, |most| self.calls.min(most));
+        if (self.up.0 as f64) < wanted as f64 * UP_SHARE {
+            faults.push(format!("{} of {wanted} calls were up", self.up.0));
+        }
+        if let Some(most) = gate.refuses_above.filter(|most| self.calls > *most) {
+            let Traffic { refused, with_retry_after, .. } = self.traffic;
+            if self.up.1 > most || refused == 0 || with_retry_after < refused {
+                faults.push(format!(
+                    "{} calls were up where {most} may be; {refused} were refused, {with_retry_after} of them with a time to come back",
+                    self.up.1
+                ));
+            }
+        }
+        for (what, is, most) in
+            [("p99", self.gap_ms.p99, gate.gap_p99_ms), ("p99.9", self.gap_ms.p999, gate.gap_p999_ms)]
+        {
+            if is > most {
+                faults.push(format!("gap {what} {is:.1} ms > {most} ms"));
+            }
+        }
+        let bad = self.late_percent + self.lost_percent;
+        if bad > gate.late_or_lost_percent {
+            faults.push(format!("{bad:.3} % late or lost > {} %", gate.late_or_lost_percent));
+        }
+        if self.received == 0 {
+            faults.push("nothing came".to_owned());
+        }
+        let Traffic { failed, ended_by_worker, .. } = self.traffic;
+        if failed + ended_by_worker > 0 {
+            faults.push(format!("{failed} set-ups failed, {ended_by_worker} calls were ended by the worker"));
+        }
+        faults
+    }
+}
+
+/// What was planted on the way to the worker, and what it says it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Planted {
+    /// Packets that calls had to send, the lost ones included.
+    pub sent: u64,
+    /// Of them lost on purpose.
+    pub lost: u64,
+    /// Sent twice on purpose.
+    pub doubled: u64,
+    /// Calls whose results were found.
+    pub results: usize,
+    /// Packets that these calls were to send.
+    pub of_results: u64,
+    /// What the results say was received, lost, doubled and out of order.
+    pub seen_received: u64,
+    /// Lost, by the results.
+    pub seen_lost: u64,
+    /// Twice, by the results.
+    pub seen_doubled: u64,
+    /// Out of order, by the results.
+    pub seen_reordered: u64,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// `sip` or `ws`.
+    pub protocol: &'static str,
+    /// The worker's version.
+    pub version: &'static str,
+    /// Worker and generator had a core each.
+    pub pinned: bool,
+    /// A task per call instead of media threads.
+    pub task_per_call: bool,
+    /// Set-ups and hang-ups beside, per second.
+    pub churn: f64,
+    /// What was done to the load's packets.
+    pub impairment: Impairment,
+    /// What must hold.
+    pub gate: Gate,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The highest step that passed; 0 where none did.
+    pub knee: usize,
+    /// The tightest first.
+    pub limits: Vec<Limit>,
+    /// What sampled recordings held, where they could be read.
+    pub recordings: Option<Recordings>,
+    /// What was planted and what was seen, where the results could be read.
+    pub planted: Option<Planted>,
+}
+
+impl Report {
+    /// Did the load hold, and did the recordings? A run whose steps were all discarded did not.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        let recordings = !self.impairment.is_none() || self.recordings.as_ref().is_none_or(Recordings::all_match);
+        self.knee > 0 && recordings
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut out = String::from(
+            "  calls   gap p50/p99/p99.9/max ms    late %  lost %  worker %  %/call  KiB/call  tick p99  own p99 ms / %   set-up p50/p99 ms\n",
+        );
+        for step in &self.steps {
+            let Step { calls, gap_ms: gap, own, traffic, .. } = step;
+            let cost = step.worker.unwrap_or_default();
+            let tick = cost.tick_late_p99_ms.map_or("-".to_owned(), |ms| format!("{ms}"));
+            let _ = writeln!(
+                out,
+                "{calls:>7}   {:>5.1} /{:>5.1} /{:>6.1} /{:>6.1}   {:>6.3}  {:>6.3}  {:>8.1}  {:>6.4}  {:>8}  {tick:>8}  {:>8.1} / {:>3.0}   {:>6.1} / {:.1}",
+                gap.p50,
+                gap.p99,
+                gap.p999,
+                gap.max,
+                step.late_percent,
+                step.lost_percent,
+                cost.cpu_percent,
+                cost.cpu_percent_a_call,
+                cost.resident_bytes_a_call / 1024,
+                own.late_ms.p99,
+                own.cpu_percent,
+                traffic.set_up_ms.p50,
+                traffic.set_up_ms.p99,
+            );
+            let _ = writeln!(out, "          {}{}", verdict(&step.verdict), refusals(traffic));
+        }
+        let _ = writeln!(out, "knee: {} calls", self.knee);
+        let limits: Vec<String> = self.limits.iter().map(|limit| format!("{} {}", limit.name, limit.calls)).collect();
+        if !limits.is_empty() {
+            let _ = writeln!(out, "limits, the tightest first: {}", limits.join(", "));
+        }
+        if let Some(recordings) = &self.recordings {
+            let _ = writeln!(out, "{}", recordings.line());
+        }
+        if let Some(Planted { sent, lost, seen_received, seen_lost, results, .. }) = &self.planted {
+            let _ = writeln!(
+                out,
+                "{results} results: {sent} packets sent, {lost} of them lost on purpose; the worker says {seen_received} came and {seen_lost} did not"
+            );
+        }
+        out
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Passed => "passed".to_owned(),
+        Verdict::Failed(faults) => format!("FAILED: {}", faults.join("; ")),
+        Verdict::Discarded(why) => format!("discarded: {why}"),
+    }
+}
+
+fn refusals(traffic: &Traffic) -> String {
+    if traffic.refused == 0 {
+        return String::new();
+    }
+    format!("; {} set-ups refused with 503, {} with Retry-After", traffic.refused, traffic.with_retry_after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(tune: impl FnOnce(&mut Counts, &mut Own)) -> Step {
+        let mut counts = Counts { received: 100_000, sent: 100_000, fewest_up: 100, most_up: 100, ..Counts::default() };
+        (0..1_000).for_each(|_| counts.gaps.note(20_000));
+        let mut own = Own::default();
+        tune(&mut counts, &mut own);
+        let mut step = Step::new(100, 10.0, &counts, own, None);
+        step.judge(&Gate::default());
+        step
+    }
+
+    #[test]
+    fn a_step_passes_fails_or_says_nothing() {
+        assert_eq!(step(|_, _| {}).verdict, Verdict::Passed);
+        let failed = |step: Step| matches!(step.verdict, Verdict::Failed(_));
+        assert!(failed(step(|counts, _| counts.lost = 101)));
+        assert!(failed(step(|counts, _| counts.missing = 5_000)), "a stream that stopped is lost");
+        assert!(failed(step(|counts, _| (0..20).for_each(|_| counts.gaps.note(26_000)))));
+        assert!(failed(step(|counts, _| counts.fewest_up = 94)));
+        assert!(failed(step(|counts, _| counts.ended_by_worker = 1)));
+        assert!(!failed(step(|counts, _| (counts.refused, counts.fewest_up) = (40, 99))));
+    }
+
+    #[test]
+    fn a_generator_that_was_late_discards_its_step_whatever_the_worker_did() {
+        let late = |counts: &mut Counts, own: &mut Own| {
+            counts.lost = 50_000;
+            own.late_ms.p99 = 5.0;
+        };
+        assert!(matches!(step(late).verdict, Verdict::Discarded(_)));
+        assert!(matches!(step(|_, own| own.drops = 1).verdict, Verdict::Discarded(_)));
+        assert!(matches!(step(|_, own| own.cpu_percent = 95.0).verdict, Verdict::Discarded(_)));
+    }
+}

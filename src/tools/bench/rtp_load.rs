@@ -1,0 +1,338 @@
+//! Calls of a load over SIP and RTP: a dialog and a stream each, a few sockets for all. Sends what its deadline asks for and judges what
+//! comes; never waits for the worker.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use super::air::{Air, PACKET};
+use super::counts::Counts;
+use super::ear::Ear;
+use super::load::{Census, Load, SLOTS, Spoke, number};
+use super::report::Planted;
+use super::sound::{Dice, FRAME, Pool, SILENCE};
+use super::spoil::{Fate, Impairment};
+use crate::rt;
+use crate::tools::ua::{Dialog, Parties, Stage, Step};
+use crate::units::Moment;
+use crate::wire::rtp::{RtpHeader, RtpPacket, looks_like_rtcp};
+use crate::wire::sip::Message;
+
+/// Sockets that the audio of all calls shares.
+const SOCKETS: usize = 8;
+/// Milliseconds by which a packet can be delayed on purpose.
+const DELAYS: usize = 512;
+/// Calls that are remembered when they are over, for their recordings.
+const MOST_REMEMBERED: usize = 20_000;
+/// Repeats are looked after so often, in milliseconds.
+const REPEAT_EVERY: u64 = 50;
+
+struct Call {
+    id: u64,
+    dialog: Dialog,
+    slot: usize,
+    /// Where its audio goes, and since when it is up.
+    media: Option<(SocketAddr, Moment)>,
+    packets: u64,
+    ear: Ear,
+    dice: Dice,
+}
+
+/// The load.
+pub(super) struct RtpLoad {
+    pool: Arc<Pool>,
+    sip: UdpSocket,
+    here: SocketAddr,
+    there: SocketAddr,
+    air: Vec<Air>,
+    calls: HashMap<u64, Call>,
+    /// By the worker's port.
+    by_port: Vec<u64>,
+    slots: [Vec<u64>; SLOTS],
+    oldest: VecDeque<u64>,
+    next_id: u64,
+    census: Census,
+    impairment: Impairment,
+    delayed: Vec<Vec<(usize, [u8; PACKET], SocketAddr)>>,
+    clock_ms: usize,
+    repeat_at: Moment,
+    over: Vec<Spoke>,
+    planted: Planted,
+}
+
+impl RtpLoad {
+    /// A load on the SIP endpoint at `there`; its calls are numbered from `first`.
+    ///
+    /// # Errors
+    /// Where the system gives no sockets.
+    pub fn new(there: SocketAddr, pool: Arc<Pool>, impairment: Impairment, first: u64) -> std::io::Result<Self> {
+        let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        sip.set_nonblocking(true)?;
+        let air = (0..SOCKETS).map(|_| Air::new()).collect::<std::io::Result<Vec<_>>>()?;
+        Ok(Self {
+            pool,
+            here: sip.local_addr()?,
+            sip,
+            there,
+            air,
+            calls: HashMap::new(),
+            by_port: vec![0; 1 << 16],
+            slots: std::array::from_fn(|_| Vec::new()),
+            oldest: VecDeque::new(),
+            next_id: first.max(1),
+            census: Census::default(),
+            impairment,
+            delayed: vec![Vec::new(); DELAYS],
+            clock_ms: 0,
+            repeat_at: Moment::ZERO,
+            over: Vec::new(),
+            planted: Planted::default(),
+        })
+    }
+
+    fn say(&self, text: &[u8]) {
+        // What the system does not take is lost, and repeated like anything that is.
+        let _ = self.sip.send_to(text, self.there);
+    }
+
+    fn packet(call: &mut Call, pool: &Pool) -> [u8; PACKET] {
+        let n = call.packets;
+        let said = pool.frame(call.id, n);
+        let starts = said.is_some() && (n == 0 || pool.frame(call.id, n - 1).is_none());
+        let header = RtpHeader {
+            payload_type: 0,
+            marker: starts,
+            sequence: n as u16,
+            timestamp: (n as u32).wrapping_mul(FRAME as u32),
+            ssrc: call.id as u32,
+        };
+        let mut packet = [0; PACKET];
+        let at = header.write(&mut packet).unwrap_or(0);
+        packet[at..].copy_from_slice(said.unwrap_or(&SILENCE));
+        call.packets += 1;
+        packet
+    }
+
+    fn signalled(&mut self, now: Moment, counts: &mut Counts) {
+        let mut buffer = [0; 4096];
+        while let Ok((n, from)) = self.sip.recv_from(&mut buffer) {
+            let Ok(message) = Message::parse(&buffer[..n]) else { continue };
+            let id = message.get("Call-ID").and_then(call_of).unwrap_or(0);
+            let Some(call) = self.calls.get_mut(&id) else {
+                counts.foreign += u64::from(message.status().is_some() && from != self.there);
+                // A call that is over: whoever asks is told so.
+                if message.method().is_some_and(|method| method != "ACK") {
+                    self.say(&Message::response(&message, 481, "", "").to_bytes());
+                }
+                continue;
+            };
+            let (step, say) = call.dialog.came(&message);
+            let (since, stage) = (call.dialog.since, call.dialog.stage);
+            if let Some(text) = say {
+                self.say(&text);
+            }
+            match step {
+                Step::Nothing | Step::Transfer(_) => {}
+                Step::Answered(media) => {
+                    counts.set_up.note(now.since(since).as_micros() as u64);
+                    self.answered(id, media, now);
+                }
+                Step::Refused(status, retry) => {
+                    counts.refused += u64::from(status == 503);
+                    counts.retry_after += u64::from(status == 503 && retry);
+                    counts.failed += u64::from(status != 503);
+                    self.forget(id);
+                }
+                Step::HungUp => {
+                    counts.ended_by_worker += u64::from(stage == Stage::Up);
+                    self.forget(id);
+                }
+                Step::Over => {
+                    counts.hung_up.note(now.since(since).as_micros() as u64);
+                    self.forget(id);
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, id: u64, media: SocketAddr, now: Moment) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.media = Some((media, now));
+            self.by_port[usize::from(media.port())] = id;
+            self.slots[call.slot].push(id);
+            self.oldest.push_back(id);
+            self.census.dialling -= 1;
+            self.census.up += 1;
+        }
+    }
+
+    fn leave_air(&mut self, id: u64) {
+        let Some(call) = self.calls.get(&id) else { return };
+        self.slots[call.slot].retain(|other| *other != id);
+        if self.over.len() < MOST_REMEMBERED {
+            self.over.push(Spoke { id, packets: call.packets });
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        let stage = self.calls.get(&id).map(|call| call.dialog.stage);
+        if stage == Some(Stage::Up) {
+            self.leave_air(id);
+        }
+        let Some(call) = self.calls.remove(&id) else { return };
+        match call.dialog.stage {
+            Stage::Dialling => self.census.dialling -= 1,
+            Stage::Up => self.census.up -= 1,
+            Stage::Leaving => self.census.leaving -= 1,
+        }
+        if let Some((media, _)) = call.media
+            && self.by_port[usize::from(media.port())] == id
+        {
+            self.by_port[usize::from(media.port())] = 0;
+        }
+        // One whose answer was lost is in neither list; the oldest is looked up when it is wanted.
+    }
+
+    fn repeat(&mut self, now: Moment, counts: &mut Counts) {
+        if now < self.repeat_at {
+            return;
+        }
+        self.repeat_at = now.plus_ms(REPEAT_EVERY);
+        let mut hopeless = Vec::new();
+        for (id, call) in &mut self.calls {
+            match call.dialog.repeat(now) {
+                Ok(None) => {}
+                Ok(Some(text)) => drop(self.sip.send_to(text.as_bytes(), self.there)),
+                Err(()) => hopeless.push(*id),
+            }
+        }
+        for id in hopeless {
+            counts.failed += 1;
+            self.forget(id);
+        }
+    }
+}
+
+/// The call that a Call-ID of ours belongs to.
+fn call_of(call_id: &str) -> Option<u64> {
+    call_id.strip_prefix("load-")?.split('-').next()?.parse().ok()
+}
+
+impl Load for RtpLoad {
+    fn dial(&mut self, now: Moment, slot: usize) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let audio = self.air[id as usize % SOCKETS].local();
+        let parties = Parties {
+            dialled: "1000".to_owned(),
+            caller: number(id),
+            call_id: format!("load-{id}-{}", self.here.port()),
+            fields: Vec::new(),
+        };
+        let mut dialog = Dialog::new(parties, self.here, self.there, audio);
+        self.say(dialog.invite(now).as_bytes());
+        let call = Call { id, dialog, slot, media: None, packets: 0, ear: Ear::default(), dice: Dice(!id) };
+        self.calls.insert(id, call);
+        self.census.dialling += 1;
+    }
+
+    fn hang_up(&mut self, now: Moment) {
+        while let Some(id) = self.oldest.pop_front() {
+            if self.calls.get(&id).is_some_and(|call| call.dialog.stage == Stage::Up) {
+                self.leave_air(id);
+                let text = self.calls.get_mut(&id).map(|call| call.dialog.bye(now)).unwrap_or_default();
+                self.say(text.as_bytes());
+                self.census.up -= 1;
+                self.census.leaving += 1;
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, slot: usize, due: Moment, counts: Option<&mut Counts>) {
+        let mut idle = Counts::default();
+        let measured = counts.is_some();
+        let counts = counts.unwrap_or(&mut idle);
+        self.clock_ms = (self.clock_ms + 1) % DELAYS;
+        for (air, packet, to) in std::mem::take(&mut self.delayed[self.clock_ms]) {
+            self.air[air].push(packet, to);
+        }
+        for id in &self.slots[slot] {
+            let Some(call) = self.calls.get_mut(id) else { continue };
+            let Some((to, _)) = call.media else { continue };
+            let packet = Self::packet(call, &self.pool);
+            counts.sent += 1;
+            self.planted.sent += 1;
+            let air = *id as usize % SOCKETS;
+            match self.impairment.fate(&mut call.dice) {
+                Fate::Lost => self.planted.lost += 1,
+                Fate::Leaves { after_ms, twice } => {
+                    self.planted.doubled += u64::from(twice);
+                    for _ in 0..=u32::from(twice) {
+                        if after_ms == 0 {
+                            self.air[air].push(packet, to);
+                        } else {
+                            let at = (self.clock_ms + (after_ms as usize).min(DELAYS - 1)) % DELAYS;
+                            self.delayed[at].push((air, packet, to));
+                        }
+                    }
+                }
+            }
+        }
+        for air in &mut self.air {
+            air.flush();
+        }
+        if measured && !self.slots[slot].is_empty() {
+            // The last packet of the slot is the latest; all of them are counted as late as that.
+            let late = rt::now().since(due).as_micros() as u64;
+            for _ in &self.slots[slot] {
+                counts.own_late.note(late);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Moment, counts: &mut Option<Box<Counts>>) {
+        let mut idle = Counts::default();
+        let measured = counts.is_some();
+        let counts = counts.as_deref_mut().unwrap_or(&mut idle);
+        let Self { air, by_port, calls, .. } = self;
+        for air in air {
+            air.drain(|at, from, bytes| {
+                if looks_like_rtcp(bytes) {
+                    return;
+                }
+                let id = by_port[usize::from(from.port())];
+                let (Ok(packet), Some(call)) = (RtpPacket::parse(bytes), calls.get_mut(&id)) else {
+                    // Packets that were under way when their call ended are nobody's fault; those of no call would be.
+                    counts.foreign += 1;
+                    return;
+                };
+                counts.voiced += u64::from(packet.payload.iter().any(|code| code | 0x80 != 0xff));
+                call.ear.packet(at, packet.header.sequence, measured.then_some(&mut *counts));
+            });
+            counts.unsent += std::mem::take(&mut air.unsent);
+        }
+        self.signalled(now, counts);
+        self.repeat(now, counts);
+    }
+
+    fn census(&self) -> Census {
+        self.census
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.air.iter().map(|air| air.local().port()).collect()
+    }
+
+    fn leavings(&mut self) -> (Vec<Spoke>, Planted) {
+        (std::mem::take(&mut self.over), self.planted)
+    }
+
+    fn close(&self, now: Moment, counts: &mut Counts) {
+        for call in self.calls.values().filter(|call| call.dialog.stage == Stage::Up) {
+            if let Some((_, since)) = call.media {
+                call.ear.close(since, now, counts);
+            }
+        }
+    }
+}

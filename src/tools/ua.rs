@@ -1,0 +1,255 @@
+//! The signalling of one outgoing call: as little SIP as a test caller and a load need, over datagrams. Pure: text in, text out, times
+//! are arguments.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::units::Moment;
+use crate::wire::sdp::Description;
+use crate::wire::sip::{Message, parameter};
+
+/// Until a request is repeated the first time; doubled then (RFC 3261 17.1.1.2).
+const T1_MS: u64 = 500;
+/// So often is a request repeated before the call counts as failed.
+const REPEATS: u32 = 5;
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Dialling,
+    Up,
+    Leaving,
+}
+
+/// Who calls whom.
+#[derive(Clone, Debug)]
+pub(super) struct Parties {
+    /// The dialled number.
+    pub dialled: String,
+    /// The caller's.
+    pub caller: String,
+    pub call_id: String,
+    /// More fields of the INVITE.
+    pub fields: Vec<(String, String)>,
+}
+
+/// What a message did to the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing that matters here.
+    Nothing,
+    /// It is answered; audio goes there.
+    Answered(SocketAddr),
+    /// It is refused: the status, and whether a time to come back is named.
+    Refused(u16, bool),
+    /// The worker hung up.
+    HungUp,
+    /// The worker wants the call to go there.
+    Transfer(String),
+    /// Our hang-up is confirmed.
+    Over,
+}
+
+/// One call's signalling.
+#[derive(Clone, Debug)]
+pub(super) struct Dialog {
+    parties: Parties,
+    pub stage: Stage,
+    /// When the request that is under way was sent first.
+    pub since: Moment,
+    here: SocketAddr,
+    there: SocketAddr,
+    to_tag: String,
+    sequence: u32,
+    body: String,
+    repeat_at: Moment,
+    repeats: u32,
+}
+
+impl Dialog {
+    /// A call from `here` to `there` whose audio comes to port `audio`.
+    pub fn new(parties: Parties, here: SocketAddr, there: SocketAddr, audio: SocketAddr) -> Self {
+        let (ip, port) = (audio.ip(), audio.port());
+        let body = format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
+        );
+        let (stage, since) = (Stage::Dialling, Moment::ZERO);
+        let (to_tag, repeat_at) = (String::new(), Moment::ZERO);
+        Self { parties, stage, since, here, there, to_tag, sequence: 1, body, repeat_at, repeats: 0 }
+    }
+
+    fn request(&self, method: &str) -> String {
+        let Self { parties, here, there, to_tag, sequence, .. } = self;
+        let Parties { dialled, caller, call_id, fields } = parties;
+        let mut text = format!(
+            "{method} sip:{dialled}@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{call_id}-{sequence}-{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{caller}@{here}>;tag=c-{call_id}\r\nTo: <sip:{dialled}@{there}>{to_tag}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\n"
+        );
+        for (name, value) in fields.iter().filter(|_| method == "INVITE") {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        let body = if method == "INVITE" { self.body.as_str() } else { "" };
+        if !body.is_empty() {
+            text.push_str("Content-Type: application/sdp\r\n");
+        }
+        let _ = write!(text, "Content-Length: {}\r\n\r\n{body}", body.len());
+        text
+    }
+
+    fn begin(&mut self, now: Moment, method: &str) -> String {
+        (self.since, self.repeats, self.repeat_at) = (now, 0, now.plus_ms(T1_MS));
+        self.request(method)
+    }
+
+    /// Calls.
+    pub fn invite(&mut self, now: Moment) -> String {
+        self.begin(now, "INVITE")
+    }
+
+    /// Hangs up.
+    pub fn bye(&mut self, now: Moment) -> String {
+        self.stage = Stage::Leaving;
+        self.sequence += 1;
+        self.begin(now, "BYE")
+    }
+
+    /// The request again, where its time has come; `Err` where it was repeated often enough.
+    pub fn repeat(&mut self, now: Moment) -> Result<Option<String>, ()> {
+        if self.stage == Stage::Up || now < self.repeat_at {
+            return Ok(None);
+        }
+        if self.repeats >= REPEATS {
+            return Err(());
+        }
+        self.repeats += 1;
+        self.repeat_at = now.plus_ms(T1_MS << self.repeats);
+        Ok(Some(self.request(if self.stage == Stage::Dialling { "INVITE" } else { "BYE" })))
+    }
+
+    /// A message of this call came: what it did, and what is to be said to it.
+    pub fn came(&mut self, message: &Message) -> (Step, Option<Vec<u8>>) {
+        if message.method().is_some() {
+            let answer = (message.method() != Some("ACK")).then(|| Message::response(message, 200, "", "").to_bytes());
+            let step = match (message.method(), message.get("Refer-To")) {
+                (Some("BYE"), _) => Step::HungUp,
+                (Some("REFER"), Some(to)) => {
+                    let accepted = Message::response(message, 202, "", "").to_bytes();
+                    return (Step::Transfer(to.trim_matches(['<', '>']).to_owned()), Some(accepted));
+                }
+                _ => Step::Nothing,
+            };
+            return (step, answer);
+        }
+        let status = message.status().unwrap_or(0);
+        let invite = message.get("CSeq").is_some_and(|value| value.ends_with("INVITE"));
+        if status < 200 {
+            // A provisional answer stops the repeating (RFC 3261 17.1.1.2).
+            self.repeat_at = self.repeat_at.plus_ms(60_000);
+            return (Step::Nothing, None);
+        }
+        if !invite {
+            return (if self.stage == Stage::Leaving { Step::Over } else { Step::Nothing }, None);
+        }
+        if let Some(tag) = message.get("To").and_then(|to| parameter(to, "tag")) {
+            self.to_tag = format!(";tag={tag}");
+        }
+        // Of a refusal the ACK belongs to the transaction and has the same branch (17.1.1.3); of a 2xx it has its own.
+        let ack = self.request("ACK");
+        if status >= 300 {
+            let ack = ack.replace("-ACK;rport", "-INVITE;rport");
+            return (Step::Refused(status, message.get("Retry-After").is_some()), Some(ack.into_bytes()));
+        }
+        if self.stage != Stage::Dialling {
+            return (Step::Nothing, (self.stage == Stage::Up).then(|| ack.into_bytes()));
+        }
+        let audio = Description::parse(&message.body).ok().and_then(|sdp| Some(sdp.media.first()?.remote()));
+        let Some(audio) = audio.filter(|at| at.port() != 0) else {
+            return (Step::Refused(488, false), Some(ack.into_bytes()));
+        };
+        self.stage = Stage::Up;
+        (Step::Answered(audio), Some(ack.into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialog() -> Dialog {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let parties = Parties {
+            dialled: "1000".to_owned(),
+            caller: "+919876543210".to_owned(),
+            call_id: "call-7".to_owned(),
+            fields: vec![("X-Campaign-Id".to_owned(), "spring".to_owned())],
+        };
+        Dialog::new(parties, at(4000), at(5060), at(4002))
+    }
+
+    fn answer(request: &str, status: u16, sdp: &str) -> Message {
+        let request = Message::parse(request.as_bytes()).unwrap();
+        assert_eq!(crate::wire::sip::fault_of(&request), None, "{request:?}");
+        let mut response = Message::response(&request, status, "", "b9");
+        if !sdp.is_empty() {
+            response.set_sdp(sdp);
+        }
+        Message::parse(&response.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_call_goes_from_invite_to_bye() {
+        let mut call = dialog();
+        let invite = call.invite(Moment::from_millis(1));
+        let sdp =
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0\r\n";
+        assert_eq!(call.came(&answer(&invite, 100, "")).0, Step::Nothing);
+        let (step, ack) = call.came(&answer(&invite, 200, sdp));
+        assert_eq!(step, Step::Answered(SocketAddr::from(([127, 0, 0, 1], 20_000))));
+        let ack = String::from_utf8(ack.unwrap()).unwrap();
+        assert!(ack.starts_with("ACK ") && ack.contains(";tag=b9"), "{ack}");
+        assert!(call.came(&answer(&invite, 200, sdp)).1.is_some(), "a 200 that is repeated is acknowledged again");
+        let bye = call.bye(Moment::from_millis(9));
+        assert!(bye.contains("CSeq: 2 BYE"));
+        assert_eq!(call.came(&answer(&bye, 200, "")).0, Step::Over);
+        assert!(
+            bye.contains("Call-ID: call-7")
+                && !bye.contains("X-Campaign-Id")
+                && invite.contains("X-Campaign-Id: spring")
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_acknowledged_in_its_transaction_and_a_request_is_repeated_until_it_is_hopeless() {
+        let mut call = dialog();
+        let invite = call.invite(Moment::from_millis(1));
+        let mut refusal = answer(&invite, 503, "");
+        refusal.push("Retry-After", "5");
+        let (step, ack) = call.came(&refusal);
+        assert_eq!(step, Step::Refused(503, true));
+        assert!(String::from_utf8(ack.unwrap()).unwrap().contains("branch=z9hG4bK-call-7-1-INVITE;"));
+        let mut call = dialog();
+        call.invite(Moment::from_millis(0));
+        let mut repeats = 0;
+        for ms in 0..60_000 {
+            match call.repeat(Moment::from_millis(ms)) {
+                Ok(Some(_)) => repeats += 1,
+                Ok(None) => {}
+                Err(()) => break,
+            }
+        }
+        assert_eq!(repeats, REPEATS);
+    }
+
+    #[test]
+    fn a_worker_that_hangs_up_is_answered() {
+        let mut call = dialog();
+        call.stage = Stage::Up;
+        let bye = "BYE sip:load@127.0.0.1:4000 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKx\r\n\
+                   From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: load-7-4000\r\nCSeq: 1 BYE\r\n\r\n";
+        let (step, answer) = call.came(&Message::parse(bye.as_bytes()).unwrap());
+        assert_eq!(step, Step::HungUp);
+        assert!(String::from_utf8(answer.unwrap()).unwrap().starts_with("SIP/2.0 200"));
+    }
+}

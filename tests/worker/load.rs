@@ -1,0 +1,109 @@
+//! Small load runs whose reports are held against what was done: planted loss is seen as planted, every recording holds its own
+//! caller, a swapped one is found, calls above the limit are refused, a generator that was late discards its step. Never a time.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use voicefleet::app::Calibration;
+use voicefleet::tools::bench::{self, BenchArgs, PlanArgs, Report, Target, Verdict};
+
+use crate::world::{World, alone, brisk};
+
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    bench: BenchArgs,
+}
+
+fn plan(arguments: &[&str]) -> (Target, PlanArgs) {
+    let all = ["bench"].iter().chain(arguments).chain(&["--warm-s", "0.2", "--ramp", "20"]);
+    match Command::try_parse_from(all).unwrap_or_else(|error| panic!("{error}")).bench {
+        BenchArgs::Sip { sip, plan, spoil } => (Target::Sip(sip, spoil.impairment()), plan),
+        BenchArgs::Ws { url, plan } => (Target::ws(url.as_deref()).unwrap(), plan),
+        other => panic!("no load: {other:?}"),
+    }
+}
+
+/// A whole run with a worker process of its own. What a loaded machine does to the times is not judged here.
+async fn run(arguments: &[&str]) -> Report {
+    let (target, plan) = plan(arguments);
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_voicefleet"));
+    tokio::task::spawn_blocking(move || bench::run(&target, &program, &plan)).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planted_loss_is_seen_as_planted_and_counts_agree() {
+    let _alone = alone().await;
+    let report = run(&["sip", "--steps", "6", "--step-s", "8", "--loss", "10", "--duplicate", "3"]).await;
+    let planted = report.planted.unwrap();
+    assert_eq!(planted.results, 6, "a result a call");
+    assert!(planted.lost > 100 && planted.lost < planted.sent / 5, "{planted:?}");
+    // Of the last packets of a call nobody can say that they are missing; those of its first moments may come before its line.
+    let unseen = (planted.of_results - planted.lost + planted.doubled).abs_diff(planted.seen_received);
+    assert!(unseen <= 6 * 4, "{planted:?}");
+    // By RFC 3550 (6.4.1) a packet that comes twice makes up for one that does not.
+    assert!((planted.lost - planted.doubled).abs_diff(planted.seen_lost) <= 6 * 4, "{planted:?}");
+    let doubled = planted.doubled.abs_diff(planted.seen_doubled);
+    assert!(doubled <= 6 * 2, "{planted:?}");
+    let step = &report.steps[0];
+    assert_eq!((step.up, step.traffic.failed, step.traffic.ended_by_worker), ((6, 6), 0, 0), "{step:?}");
+    assert!(step.expected >= 6 * 8 * 50 - 60 && step.sent >= 6 * 8 * 50 - 60, "{step:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_recording_holds_its_own_caller_and_limits_have_names() {
+    let _alone = alone().await;
+    let folder = std::env::temp_dir().join(format!("voicefleet-load-{}", std::process::id()));
+    let dir = folder.to_string_lossy().into_owned();
+    let report = run(&["sip", "--steps", "4", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
+    let recordings = report.recordings.unwrap();
+    assert!(recordings.sampled >= 3 && recordings.all_match(), "{recordings:?}");
+    let step = &report.steps[0];
+    assert!(step.bot_speech_percent > 10.0, "the bot spoke: {step:?}");
+    assert!(step.worker.is_some_and(|cost| cost.resident_bytes > 0 && cost.open_files > 4));
+    assert!(report.limits.iter().any(|limit| limit.name == "max_calls" && limit.calls == 4_000), "{:?}", report.limits);
+    // Two recordings change places: both are found out, and whom they hold.
+    let swapped = bench::swapped_pair(&folder.join("data")).unwrap();
+    assert_eq!(swapped.swapped.len(), 2, "{swapped:?}");
+    assert_eq!(swapped.sampled - swapped.matched, 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_above_the_limit_are_refused_and_the_others_stay() {
+    let _alone = alone().await;
+    for protocol in ["sip", "ws"] {
+        let report = run(&[protocol, "--steps", "6", "--step-s", "4", "--max-calls", "4", "--overload"]).await;
+        let step = &report.steps[0];
+        assert_eq!(step.up, (4, 4), "{protocol}: {step:?}");
+        assert!(
+            step.traffic.refused > 0 && step.traffic.refused == step.traffic.with_retry_after,
+            "{protocol}: {step:?}"
+        );
+        assert_eq!((step.traffic.failed, step.traffic.ended_by_worker), (0, 0), "{protocol}");
+        assert!(step.received > 0, "{protocol}: the others are heard");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_there_is_no_step_that_passes() {
+    // A port that nobody listens on.
+    let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at: SocketAddr = gone.local_addr().unwrap();
+    drop(gone);
+    let report = run(&["sip", "--sip", &at.to_string(), "--steps", "2", "--step-s", "0.5"]).await;
+    assert!(matches!(report.steps[0].verdict, Verdict::Failed(_)), "{:?}", report.steps[0].verdict);
+    assert!(!report.passed() && report.knee == 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_offers_what_was_measured_and_names_the_limit() {
+    let folder = crate::world::Folder::new("measured");
+    folder.bot("demo", &crate::world::standin_bot(""));
+    Calibration { calls: 3, ..Calibration::new(10) }.write(&folder.data()).unwrap();
+    let world = World::over(folder, |config| config.media.max_calls = 9, brisk()).await;
+    let health = world.get("/health/fleet").await.body;
+    assert!(health.contains("\"fleet_max\":3") && health.contains("\"limit\":\"cpu\""), "{health}");
+    world.stop().await;
+}
