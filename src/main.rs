@@ -211,6 +211,9 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
             return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
         BenchArgs::Sip { sip, plan, spoil } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
+        BenchArgs::Calibrate { plan } if plan.overload || plan.baseline.is_some() => {
+            return fail("calibrate measures the worker as it is: leave --overload and --baseline out");
+        }
         BenchArgs::Calibrate { plan } => {
             let plan = bench::PlanArgs { knee: true, ..plan };
             (Ok(bench::Target::Sip(None, bench::Impairment::default())), plan)
@@ -237,7 +240,7 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
             return fail(&format!("{}: {error}", path.display()));
         }
     }
-    if let Some(data) = keep_below.filter(|_| report.knee > 0) {
+    if let Some(data) = keep_below.filter(|_| report.knee > 0 && report.passed()) {
         let found = app::Calibration::new(u32::try_from(report.knee).unwrap_or(u32::MAX));
         if let Err(error) = found.write(&data) {
             return fail(&format!("{}: {error}", data.display()));

@@ -375,6 +375,8 @@ impl Running {
         self.app.capacity.drain();
         if let Some(sip) = &self.sip {
             sip.endpoint.drain(true);
+            // The registrars send no more calls here; those that are up go on.
+            sip.endpoint.close().await;
         }
         let limit = Duration::from_millis(self.app.longest_call_ms() + DRAIN_MARGIN_MS);
         let live = self.app.live();

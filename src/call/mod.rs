@@ -366,7 +366,12 @@ impl Call {
                 }
             }
             LineFact::Digit { digit } => self.on_leg(now, LegFact::Digit { digit }),
-            LineFact::FarEndSilent => self.gone(now, EndReason::LegSilent),
+            // Before the answer a network may ring without a sound, as long as it likes.
+            LineFact::FarEndSilent => {
+                if self.phase == Phase::Live {
+                    self.gone(now, EndReason::LegSilent);
+                }
+            }
             LineFact::Overrun => {
                 self.note_error("the media line's facts overran their queue of 256".to_owned());
                 self.end(now, EndReason::Internal, true);

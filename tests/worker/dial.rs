@@ -216,3 +216,32 @@ async fn what_cannot_be_placed_is_refused_and_holds_nothing() {
     drop(carrier.stop());
     std::fs::remove_dir_all(&trunks).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_file_is_read_while_the_worker_runs_and_a_broken_one_changes_nothing() {
+    let _beside = beside_others().await;
+    let carrier = Carrier::new(BTreeMap::from([("+4411", (&[486_u16][..], "")), ("+4412", (&[603][..], ""))]));
+    let (world, trunks) = world("dial-reload", carrier.address, "", |_| {}).await;
+    let body = |to: &str| json!({"bot_id": "demo", "to_number": to});
+    assert_eq!(dial(&world, &body("+4411")).await.status, 503, "no trunk may call that");
+    let file = trunks.join("britain.toml");
+    let new = format!("name = \"Britain\"\n[outbound]\ntargets = [\"{}\"]\nprefixes = [\"+44\"]\n", carrier.address);
+    std::fs::write(trunks.join("britain.new"), new).unwrap();
+    std::fs::rename(trunks.join("britain.new"), &file).unwrap();
+    let taken = voicefleet::rt::timeout(Duration::from_secs(30), async {
+        while dial(&world, &body("+4411")).await.status != 200 {
+            voicefleet::rt::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(taken.await.is_some(), "the new file is read");
+    assert_eq!(world.result_of("+4411").await.end_reason, "busy");
+    std::fs::write(&file, "name = \"Britain\"\n[outbound]\ntargets = 5\n").unwrap();
+    // Longer than two looks at the folder: the last good version goes on.
+    voicefleet::rt::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(dial(&world, &body("+4412")).await.status, 200);
+    assert_eq!(world.result_of("+4412").await.end_reason, "rejected");
+    world.quiet().await;
+    world.stop().await;
+    drop(carrier.stop());
+    std::fs::remove_dir_all(&trunks).unwrap();
+}

@@ -134,6 +134,8 @@ pub(super) struct Flows {
     tls: Option<TlsConnector>,
     /// The names that TLS peers proved, for when they are dialled again. Full: all are forgotten.
     names: Mutex<HashMap<Flow, String>>,
+    /// Streams that are being dialled, one turn each.
+    dials: Mutex<HashMap<Flow, Arc<tokio::sync::Mutex<()>>>>,
     pings: Pings,
     /// Ways of calls that we placed, one entry each.
     called: Mutex<Vec<Flow>>,
@@ -153,8 +155,8 @@ impl Flows {
         tls: Option<TlsConnector>,
         pings: Pings,
     ) -> Arc<Self> {
-        let (streams, names, called) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { udp, streams, received, engine, tls, names, pings, called })
+        let (streams, names, called, dials) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { udp, streams, received, engine, tls, names, dials, pings, called })
     }
 
     /// The name that a TLS peer must prove: the one that it has proved before (a request in mid-call knows only the peer's own word for
@@ -181,6 +183,10 @@ impl Flows {
 
     fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, mpsc::Sender<Vec<u8>>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dials(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, Arc<tokio::sync::Mutex<()>>>> {
+        self.dials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Is it a way that we called out by? Answers come back by it, whoever may call us.
@@ -255,7 +261,13 @@ impl Flows {
             return Ok(());
         }
         let io = |source| FlowError::Io { flow, source };
+        let line = Arc::clone(self.dials().entry(flow).or_default());
         let dial = async {
+            // One dials, the others wait for its stream.
+            let _turn = line.lock().await;
+            if self.streams().contains_key(&flow) {
+                return Ok(());
+            }
             let socket = TcpStream::connect(flow.peer).await.map_err(io)?;
             let (started, wait) = tokio::sync::oneshot::channel();
             let flows = Arc::clone(self);
@@ -272,7 +284,10 @@ impl Flows {
             let _ = wait.await;
             Ok(())
         };
-        rt::timeout(DIAL, dial).await.unwrap_or(Err(FlowError::Late(flow)))
+        let dialled = rt::timeout(DIAL, dial).await.unwrap_or(Err(FlowError::Late(flow)));
+        drop(line);
+        self.dials().retain(|_, line| Arc::strong_count(line) > 1);
+        dialled
     }
 
     /// Sends bytes outside any transaction.
@@ -304,7 +319,7 @@ impl Flows {
         let (out, queue) = mpsc::channel(OUT);
         self.engine.attach(flow, out.clone()).await;
         self.streams().insert(flow, out.clone());
-        let _live = Attached { flows: Arc::clone(&self), flow };
+        let _live = Attached { flows: Arc::clone(&self), flow, out: out.clone() };
         let _ = started.send(());
         let (reader, writer) = tokio::io::split(socket);
         tokio::select! {
@@ -374,12 +389,18 @@ async fn write_stream<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Rec
 struct Attached {
     flows: Arc<Flows>,
     flow: Flow,
+    out: mpsc::Sender<Vec<u8>>,
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.flows.streams().remove(&self.flow);
-        self.flows.engine.detach(self.flow);
+        // A later stream of the same flow is not this one's to take out.
+        let mut streams = self.flows.streams();
+        if streams.get(&self.flow).is_some_and(|out| out.same_channel(&self.out)) {
+            streams.remove(&self.flow);
+            drop(streams);
+            self.flows.engine.detach(self.flow);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
+
 use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
@@ -155,6 +157,13 @@ impl<P: MediaPort> Placing<P> {
         let ways = self.core.ways(&self.trunk).await;
         let mut last = Tried::Refused(0);
         for Way { flow, name, domain } in ways {
+            // Whatever an address before this one said is not what this one says.
+            (self.report.status, self.report.cause) = (0, None);
+            self.report.reason.clear();
+            if self.is_called_off() {
+                last = Tried::GivenUp(GaveUp::Ordered);
+                break;
+            }
             let _known = self.core.flows.called(flow);
             last = self.at(flow, &name, &domain).await;
             if let Tried::Answered(..) | Tried::Refused(_) = last {
@@ -175,6 +184,17 @@ impl<P: MediaPort> Placing<P> {
             _ => LegFact::Unreached(outcome(self.report.status, self.report.cause, self.stage)),
         };
         self.finish(end).await;
+    }
+
+    /// Has the driver ended the call while a name was looked up or a stream was dialled?
+    fn is_called_off(&mut self) -> bool {
+        loop {
+            match self.link.orders.try_recv() {
+                Ok(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | Err(TryRecvError::Disconnected) => return true,
+                Ok(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
     }
 
     /// Never after somebody may have been rung or has decided.
@@ -313,7 +333,7 @@ impl<P: MediaPort> Placing<P> {
         if (200..300).contains(&status) {
             return Tried::Answered(Box::new(invite.clone()), Box::new(response));
         }
-        self.report.cause = cause_of(&response).or(self.report.cause);
+        self.report.cause = cause_of(&response);
         let answered_before = invite.get("Authorization").is_some() || invite.get("Proxy-Authorization").is_some();
         if matches!(status, 401 | 407)
             && !answered_before

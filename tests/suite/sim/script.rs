@@ -92,6 +92,8 @@ pub enum Act {
     Closes,
     /// Neither frame nor pong any more.
     GoesSilent,
+    /// No audio came for as long as the line bears.
+    LineSilent,
     /// Nobody is reached, for the reason of this code.
     Unreached(String),
     /// The peer stops reading.
@@ -341,6 +343,7 @@ fn act(rest: &str) -> Act {
         "caller starts" => Act::Starts,
         "caller closes" => Act::Closes,
         "caller goes silent" => Act::GoesSilent,
+        "no audio comes" => Act::LineSilent,
         "caller sticks" => Act::Sticks,
         "caller breaks" => Act::Breaks,
         "caller fails" => Act::LegFails,

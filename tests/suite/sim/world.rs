@@ -328,6 +328,10 @@ impl World {
                     self.tell(Fact::Leg(LegFact::Digit { digit }));
                 }
             }
+            Act::LineSilent => {
+                self.note("no audio comes");
+                self.tell(Fact::Line(LineFact::FarEndSilent));
+            }
             Act::Unreached(code) => {
                 let reason = EndReason::of(&code).expect("the code of an end reason");
                 self.leg(&format!("nobody is reached: {code}"), LegFact::Unreached(reason));

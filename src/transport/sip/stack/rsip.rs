@@ -114,10 +114,10 @@ impl Engine {
         self.streams().insert(flow, SipConnection::Channel(channel));
         rt::spawn("sip stream queue", async move {
             while let Some(event) = queue.recv().await {
+                // Full: this waits until the stream's own task has written, or closed the stream because the peer does not read.
                 if let TransportEvent::Incoming(message, ..) = event
-                    && out.try_send(message.to_bytes()).is_err()
+                    && out.send(message.to_bytes()).await.is_err()
                 {
-                    // Stuck or gone: the stream's own task closes it, later messages are dialled anew.
                     return;
                 }
             }
