@@ -21,7 +21,7 @@ use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
 use crate::telemetry::Stage;
-use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
+use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
 use crate::transport::sip::{SipEnd, SipReport};
 use crate::transport::ws::{Host, LegEnd, LegLink, LegReport, Opened, Refusal, UpgradeRequest};
 use crate::units::{BotId, CallId, Stamp};
@@ -289,11 +289,10 @@ fn values(app: &App, call: &Accepted) -> Values {
 /// Fields that the bot's prompt, opening and spoken lines name and this call lacks. A line may never be said; what would be missing
 /// in it is worth a warning all the same. What a dialogue finds out itself (`result.*`) is not there yet.
 fn unset(bot: &Bot, values: &Values) -> Vec<String> {
-    let lines: Vec<Template> = bot.script.iter().flat_map(|script| script.lines()).map(Template::parse).collect();
     let mut names: Vec<String> = [&bot.system_prompt, &bot.opening_message]
         .into_iter()
         .chain(&bot.disclosure)
-        .chain(&lines)
+        .chain(&bot.filled_lines)
         .flat_map(|t| t.render(values).unset)
         .filter(|name| !name.starts_with("result."))
         .collect();

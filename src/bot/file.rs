@@ -32,6 +32,8 @@ pub struct Bot {
     pub language: String,
     /// Spoken before everything else, uninterruptible.
     pub disclosure: Option<Template>,
+    /// Those lines of the script that name a value.
+    pub filled_lines: Vec<Template>,
     /// Is the call recorded.
     pub recording: bool,
     /// How it sounds.
@@ -238,6 +240,7 @@ impl BotFile {
             opening_message: Template::parse(&self.opening_message),
             language: self.language,
             disclosure: self.disclosure.as_deref().map(Template::parse),
+            filled_lines: script.iter().flat_map(Script::lines).map(Template::parse).filter(names_a_value).collect(),
             recording: self.recording,
             voice: self.voice,
             providers: self.providers,
@@ -246,6 +249,10 @@ impl BotFile {
             result: self.result,
         }
     }
+}
+
+fn names_a_value(line: &Template) -> bool {
+    line.tokens().next().is_some()
 }
 
 /// The version of a file: the first 12 hexadecimal digits of its SHA-256.

@@ -1,6 +1,8 @@
 //! What single words mean for turn-taking: back-channels, words that stop a bot, and endings that say "there is more". English;
 //! never decides anything by itself.
 
+use crate::units::number_words::digits;
+
 /// The words of a transcript: lower case, without punctuation, apostrophes kept.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !(c.is_alphanumeric() || c == '\''))
@@ -56,9 +58,8 @@ const OFTEN_OPEN: &[&str] = &[
 const OPEN_PHRASES: &[&str] =
     &["let me think", "let me see", "let me check", "let me look", "you know", "i mean", "one moment"];
 
-/// Words that are digits when a caller reads a number out.
-const DIGIT_WORDS: &[&str] =
-    &["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple", "ten"];
+/// What callers say beside digits when they read a number out.
+const BESIDE_DIGITS: &[&str] = &["oh", "double", "triple", "ten"];
 
 /// Words that carry something: not back-channels, and not empty words among themselves.
 pub fn weighty_words(text: &str) -> u32 {
@@ -137,7 +138,7 @@ pub fn is_dictating(text: &str) -> bool {
         (w.chars().count() == 1 && w != "i" && w != "a")
             || w.chars().all(|c| c.is_ascii_digit())
             || (w.len() <= 12 && w.chars().any(|c| c.is_ascii_digit()) && w.chars().all(|c| c.is_ascii_alphanumeric()))
-            || DIGIT_WORDS.contains(&w.as_str())
+            || BESIDE_DIGITS.iter().chain(digits()).any(|word| word == w)
     };
     let run = all.iter().rev().take_while(|w| is_item(w)).count();
     let glyphs: usize =

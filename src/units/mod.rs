@@ -3,6 +3,7 @@
 
 mod audio;
 mod id;
+pub mod number_words;
 mod pii;
 mod time;
 

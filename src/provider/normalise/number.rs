@@ -1,29 +1,7 @@
 //! Numbers as English words: cardinals (western and Indian groups), ordinals, digit by digit, years.
 //! Pure arithmetic on values; never looks at text and never decides which of the readings a text wants.
 
-const SMALL: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+use crate::units::number_words::{TENS, UNITS};
 
 const WESTERN: [(u64, &str); 6] = [
     (1_000_000_000_000_000_000, "quintillion"),
@@ -96,11 +74,11 @@ fn below_hundred(value: u64) -> String {
 }
 
 fn small(value: u64) -> &'static str {
-    usize::try_from(value).ok().and_then(|v| SMALL.get(v)).copied().unwrap_or("")
+    usize::try_from(value).ok().and_then(|v| UNITS.get(v)).copied().unwrap_or("")
 }
 
 fn tens(value: u64) -> &'static str {
-    usize::try_from(value).ok().and_then(|v| TENS.get(v)).copied().unwrap_or("")
+    usize::try_from(value).ok().and_then(|v| TENS.get(v.checked_sub(2)?)).copied().unwrap_or("")
 }
 
 /// The ordinal: 1 → "first", 22 → "twenty-second".

@@ -2,6 +2,7 @@
 //! Names stay as they are; never reads digits.
 
 use super::scan::{LOOK_AHEAD_CHARS, Recent, Spoken, Text};
+use crate::units::number_words::digits;
 
 /// Initials that are said letter by letter, however they are written.
 pub(super) const INITIALS: [&str; 46] = [
@@ -49,26 +50,10 @@ pub(super) fn read(text: Text<'_>, at: usize, recent: &Recent, shouting: bool) -
 
 /// Whether a capital A is the article that opens a sentence (or is shouted), and not the letter.
 fn article(text: Text<'_>, at: usize, end: usize, recent: &Recent, shouting: bool) -> bool {
-    const IN_IDS: [&str; 15] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "dash",
-        "underscore",
-        "slash",
-        "point",
-        "dot",
-    ];
+    const IN_IDS: [&str; 5] = ["dash", "underscore", "slash", "point", "dot"];
     let (next, next_end) = text.word(text.spaces(end));
     let opens = recent.last().is_empty() && text.at(end) == ' ';
-    let word = next_end > text.spaces(end) + 1 && !IN_IDS.contains(&next.as_str());
+    let word = next_end > text.spaces(end) + 1 && !IN_IDS.iter().chain(digits()).any(|word| *word == next);
     text.at(at) == 'A' && word && (shouting || opens)
 }
 

@@ -8,6 +8,7 @@ use super::understand::Intent;
 use crate::bot::script::{NO_PHRASES, Script, SlotKind, YES_PHRASES};
 use crate::provider::Hints;
 use crate::template::{Namespace, Values};
+use crate::units::number_words::{TENS, UNITS, digits};
 
 /// Ways of choosing that are taken from one phrase.
 const MOST_FORMS: usize = 64;
@@ -39,33 +40,8 @@ const SHORT_FORMS: &[(&str, &str)] = &[
     ("you are", "you're"),
 ];
 
-const DIGITS: &[&str] =
-    &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple"];
-const NUMBERS: &[&str] = &[
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "lakh",
-    "crore",
-    "half",
-];
+const BESIDE_DIGITS: &[&str] = &["double", "triple"];
+const BESIDE_NUMBERS: &[&str] = &["hundred", "thousand", "lakh", "crore", "half"];
 const MONEY: &[&str] = &["rupees", "thousand rupees", "hundred rupees", "dollars", "naira", "pounds", "euros"];
 const DAYS: &[&str] = &[
     "today",
@@ -160,17 +136,17 @@ pub(super) fn names(values: &Values) -> Vec<String> {
     all
 }
 
-const fn of_slot(kind: SlotKind) -> &'static [&'static [&'static str]] {
+fn of_slot(kind: SlotKind) -> Vec<&'static [&'static str]> {
     match kind {
-        SlotKind::Number => &[DIGITS, NUMBERS],
-        SlotKind::Money => &[DIGITS, NUMBERS, MONEY],
-        SlotKind::Date => &[DAYS],
-        SlotKind::Time => &[TIMES],
-        SlotKind::Id | SlotKind::Phone => &[DIGITS],
-        SlotKind::Name => &[NAMES],
+        SlotKind::Number => vec![&UNITS, &TENS, BESIDE_DIGITS, BESIDE_NUMBERS],
+        SlotKind::Money => vec![&UNITS, &TENS, BESIDE_DIGITS, BESIDE_NUMBERS, MONEY],
+        SlotKind::Date => vec![DAYS],
+        SlotKind::Time => vec![TIMES],
+        SlotKind::Id | SlotKind::Phone => vec![digits(), BESIDE_DIGITS],
+        SlotKind::Name => vec![NAMES],
         // Anything may be said: callbacks are about days and times, reasons about nothing that could be listed.
-        SlotKind::Text => &[DAYS, TIMES],
-        SlotKind::YesNo => &[],
+        SlotKind::Text => vec![DAYS, TIMES],
+        SlotKind::YesNo => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::{Span, ToSpan as _};
 use super::lexicon::likeness;
 use super::number::{number_at, small};
 use super::words::Words;
+use crate::units::number_words::ORDINALS;
 
 /// What a day is measured from and how figures are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,29 +41,6 @@ const WEEKDAYS: &[(&str, &str, Weekday)] = &[
     ("friday", "fri", Weekday::Friday),
     ("saturday", "sat", Weekday::Saturday),
     ("sunday", "sun", Weekday::Sunday),
-];
-
-const ORDINALS: &[&str] = &[
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-    "twentieth",
 ];
 
 /// The number of a month's name.

@@ -3,6 +3,7 @@
 
 use super::lexicon::likeness;
 use super::words::Words;
+use crate::units::number_words::{TENS, UNITS};
 
 /// A number at a place of an utterance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,31 +17,6 @@ pub struct Found {
     /// A currency stands beside it.
     pub marked: bool,
 }
-
-const UNITS: &[&str] = &[
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-
-const TENS: &[&str] = &["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// Spellings that recognisers produce.
 const VARIANTS: &[(&str, &str)] = &[
