@@ -1,10 +1,11 @@
 //! Calls that go, to sipp: answers, early media, digest, refusals, failover, CANCEL.
 
 use voicefleet::call::{EndReason, LegFact, LegOrder};
+use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
 
-use super::world::{World, config, facts, facts_of_a_short_call, free_port, sipp, trunk};
+use super::world::{LIMIT, World, config, facts, facts_of_a_short_call, free_port, sipp, trunk};
 
 const STARTED: LegFact = LegFact::Started { rate: SampleRate::NARROW };
 
@@ -112,7 +113,9 @@ async fn a_ringing_call_is_cancelled_when_the_driver_hangs_up() {
     let text = port.to_string();
     let peer = sipp("uas_rings.xml", &["-m", "1", "-p", &text]);
     let calling = async {
-        let end = place(&world);
+        let mut end = place(&world);
+        // Its ringing tone says that the INVITE is out; an order before that would only keep it in.
+        assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("it rings in time"), Some(STARTED));
         end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
         facts(end).await
     };
