@@ -189,23 +189,30 @@ impl Driver {
             let fact = self.next_fact().await;
             let now = rt::now();
             self.hand_audio();
+            // Most wakes are for audio alone: then the call is as it was, and nobody has to be told.
+            let mut changed = fact.is_some();
             if let Some(fact) = fact {
                 self.tell(now, fact);
             }
             for _ in 0..FACTS_AT_ONCE {
                 let Some(fact) = self.ready_fact() else { break };
+                changed = true;
                 self.tell(now, fact);
             }
             if self.call.deadline().is_some_and(|at| now >= at) {
+                changed = true;
                 self.call.handle_timeout(now);
                 self.obey(now);
             }
             if let Some(what) = self.broken.take() {
+                changed = true;
                 self.tell(now, Fact::Broken { what });
             }
             self.move_speech();
-            self.papers.scribe.follow(now, &self.call, self.rate);
-            on_change(&self.call);
+            if changed {
+                self.papers.scribe.follow(now, &self.call, self.rate);
+                on_change(&self.call);
+            }
         }
         self.close().await
     }

@@ -1,5 +1,5 @@
 //! Is what the caller's line brings only the bot's own voice, come back? Keeps the last 600 ms of what was played and
-//! 200 ms of what was heard, both at 2 kHz, and compares them when asked. Cancels nothing and decides nothing: a turn that
+//! 200 ms of what was heard, and compares them at 2 kHz when asked. Cancels nothing and decides nothing: a turn that
 //! is about to be interrupted asks.
 //!
 //! The measure is the normalised cross-correlation, its highest peak over delays of 0 to 400 ms. An echo is the same wave,
@@ -46,14 +46,11 @@ const LOW_PASS_GROUPS: usize = 12;
 /// The share of the band that it passes, to half the amplitude.
 const PASSED: f32 = 0.7;
 
-/// Samples that are taken down at once.
-const AT_ONCE: usize = 160;
-
 /// Compares what one call's bot says with what its caller's line brings.
 #[derive(Clone, Debug)]
 pub struct EchoGuard {
-    played: Track<{ 2 * HISTORY }>,
-    heard: Track<{ 2 * WINDOW }>,
+    played: Track,
+    heard: Track,
     /// The filters of the places between two samples.
     between: [[f32; 2 * REACH]; PHASES - 1],
     /// How loud the echo was beside what was played, as a ratio of powers, and how many questions ago it was found.
@@ -73,13 +70,13 @@ struct Likest {
 }
 
 impl EchoGuard {
-    /// A guard for a call at this rate, which has played and heard silence so far. About 14 KiB.
+    /// A guard for a call at this rate, which has played and heard silence so far. About 16 KiB at 8 kHz.
     #[must_use]
     pub fn new(rate: SampleRate) -> Self {
         let step = (rate.hz() / RATE_HZ).max(1) as usize;
         Self {
-            played: Track::new(step),
-            heard: Track::new(step),
+            played: Track::new(step, HISTORY),
+            heard: Track::new(step, WINDOW),
             between: std::array::from_fn(|i| interpolator(i + 1)),
             coupling: None,
             loudest: 0.0,
@@ -97,20 +94,20 @@ impl EchoGuard {
     }
 
     /// How much the last 200 ms heard are like anything played up to 400 ms before them, 0 to 1; 0 where either is silent.
-    /// Costs some 320,000 multiplications whatever the signals, so ask when there is something to decide.
+    /// Costs some 400,000 multiplications whatever the signals, so ask when there is something to decide.
     #[must_use]
     pub fn similarity(&self) -> f32 {
         self.likest().similarity
     }
 
     fn likest(&self) -> Likest {
-        let heard = self.heard.last(WINDOW);
-        let heard_energy = energy(heard);
+        let heard: [f32; WINDOW] = self.heard.last();
+        let heard_energy = energy(&heard);
         let mut best = Likest { heard_energy, ..Likest::default() };
         if heard_energy < SILENCE * WINDOW as f32 {
             return best;
         }
-        let (sums, energies) = self.correlate(heard);
+        let (sums, energies) = self.correlate(&heard);
         let mut keep_best = |sum: f32, played_energy: f32| {
             best.loudest = best.loudest.max(played_energy);
             if played_energy > SILENCE * WINDOW as f32 {
@@ -135,7 +132,7 @@ impl EchoGuard {
 
     /// What was heard against what was played at every delay in whole samples, the longest first, and the energy of the latter.
     fn correlate(&self, heard: &[f32]) -> ([f32; MAX_LAG + 1], [f32; MAX_LAG + 1]) {
-        let played = self.played.last(HISTORY);
+        let played: [f32; HISTORY] = self.played.last();
         let (mut sums, mut energies) = ([0.0; MAX_LAG + 1], [0.0; MAX_LAG + 1]);
         for start in (0..MAX_LAG).step_by(TILE) {
             sums[start..start + TILE].copy_from_slice(&tile(&played[start..start + WINDOW + TILE - 1], heard));
@@ -218,75 +215,68 @@ fn inner(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().zip(other_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// One signal at 2 kHz, its newest samples always in one piece: a buffer of twice the history, moved to its front when full.
+/// One signal at the line's rate, its newest samples always in one piece: a buffer somewhat longer than what is kept, moved to its
+/// front when full. Most of it is never asked for, so the rate is taken down when it is, and not before.
 #[derive(Clone, Debug)]
-struct Track<const N: usize> {
-    samples: Box<[f32]>,
+struct Track {
+    samples: Box<[i16]>,
     end: usize,
+    kept: usize,
     step: usize,
-    /// The low-pass, and the samples of the line that it has not passed wholly: `held` of them.
     taps: Box<[f32]>,
-    line: Box<[f32]>,
-    held: usize,
-    /// Samples of dead silence running.
-    silent: usize,
-    /// The last output before emphasis.
-    plain: f32,
 }
 
-impl<const N: usize> Track<N> {
-    fn new(step: usize) -> Self {
+impl Track {
+    /// Keeps what `count` samples of the comparison are made of, and the one before them.
+    fn new(step: usize, count: usize) -> Self {
         let taps = low_pass(step);
-        let line = vec![0.0; taps.len() + AT_ONCE].into_boxed_slice();
-        let samples = vec![0.0; N].into_boxed_slice();
-        let (held, silent) = (taps.len() - step, taps.len());
-        Self { samples, end: N / 2, step, taps, line, held, silent, plain: 0.0 }
+        let kept = count * step + taps.len();
+        Self { samples: vec![0; kept + kept / 4].into_boxed_slice(), end: kept, kept, step, taps }
     }
 
     fn reset(&mut self) {
-        self.samples.fill(0.0);
-        self.end = N / 2;
-        self.line.fill(0.0);
-        (self.held, self.silent, self.plain) = (self.taps.len() - self.step, self.taps.len(), 0.0);
+        self.samples.fill(0);
+        self.end = self.kept;
     }
 
-    fn last(&self, count: usize) -> &[f32] {
-        &self.samples[self.end - count..self.end]
-    }
-
-    /// Takes the rate down. What lies above the new band has to be gone: folded into it, it would move the other way with
-    /// the delay.
     fn push(&mut self, frame: &[i16]) {
-        for some in frame.chunks(AT_ONCE) {
-            let end = self.held + some.len();
-            self.line[self.held..end].iter_mut().zip(some).for_each(|(place, sample)| *place = f32::from(*sample));
-            self.silent = match some.iter().rposition(|sample| *sample != 0) {
-                Some(last) => some.len() - 1 - last,
-                None => self.silent + some.len(),
-            };
-            // Of silence that fills the line nothing has to be computed: most of what a bot plays is that.
-            let silent = self.silent >= end;
-            let mut start = 0;
-            while start + self.taps.len() <= end {
-                let plain = if silent { 0.0 } else { inner(&self.line[start..start + self.taps.len()], &self.taps) };
-                self.append(plain);
-                start += self.step;
+        for some in frame.chunks(self.samples.len() - self.kept) {
+            if self.end + some.len() > self.samples.len() {
+                self.samples.copy_within(self.end - self.kept..self.end, 0);
+                self.end = self.kept;
             }
-            self.line.copy_within(start..end, 0);
-            self.held = end - start;
+            self.samples[self.end..self.end + some.len()].copy_from_slice(some);
+            self.end += some.len();
         }
     }
 
-    /// Adds one sample at 2 kHz.
-    fn append(&mut self, plain: f32) {
-        if self.end == N {
-            self.samples.copy_within(N - N / 2.., 0);
-            self.end = N / 2;
+    /// The newest samples of the comparison. What lies above the new band has to be gone: folded into it, it would move the
+    /// other way with the delay.
+    fn last<const N: usize>(&self) -> [f32; N] {
+        let newest = &self.samples[self.end - self.taps.len() - N * self.step..self.end];
+        let mut windows = newest.windows(self.taps.len()).step_by(self.step);
+        let mut before = windows.next().map_or(0.0, |window| weighted(window, &self.taps));
+        let mut out = [0.0; N];
+        for (out, window) in out.iter_mut().zip(windows) {
+            let plain = weighted(window, &self.taps);
+            *out = plain - EMPHASIS * before;
+            before = plain;
         }
-        self.samples[self.end] = plain - EMPHASIS * self.plain;
-        self.plain = plain;
-        self.end += 1;
+        out
     }
+}
+
+/// [`inner`] of samples as they come from the line.
+fn weighted(samples: &[i16], taps: &[f32]) -> f32 {
+    let (eights, rest) = samples.as_chunks::<8>();
+    let (others, other_rest) = taps.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for (samples, taps) in eights.iter().zip(others) {
+        for ((sum, sample), tap) in sums.iter_mut().zip(samples).zip(taps) {
+            *sum += f32::from(*sample) * tap;
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().zip(other_rest).map(|(s, tap)| f32::from(*s) * tap).sum::<f32>()
 }
 
 #[cfg(test)]

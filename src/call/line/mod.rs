@@ -142,8 +142,9 @@ pub struct Line {
     stats: LineStats,
 }
 
-/// The driver is woken for audio after this much of it, in samples at 16 kHz: 100 ms.
-const LISTEN_WAKE_SAMPLES: usize = 1_600;
+/// The driver is woken for audio after this much of it, in samples at 16 kHz: 100 ms while the caller's voice is on, so that
+/// recognition keeps up with it, and 200 ms where there is nothing to recognise.
+const LISTEN_WAKE_SAMPLES: [usize; 2] = [3_200, 1_600];
 /// The echo guard is asked in every so manyth tick.
 const ECHO_EVERY_TICKS: u64 = 3;
 /// The bot's echo may come back this long after its last frame, in ticks: 500 ms.
@@ -335,7 +336,7 @@ impl Line {
         self.stats.unheard_samples += (n - pushed) as u64;
         self.listened += pushed as u64;
         self.listened_since_wake += n;
-        if self.listened_since_wake >= LISTEN_WAKE_SAMPLES {
+        if self.listened_since_wake >= LISTEN_WAKE_SAMPLES[usize::from(self.edges.speaking())] {
             self.listened_since_wake = 0;
             wakes.driver = true;
         }
