@@ -8,7 +8,7 @@ use clap::Parser;
 use voicefleet::app::Calibration;
 use voicefleet::tools::bench::{self, BenchArgs, PlanArgs, Report, Target, Verdict};
 
-use crate::world::{World, alone, brisk};
+use crate::world::{World, beside_others, brisk};
 
 #[derive(Parser)]
 struct Command {
@@ -34,7 +34,7 @@ async fn run(arguments: &[&str]) -> Report {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planted_loss_is_seen_as_planted_and_counts_agree() {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let report = run(&["sip", "--steps", "6", "--step-s", "8", "--loss", "10", "--duplicate", "3"]).await;
     let planted = report.planted.unwrap();
     assert_eq!(planted.results, 6, "a result a call");
@@ -53,7 +53,7 @@ async fn planted_loss_is_seen_as_planted_and_counts_agree() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_recording_holds_its_own_caller_and_limits_have_names() {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let folder = std::env::temp_dir().join(format!("voicefleet-load-{}", std::process::id()));
     let dir = folder.to_string_lossy().into_owned();
     let report = run(&["sip", "--steps", "4", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
@@ -72,7 +72,7 @@ async fn every_recording_holds_its_own_caller_and_limits_have_names() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_above_the_limit_are_refused_and_the_others_stay() {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     for protocol in ["sip", "ws"] {
         let report = run(&[protocol, "--steps", "6", "--step-s", "4", "--max-calls", "4", "--overload"]).await;
         let step = &report.steps[0];
