@@ -385,7 +385,7 @@ impl Running {
             _ = rt::timeout(limit, self.app.capacity.emptied()) => {}
             () = now_please => {}
         }
-        let ended = self.app.directory.tell_all(CallControl::DrainOver);
+        let ended = self.app.directory.tell_all(&CallControl::DrainOver);
         if rt::timeout(LAST_WORDS, self.app.capacity.emptied()).await.is_none() {
             tracing::error!(calls = self.app.live(), "calls did not end in time; the next start writes their results");
         }

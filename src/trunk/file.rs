@@ -471,14 +471,6 @@ impl Trunk {
                  media.keys_in_clear",
             );
         }
-        self.lint_missing(&mut complain);
-    }
-
-    /// Keys of the format that nothing obeys yet: refused, so that nobody relies on them.
-    fn lint_missing(&self, complain: &mut impl FnMut(&str, &str, &str)) {
-        if matches!(self.media.dtmf, DtmfMode::Info | DtmfMode::Inband) {
-            complain("media.dtmf", "another way", "\"auto\" or \"rfc4733\": sending keys otherwise is not there yet");
-        }
     }
 
     fn lint_ranges(&self, complain: &mut impl FnMut(&str, &str, &str)) {
@@ -513,6 +505,7 @@ impl Trunk {
         Policy {
             codecs: self.media.codecs.iter().filter_map(|name| codec(name)).collect(),
             telephone_event: matches!(self.media.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
+            inband_keys: self.media.dtmf == DtmfMode::Inband,
             srtp: match self.media.srtp {
                 SrtpMode::Off => Srtp::Off,
                 SrtpMode::Optional => Srtp::Optional,
@@ -637,21 +630,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nothing_obeys_yet_is_a_fault() {
+    fn every_way_of_keys_is_obeyed() {
         let base = "[inbound]\naddresses = [\"127.0.0.1\"]\n[outbound]\ntargets = [\"h\"]\n";
         let parse = |more: &str| Trunk::parse("t", "f", format!("{base}{more}").as_bytes());
         assert!(parse("").is_ok(), "the defaults are no fault");
-        assert!(parse("[media]\nsrtp = \"off\"\ndtmf = \"rfc4733\"\n").is_ok());
         assert!(parse("[health]\noptions_s = 60\n").is_ok());
         assert!(parse("[account]\nregister = true\nuser = \"u\"\npassword_file = \"p\"\n").is_ok());
-        for (key, more) in
-            [("media.dtmf", "[media]\ndtmf = \"info\"\n"), ("media.dtmf", "[media]\ndtmf = \"inband\"\n")]
+        for (way, events, tones) in
+            [("auto", true, false), ("rfc4733", true, false), ("info", false, false), ("inband", false, true)]
         {
-            let faults = parse(more).unwrap_err();
-            let told: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
-            assert_eq!(told, [key], "{more}");
-            assert!(faults[0].expected.contains("not there yet"), "{:?}", faults[0]);
+            let policy = parse(&format!("[media]\ndtmf = \"{way}\"\n")).unwrap().media_policy();
+            assert_eq!((policy.telephone_event, policy.inband_keys), (events, tones), "{way}");
         }
+        assert!(parse("[media]\ndtmf = \"smoke\"\n").is_err());
     }
 
     #[test]

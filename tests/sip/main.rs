@@ -6,6 +6,7 @@
 mod floods;
 mod hostile;
 mod inbound;
+mod keys;
 mod outbound;
 mod peer;
 mod registrar;

@@ -191,7 +191,7 @@ impl<P: MediaPort> Placing<P> {
         loop {
             match self.link.orders.try_recv() {
                 Ok(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | Err(TryRecvError::Disconnected) => return true,
-                Ok(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
+                Ok(LegOrder::Ready { .. } | LegOrder::Transfer { .. } | LegOrder::Keys { .. }) => {}
                 Err(TryRecvError::Empty) => return false,
             }
         }
@@ -283,7 +283,7 @@ impl<P: MediaPort> Placing<P> {
                     }
                 },
                 order = self.link.orders.recv() => match order {
-                    Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
+                    Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. } | LegOrder::Keys { .. }) => {}
                     Some(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | None => {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::Ordered).await;
                     }

@@ -4,6 +4,7 @@
 
 mod asked;
 mod digits;
+mod keys;
 mod ours;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
 use crate::wire::sip::{Message, list};
 
 pub(super) use digits::cause_of;
+use keys::Informing;
 pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
 
@@ -91,6 +93,7 @@ pub(super) struct Leg<P: MediaPort> {
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
     transfer: Option<Transfer>,
+    informing: Informing,
     started: bool,
     orders_open: bool,
 }
@@ -130,6 +133,7 @@ impl<P: MediaPort> Leg<P> {
             leaving: None,
             leave_after_ack: None,
             transfer: None,
+            informing: Informing::default(),
             started: false,
             orders_open: true,
         }
@@ -196,7 +200,7 @@ impl<P: MediaPort> Leg<P> {
     fn deadline(&self) -> Moment {
         let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
-        let all = [self.ring_until, self.again_at, self.leaving, session, transfer];
+        let all = [self.ring_until, self.again_at, self.leaving, self.informing.due(), session, transfer];
         // A leg without any deadline is looked at once a minute all the same.
         all.into_iter().flatten().min().unwrap_or_else(|| rt::now().plus_ms(60_000))
     }
@@ -226,6 +230,10 @@ impl<P: MediaPort> Leg<P> {
             }
             LegOrder::HangUp { .. } => self.hang_up("bot").await,
             LegOrder::Transfer { to } => self.refer(&to).await,
+            LegOrder::Keys { keys } => {
+                self.press(&keys);
+                Ok(())
+            }
             LegOrder::Close { .. } => {
                 self.hang_up("closed").await?;
                 // A BYE that must wait for the ACK keeps the leg until then.
@@ -244,6 +252,9 @@ impl<P: MediaPort> Leg<P> {
         }
         if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
             self.transfer_failed("no outcome in time");
+        }
+        if self.informing.due().is_some_and(|at| now >= at) {
+            self.inform();
         }
         if self.again_at.is_some_and(|at| now >= at) {
             self.again_at = None;

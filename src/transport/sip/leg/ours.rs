@@ -17,6 +17,8 @@ use crate::wire::sip::{Challenge, Message, Uri, session_description};
 pub(super) enum Kind {
     Bye,
     Refer,
+    /// A key.
+    Info,
     /// By UPDATE, without a description.
     Update,
     /// By INVITE, with the same description.
@@ -51,7 +53,7 @@ pub(super) struct Transfer {
 
 impl<P: MediaPort> Leg<P> {
     /// Sends a request and lets its outcome come back.
-    fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
+    pub(super) fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = Some(Asking { kind });
         }
@@ -185,6 +187,10 @@ impl<P: MediaPort> Leg<P> {
                 if !(200..300).contains(&status) && self.transfer.is_some() {
                     self.transfer_failed(&status.to_string());
                 }
+                Ok(())
+            }
+            Kind::Info => {
+                self.informed(status);
                 Ok(())
             }
             Kind::Update | Kind::Reinvite => self.refreshed(kind, &request, status, response.as_ref()).await,
