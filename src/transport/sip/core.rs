@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::config::SipConfig;
-use super::dialog::{DialogKey, Place};
+use super::dialog::{Dialog, DialogKey, Place};
 use super::flow::{Flow, Flows};
 use super::gate::{Places, Rates};
 use super::health::Pulses;
 use super::stack::{ClientTransaction, Engine, ServerTransaction};
+use crate::rt;
 use crate::wire::sip::{CSeq, Message, parameter};
 
 /// Requests of the peer that wait for a leg. Full: the request gets 500 with Retry-After.
@@ -62,7 +63,22 @@ pub(super) struct Row {
     requests: mpsc::Sender<ServerTransaction>,
     /// Our acknowledgement of the peer's 2xx, for when that comes again: its remote tag, number, bytes and way.
     ack: Option<(String, u32, Vec<u8>, Flow)>,
+    /// An INVITE of ours that more than one phone may answer.
+    forked: Option<Forked>,
 }
+
+/// What ends the answers of further phones.
+#[derive(Debug)]
+struct Forked {
+    invite: Message,
+    /// The highest number that was used before the answer.
+    number: u32,
+    /// Who else answered: the tag, and our acknowledgement.
+    others: Vec<(String, Vec<u8>)>,
+}
+
+/// Phones that may answer a call that is answered already; more are left to give up by themselves.
+const FORKS: usize = 16;
 
 /// Takes the row away when its owner is gone.
 #[derive(Debug)]
@@ -85,7 +101,7 @@ impl Core {
     /// Makes the row of a dialog, and the queue of the peer's requests in it.
     pub fn register(self: &Arc<Self>, key: &DialogKey) -> (Registered, mpsc::Receiver<ServerTransaction>) {
         let (requests, queue) = mpsc::channel(REQUESTS);
-        self.rows().insert(key.clone(), Row { requests, ack: None });
+        self.rows().insert(key.clone(), Row { requests, ack: None, forked: None });
         (Registered { core: Arc::clone(self), key: key.clone() }, queue)
     }
 
@@ -115,21 +131,67 @@ impl Core {
         }
     }
 
-    /// Sends our ACK again where `response` is a 2xx that was acknowledged before.
-    pub fn acknowledge_again(&self, response: &Message) -> bool {
+    /// Further phones may answer `invite`: they are acknowledged and hung up (RFC 3261 section 13.2.2.4).
+    pub fn expect_forks(&self, key: &DialogKey, invite: &Message, number: u32) {
+        if let Some(row) = self.rows().get_mut(key) {
+            row.forked = Some(Forked { invite: invite.clone(), number, others: Vec::new() });
+        }
+    }
+
+    /// Sends our ACK again where `response` is a 2xx that was acknowledged before; ends the answer of another phone of a call that one
+    /// has answered already.
+    pub fn acknowledge_again(self: &Arc<Self>, response: &Message, flow: Flow) -> bool {
         let known = (|| {
             let cseq = CSeq::parse(response.get("CSeq")?)?;
             if cseq.method != "INVITE" || !response.status().is_some_and(|status| (200..300).contains(&status)) {
                 return None;
             }
             let local_tag = parameter(response.get("From")?, "tag")?.to_owned();
+            let theirs = parameter(response.get("To")?, "tag")?;
             let key = DialogKey { call_id: response.get("Call-ID")?.to_owned(), local_tag };
-            let rows = self.rows();
-            let (tag, number, bytes, flow) = rows.get(&key)?.ack.as_ref()?;
-            let same = *number == cseq.number && parameter(response.get("To")?, "tag") == Some(tag.as_str());
-            same.then(|| (bytes.clone(), *flow))
+            let mut rows = self.rows();
+            let row = rows.get_mut(&key)?;
+            let (tag, number, bytes, way) = row.ack.as_ref()?;
+            if tag == theirs {
+                return (*number == cseq.number).then(|| (bytes.clone(), *way, None));
+            }
+            let forked = row.forked.as_mut()?;
+            let invited = CSeq::parse(forked.invite.get("CSeq")?)?;
+            if invited.number != cseq.number {
+                return None;
+            }
+            let mut dialog = Dialog::calling(&forked.invite, response, flow, &self.place);
+            let way = dialog.way();
+            if let Some((_, bytes)) = forked.others.iter().find(|(tag, _)| tag == theirs) {
+                return Some((bytes.clone(), way, None));
+            }
+            if forked.others.len() >= FORKS {
+                return None;
+            }
+            let bytes = dialog.ack(cseq.number).to_bytes();
+            forked.others.push((theirs.to_owned(), bytes.clone()));
+            dialog.local_number = forked.number;
+            Some((bytes, way, Some(dialog)))
         })();
-        known.is_some_and(|(bytes, flow)| self.flows.send(flow, bytes).is_ok())
+        let Some((bytes, way, another)) = known else { return false };
+        let sent = self.flows.send(way, bytes).is_ok();
+        if let Some(dialog) = another {
+            self.end_fork(dialog);
+        }
+        sent
+    }
+
+    /// Hangs up on a phone that answered too late.
+    fn end_fork(self: &Arc<Self>, mut dialog: Dialog) {
+        let bye = dialog.request("BYE");
+        let core = Arc::clone(self);
+        rt::spawn("sip fork", async move {
+            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
+            let limit = std::time::Duration::from_millis(core.config.hang_up_ms);
+            if let Some(mut transaction) = core.send(&bye, dialog.way(), &name).await {
+                let _ = rt::timeout(limit, transaction.last()).await;
+            }
+        });
     }
 
     /// A channel of a trunk.

@@ -291,7 +291,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return;
         };
         if message.status().is_some() {
-            if !self.core.acknowledge_again(&message) && self.core.engine.deliver(&message, flow).await.is_err() {
+            if !self.core.acknowledge_again(&message, flow) && self.core.engine.deliver(&message, flow).await.is_err() {
                 SipCounters::add(&counters.unreadable);
             }
             return;
@@ -438,7 +438,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return None;
         };
         let agreed = match session_description(&invite).map(|offer| sdp.answer(offer)).transpose() {
-            Ok(agreed) => agreed.map(|agreed| (agreed.plan, agreed.sdp)),
+            Ok(agreed) => agreed.map(|agreed| (agreed.plan, Some(agreed.sdp))),
             Err(error) => {
                 refuse_offer(request, &error);
                 return None;

@@ -20,7 +20,7 @@ use crate::rt;
 use crate::trunk::{SipStage, TimerMode, Trunk, outcome};
 use crate::units::Moment;
 use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
-use crate::wire::sip::{CSeq, Message, quoted, session_description};
+use crate::wire::sip::{CSeq, Message, list, parameter, quoted, session_description};
 
 /// A call to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             report: SipReport::default(),
             stage: SipStage::Trying,
             early: None,
+            forks: Vec::new(),
             number: 0,
             call_id: random_token(16),
             tag: random_token(8),
@@ -124,12 +125,26 @@ struct Placing<P: MediaPort> {
     stage: SipStage,
     /// The plan of early media that plays.
     early: Option<MediaPlan>,
+    /// What each phone of a forked call said before the answer.
+    forks: Vec<Fork>,
     number: u32,
     call_id: String,
     tag: String,
     ring_until: Moment,
     least_session: Option<u32>,
 }
+
+/// One phone that may answer: the tag of its early dialog.
+struct Fork {
+    tag: String,
+    /// Its description, where it gave one.
+    plan: Option<MediaPlan>,
+    /// The number of its last reliable response (RFC 3262), where there was one.
+    acknowledged: Option<u32>,
+}
+
+/// Phones of one call that are kept apart; what more of them say before the answer is not heard.
+const FORKS: usize = 16;
 
 /// How one try ended.
 enum Tried {
@@ -275,7 +290,7 @@ impl<P: MediaPort> Placing<P> {
                             return self.finally(invite, *response, status);
                         }
                         provisional = true;
-                        self.provisional(status, &response).await;
+                        self.provisional(invite, flow, status, &response).await;
                     }
                     Some(ClientEvent::TimedOut) | None => {
                         self.report.status = 0;
@@ -301,18 +316,31 @@ impl<P: MediaPort> Placing<P> {
         }
     }
 
-    async fn provisional(&mut self, status: u16, response: &Message) {
-        if status > 100 {
-            self.stage = SipStage::Ringing;
-            self.report.rang = true;
+    async fn provisional(&mut self, invite: &Message, flow: Flow, status: u16, response: &Message) {
+        if status <= 100 {
+            return;
         }
-        let Some(description) = session_description(response).filter(|_| status > 100) else { return };
+        self.stage = SipStage::Ringing;
+        self.report.rang = true;
+        let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
+        let known = self.forks.iter().position(|fork| fork.tag == tag);
+        if known.is_none() && self.forks.len() < FORKS {
+            self.forks.push(Fork { tag: tag.to_owned(), plan: None, acknowledged: None });
+        }
+        let at = known.unwrap_or(self.forks.len() - 1);
+        if !self.acknowledge_early(invite, flow, response, at) {
+            return;
+        }
+        let Some(description) = session_description(response) else { return };
         // What plays before the answer may be replaced by the answer, so the offer stays open.
         let mut trial = self.sdp.clone();
         match trial.accept(description) {
             Ok(plan) => {
                 if self.early.as_ref() == Some(&plan) {
                     return;
+                }
+                if let Some(fork) = self.forks.get_mut(at) {
+                    fork.plan = Some(plan.clone());
                 }
                 let rate = plan.codec.audio_rate();
                 match self.early.replace(plan.clone()) {
@@ -325,6 +353,35 @@ impl<P: MediaPort> Placing<P> {
             }
             Err(error) => tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard"),
         }
+    }
+
+    /// PRACK for a response that its sender wants acknowledged; `false` where it is a repetition, or one came before it that did not.
+    fn acknowledge_early(&mut self, invite: &Message, flow: Flow, response: &Message, at: usize) -> bool {
+        let required = response.all("Require").flat_map(list).any(|option| option.eq_ignore_ascii_case("100rel"));
+        let Some(number) = response.get("RSeq").and_then(|text| text.trim().parse::<u32>().ok()).filter(|_| required)
+        else {
+            return true;
+        };
+        let Some(fork) = self.forks.get_mut(at) else { return false };
+        if fork.acknowledged.is_some_and(|last| number != last.wrapping_add(1)) {
+            return false;
+        }
+        fork.acknowledged = Some(number);
+        let invited = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        dialog.local_number = self.number;
+        self.number += 1;
+        let mut prack = dialog.request("PRACK");
+        prack.push("RAck", &format!("{number} {invited} INVITE"));
+        self.note(true, "PRACK");
+        let core = Arc::clone(&self.core);
+        rt::spawn("sip prack", async move {
+            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
+            if let Some(mut transaction) = core.send(&prack, dialog.way(), &name).await {
+                let _ = transaction.last().await;
+            }
+        });
+        true
     }
 
     fn finally(&mut self, invite: &Message, response: Message, status: u16) -> Tried {
@@ -427,17 +484,22 @@ impl<P: MediaPort> Placing<P> {
 
     async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: super::gate::Place) {
         self.stage = SipStage::Answered;
-        let dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
         let (row, requests) = self.core.register(&key);
-        let number = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+        let number = dialog.local_number;
+        dialog.local_number = self.number.max(number);
+        self.core.expect_forks(&key, invite, dialog.local_number);
         let ack = dialog.ack(number);
         self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
         self.note(true, "ACK");
         let agreed = match session_description(response) {
             Some(answer) => self.sdp.accept(answer).ok(),
             // The answer came early and is not repeated.
-            None => self.early.clone(),
+            None => {
+                let of_this = self.forks.iter().find(|fork| fork.tag == dialog.remote_tag);
+                of_this.and_then(|fork| fork.plan.clone()).or_else(|| self.early.clone())
+            }
         };
         let Some(plan) = agreed else {
             self.late(invite, flow).end(response).await;

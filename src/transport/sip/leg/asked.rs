@@ -39,6 +39,7 @@ impl<P: MediaPort> Leg<P> {
             }
             "INVITE" => return self.reinvited(request).await,
             "UPDATE" => return self.updated(request).await,
+            "PRACK" => return self.acknowledged_early(request).await,
             "INFO" => match digit_of(&request.request) {
                 Some(digit) => {
                     self.reply(&mut request, 200, &[]);
@@ -173,7 +174,7 @@ impl<P: MediaPort> Leg<P> {
         }
     }
 
-    fn refuse_offer(&mut self, request: &mut ServerTransaction, error: &SdpError) {
+    pub(super) fn refuse_offer(&mut self, request: &mut ServerTransaction, error: &SdpError) {
         let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
         let warning = format!("304 voicefleet \"{}\"", error.to_string().replace('"', "'"));
         self.reply(request, status, &[("Warning", &warning)]);

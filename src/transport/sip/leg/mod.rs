@@ -6,6 +6,7 @@ mod asked;
 mod digits;
 mod keys;
 mod ours;
+mod reliable;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(super) use digits::cause_of;
 use keys::Informing;
 pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
+use reliable::Reliable;
 
 /// How long a fact that must arrive may wait for the driver, in milliseconds.
 const TELL_MS: u64 = 1_000;
@@ -55,8 +57,8 @@ pub(super) struct Parts<P: MediaPort> {
 /// An INVITE that is being answered.
 pub(super) struct Answering {
     pub transaction: ServerTransaction,
-    /// The answer to its offer; `None` where it brought none and we offer.
-    pub agreed: Option<(MediaPlan, String)>,
+    /// What was agreed, and our answer where it is not told yet; `None` where the INVITE brought no offer and we offer.
+    pub agreed: Option<(MediaPlan, Option<String>)>,
     /// The peer knows session timers.
     pub timer_known: bool,
     /// Counts as unanswered until the ACK.
@@ -88,6 +90,8 @@ pub(super) struct Leg<P: MediaPort> {
     /// Our own INVITE or UPDATE under way.
     asking: Option<Asking>,
     ring_until: Option<Moment>,
+    /// Our provisional response that the caller did not acknowledge yet.
+    reliable: Option<Reliable>,
     again_at: Option<Moment>,
     leaving: Option<Moment>,
     /// A hang-up that waits for the peer's ACK, and why.
@@ -129,6 +133,7 @@ impl<P: MediaPort> Leg<P> {
             outcomes,
             asking: None,
             ring_until: None,
+            reliable: None,
             again_at: None,
             leaving: None,
             leave_after_ack: None,
@@ -200,7 +205,8 @@ impl<P: MediaPort> Leg<P> {
     fn deadline(&self) -> Moment {
         let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
-        let all = [self.ring_until, self.again_at, self.leaving, self.informing.due(), session, transfer];
+        let reliable = self.reliable.as_ref().map(Reliable::due);
+        let all = [self.ring_until, reliable, self.again_at, self.leaving, self.informing.due(), session, transfer];
         // A leg without any deadline is looked at once a minute all the same.
         all.into_iter().flatten().min().unwrap_or_else(|| rt::now().plus_ms(60_000))
     }
@@ -246,9 +252,10 @@ impl<P: MediaPort> Leg<P> {
         if self.leaving.is_some_and(|until| now >= until) {
             return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
         }
+        self.repeat(now)?;
         if self.ring_until.is_some_and(|until| now >= until) {
             self.ring_until = None;
-            return self.answer().await;
+            return if self.answer_later() { Ok(()) } else { self.answer().await };
         }
         if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
             self.transfer_failed("no outcome in time");
@@ -270,10 +277,14 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn ring(&mut self) {
-        let Some(answering) = &mut self.answering else { return };
+        let Some(answering) = &self.answering else { return };
         let mut response = Message::response(&answering.transaction.request, 180, "", &self.dialog.key.local_tag);
         response.push("Contact", self.dialog.contact());
         introduce(&mut response);
+        if self.is_reliable_wanted() {
+            self.make_reliable(&mut response);
+        }
+        let Some(answering) = &mut self.answering else { return };
         answering.transaction.respond(&response);
         self.report.rang = true;
         self.note(true, "180");
@@ -286,6 +297,7 @@ impl<P: MediaPort> Leg<P> {
             Message::response(&answering.transaction.request, status, reason, &self.dialog.key.local_tag);
         introduce(&mut response);
         answering.transaction.respond(&response);
+        self.reliable = None;
         self.report.status = status;
         self.note(true, &status.to_string());
     }
@@ -305,7 +317,9 @@ impl<P: MediaPort> Leg<P> {
         }
         let plan = match answering.agreed.take() {
             Some((plan, sdp)) => {
-                response.set_sdp(&sdp);
+                if let Some(sdp) = &sdp {
+                    response.set_sdp(sdp);
+                }
                 Some(plan)
             }
             None => {
