@@ -57,6 +57,8 @@ pub struct Inbound {
     pub bot: String,
     /// How long it rings before the bot answers.
     pub ring_ms: u64,
+    /// The far end of a call, also of one that we placed, may give its place to somebody else: by REFER, or by Replaces.
+    pub transfers: bool,
     /// Routes, the first that fits is taken.
     pub route: Vec<Route>,
 }

@@ -5,6 +5,7 @@
 
 mod early;
 mod floods;
+mod handed;
 mod hostile;
 mod inbound;
 mod keys;

@@ -113,6 +113,10 @@ async fn a_ringing_call_is_cancelled_when_the_driver_hangs_up() {
     let peer = sipp("uas_rings.xml", &["-m", "1", "-p", &text]);
     let calling = async {
         let end = place(&world);
+        // Before the INVITE is sent a hang-up would keep it back.
+        while world.endpoint.census().transactions == 0 {
+            tokio::task::yield_now().await;
+        }
         end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
         facts(end).await
     };

@@ -124,6 +124,18 @@ impl Phone {
         self.send(&response).await;
     }
 
+    /// Answers a request that came to whoever is behind `tag`.
+    pub async fn says(&self, request: &Message, status: u16, tag: &str, body: &str) {
+        let mut response = Message::response(request, status, "", tag);
+        response.push("Contact", &format!("<sip:{tag}@{}>", self.address()));
+        if !body.is_empty() {
+            response.set_sdp(body);
+        }
+        let via = request.get("Via").unwrap();
+        let from = via.split_whitespace().nth(1).unwrap().split(';').next().unwrap();
+        self.send_to(&response, from.parse().unwrap()).await;
+    }
+
     /// Asks and waits for the final status.
     pub async fn ask(&mut self, method: &str, fields: &[(&str, &str)], body: &str) -> Message {
         let request = self.request(method, fields, body);

@@ -1,7 +1,7 @@
 //! What every leg of an endpoint shares: engine, sockets, the table of dialogs, caps. A dialog has one owner, and its row goes with
 //! the owner's guard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +53,8 @@ pub(super) struct Core {
     /// Calls per trunk.
     pub channels: Mutex<HashMap<String, Places>>,
     pub counters: Arc<SipCounters>,
+    /// Calls that came, as their senders name them.
+    pub origins: Mutex<HashSet<Origin>>,
     /// Which addresses of trunks answer.
     pub pulses: Pulses,
 }
@@ -60,6 +62,8 @@ pub(super) struct Core {
 /// One dialog's row.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// The trunk that its call came or went by.
+    trunk: String,
     requests: mpsc::Sender<ServerTransaction>,
     /// Our acknowledgement of the peer's 2xx, for when that comes again: its remote tag, number, bytes and way.
     ack: Option<(String, u32, Vec<u8>, Flow)>,
@@ -80,11 +84,34 @@ struct Forked {
 /// Phones that may answer a call that is answered already; more are left to give up by themselves.
 const FORKS: usize = 16;
 
+/// What stays the same of a request on whichever way it comes (RFC 3261 section 8.2.2.2): Call-ID, From tag, number.
+pub(super) type Origin = (String, String, u32);
+
+/// A call that came lives: the same one on another way is a copy.
+#[derive(Debug)]
+pub(super) struct Originated {
+    core: Arc<Core>,
+    origin: Origin,
+}
+
+impl Drop for Originated {
+    fn drop(&mut self) {
+        self.core.known_origins().remove(&self.origin);
+    }
+}
+
 /// Takes the row away when its owner is gone.
 #[derive(Debug)]
 pub(super) struct Registered {
     core: Arc<Core>,
     key: DialogKey,
+}
+
+impl Registered {
+    /// The dialog's name.
+    pub const fn key(&self) -> &DialogKey {
+        &self.key
+    }
 }
 
 impl Drop for Registered {
@@ -98,10 +125,23 @@ impl Core {
         self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn known_origins(&self) -> std::sync::MutexGuard<'_, HashSet<Origin>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call comes; `None` where it came already by another way, and lives.
+    pub fn originate(self: &Arc<Self>, invite: &Message) -> Option<Originated> {
+        let tag = parameter(invite.get("From").unwrap_or_default(), "tag").unwrap_or_default();
+        let number = invite.get("CSeq").and_then(CSeq::parse).map_or(0, |cseq| cseq.number);
+        let origin = (invite.get("Call-ID").unwrap_or_default().to_owned(), tag.to_owned(), number);
+        let new = self.known_origins().insert(origin.clone());
+        new.then(|| Originated { core: Arc::clone(self), origin })
+    }
+
     /// Makes the row of a dialog, and the queue of the peer's requests in it.
-    pub fn register(self: &Arc<Self>, key: &DialogKey) -> (Registered, mpsc::Receiver<ServerTransaction>) {
+    pub fn register(self: &Arc<Self>, key: &DialogKey, trunk: &str) -> (Registered, mpsc::Receiver<ServerTransaction>) {
         let (requests, queue) = mpsc::channel(REQUESTS);
-        self.rows().insert(key.clone(), Row { requests, ack: None, forked: None });
+        self.rows().insert(key.clone(), Row { trunk: trunk.to_owned(), requests, ack: None, forked: None });
         (Registered { core: Arc::clone(self), key: key.clone() }, queue)
     }
 
@@ -118,6 +158,11 @@ impl Core {
                 mpsc::error::TrySendError::Closed(request) => Box::new((481, request)),
             }),
         }
+    }
+
+    /// Is there such a dialog, of a call on this trunk?
+    pub fn has(&self, key: &DialogKey, trunk: &str) -> bool {
+        self.rows().get(key).is_some_and(|row| row.trunk == trunk)
     }
 
     /// Remembers our ACK and sends it.

@@ -18,7 +18,7 @@ use super::gate::Source;
 use super::health::Watched;
 use super::host::{CallRequest, Host, MediaPort as _, MediaPorts, Refusal, SipOpened, SipReport};
 use super::keeper::Keepers;
-use super::leg::{Answering, Leg, Parts, allows};
+use super::leg::{Answering, Leg, Parts, Replaced, allows};
 use super::stack::{Engine, ServerTransaction};
 use super::timer;
 use super::tls::TlsSide;
@@ -137,6 +137,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             pending: super::gate::Places::default(),
             channels: std::sync::Mutex::default(),
             counters: Arc::default(),
+            origins: std::sync::Mutex::default(),
             pulses: super::health::Pulses::default(),
         });
         let keepers = Keepers::new(Arc::clone(&core));
@@ -399,6 +400,11 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             self.challenge(request, &trunk, stale, now);
             return None;
         }
+        let request = unless_keys_show(request, &trunk, flow)?;
+        if let Some(named) = Replaced::of(&invite) {
+            self.take_over(request, named, &trunk);
+            return None;
+        }
         let rate = trunk.limits.calls_per_second;
         if rate > 0 && !self.core.rates.pass(&Source::Trunk(trunk.id.clone()), rate, now) {
             busy(request, 1);
@@ -415,9 +421,13 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
                 return None;
             }
         };
-        let request = unless_keys_show(request, &trunk, flow)?;
         let Some(bot) = trunk.bot_for(&facts, &invite).map(BotId::new) else {
             answer(request, 404, "", &[]);
+            return None;
+        };
+        let Some(origin) = self.core.originate(&invite) else {
+            // A proxy split the call and both ways led here: one of them is enough.
+            answer(request, 482, "", &[]);
             return None;
         };
         let asked = CallRequest { bot: &bot, trunk: &trunk.id, peer: flow.peer };
@@ -445,7 +455,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             }
         };
         let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place);
-        let (row, requests) = self.core.register(&dialog.key);
+        let (row, requests) = self.core.register(&dialog.key, &trunk.id);
         let link = self.host.open(
             slot,
             SipOpened {
@@ -469,10 +479,24 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             link,
             session,
             channel,
+            origin: Some(origin),
             report: SipReport::default(),
             updates: allows(&invite, "UPDATE"),
         });
         Some((leg, Answering { transaction: request, agreed, timer_known, pending }))
+    }
+
+    /// An INVITE that wants the place of a call's far end goes to that call, which decides. Only whoever may call by the same trunk has
+    /// a call to be named (RFC 3891 section 4).
+    fn take_over(&self, request: ServerTransaction, named: Result<Replaced, ()>, trunk: &Trunk) {
+        let Ok(named) = named else { return answer(request, 400, "", &[]) };
+        if !self.core.has(&named.key, &trunk.id) {
+            return answer(request, 481, "", &[]);
+        }
+        if let Err(back) = self.core.hand_over(&named.key, request) {
+            let (status, request) = *back;
+            answer(request, status, "", &[]);
+        }
     }
 
     fn challenge(&self, request: ServerTransaction, trunk: &Trunk, stale: bool, now: Moment) {

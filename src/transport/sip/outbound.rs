@@ -1,19 +1,22 @@
 //! Calls that we place: INVITE to a trunk's addresses in order, challenges answered, early media taken, the ring time-out kept, a late
 //! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung; those that are down come last.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Core, SipCounters};
+use super::core::{Core, Registered, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Flow, Transport};
+use super::gate::Place;
 use super::health::Way;
-use super::host::{Host, MediaPort, MediaPorts, SipLink, SipReport};
+use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
 use super::leg::{Leg, Parts, allows, authorise, cause_of};
-use super::stack::{ClientEvent, ClientTransaction};
+use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
@@ -91,27 +94,76 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         let channel = core.channel(&trunk.id, trunk.limits.channels).ok_or_else(|| PlaceError::Full(id()))?;
         let sdp = negotiator(port.local(), trunk).ok_or(PlaceError::NoRandomness)?;
         SipCounters::add(&core.counters.calls);
-        let now = rt::now();
-        let placing = Placing {
-            core: Arc::clone(core),
-            trunk: Arc::clone(trunk),
-            sdp,
-            call,
-            port,
-            link,
-            report: SipReport::default(),
-            stage: SipStage::Trying,
-            early: None,
-            forks: Vec::new(),
-            number: 0,
-            call_id: random_token(16),
-            tag: random_token(8),
-            ring_until: now.plus_ms(trunk.outbound.ring_ms),
-            least_session: None,
-        };
+        let placing = Placing::new(Arc::clone(core), Arc::clone(trunk), sdp, call, (port, link));
         rt::spawn("sip outbound call", placing.run(channel));
         Ok(())
     }
+}
+
+/// An answered call whose dialog another leg goes on in.
+pub(super) struct Taken {
+    pub dialog: Dialog,
+    pub row: Registered,
+    pub requests: mpsc::Receiver<ServerTransaction>,
+    pub sdp: Negotiator,
+    pub plan: MediaPlan,
+    pub session: Option<timer::Session>,
+    pub updates: bool,
+    pub channel: Place,
+}
+
+/// A call that a leg has placed for itself. Dropping it cancels the call, or ends it where it was answered in that moment.
+pub(super) struct Following {
+    outcome: oneshot::Receiver<Result<Box<Taken>, u16>>,
+    _orders: mpsc::Sender<LegOrder>,
+}
+
+impl Following {
+    /// The answered call, or the status that it ended with (0: none came).
+    pub async fn outcome(&mut self) -> Result<Box<Taken>, u16> {
+        (&mut self.outcome).await.unwrap_or(Err(0))
+    }
+}
+
+/// Places a call that a leg will go on in: with the leg's own audio port and the codec that it has.
+pub(super) fn follow(
+    core: Arc<Core>,
+    trunk: Arc<Trunk>,
+    sdp: Negotiator,
+    call: OutboundCall,
+    local: SocketAddr,
+    channel: Place,
+) -> Following {
+    // Nobody reads its facts: the leg that waits has said all that there is to say.
+    let (link, SipEnd { orders, .. }) = SipLink::pair();
+    let (then, outcome) = oneshot::channel();
+    let mut placing = Placing::new(core, trunk, sdp, call, (Mute(local), link));
+    placing.then = Some(then);
+    rt::spawn("sip followed call", placing.run(channel));
+    Following { outcome, _orders: orders }
+}
+
+/// The audio of a call that is not one's own yet: nobody hears what plays before its answer.
+struct Mute(SocketAddr);
+
+impl MediaPort for Mute {
+    fn id(&self) -> u64 {
+        0
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.0
+    }
+
+    fn start(&mut self, _plan: MediaPlan) {}
+
+    fn change(&mut self, _plan: MediaPlan) {}
+
+    fn press(&mut self, _key: char) -> bool {
+        false
+    }
+
+    fn stop(&mut self) {}
 }
 
 struct Placing<P: MediaPort> {
@@ -132,6 +184,8 @@ struct Placing<P: MediaPort> {
     tag: String,
     ring_until: Moment,
     least_session: Option<u32>,
+    /// Who wants the answered call, where it is not to become a leg of its own.
+    then: Option<oneshot::Sender<Result<Box<Taken>, u16>>>,
 }
 
 /// One phone that may answer: the tag of its early dialog.
@@ -168,7 +222,34 @@ enum GaveUp {
 }
 
 impl<P: MediaPort> Placing<P> {
-    async fn run(mut self, channel: super::gate::Place) {
+    fn new(
+        core: Arc<Core>,
+        trunk: Arc<Trunk>,
+        sdp: Negotiator,
+        call: OutboundCall,
+        (port, link): (P, SipLink),
+    ) -> Self {
+        Self {
+            ring_until: rt::now().plus_ms(trunk.outbound.ring_ms),
+            core,
+            trunk,
+            sdp,
+            call,
+            port,
+            link,
+            report: SipReport::default(),
+            stage: SipStage::Trying,
+            early: None,
+            forks: Vec::new(),
+            number: 0,
+            call_id: random_token(16),
+            tag: random_token(8),
+            least_session: None,
+            then: None,
+        }
+    }
+
+    async fn run(mut self, channel: Place) {
         let ways = self.core.ways(&self.trunk).await;
         let mut last = Tried::Refused(0);
         for Way { flow, name, domain } in ways {
@@ -482,11 +563,11 @@ impl<P: MediaPort> Placing<P> {
         Late { core: Arc::clone(&self.core), invite: invite.clone(), flow }
     }
 
-    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: super::gate::Place) {
+    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: Place) {
         self.stage = SipStage::Answered;
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
-        let (row, requests) = self.core.register(&key);
+        let (row, requests) = self.core.register(&key, &self.trunk.id);
         let number = dialog.local_number;
         dialog.local_number = self.number.max(number);
         self.core.expect_forks(&key, invite, dialog.local_number);
@@ -506,6 +587,15 @@ impl<P: MediaPort> Placing<P> {
             self.report.status = 488;
             return self.finish(LegFact::Unreached(EndReason::MediaRefused)).await;
         };
+        if let Some(then) = self.then.take() {
+            let (session, updates) = (timer::granted(response, rt::now()), allows(response, "UPDATE"));
+            let taken = Taken { dialog, row, requests, sdp: self.sdp, plan, session, updates, channel };
+            if then.send(Ok(Box::new(taken))).is_err() {
+                // The leg ended in this very moment.
+                Late { core: self.core, invite: invite.clone(), flow }.hang_up(response).await;
+            }
+            return;
+        }
         let early = self.early.is_some();
         let leg = Leg::new(Parts {
             session: timer::granted(response, rt::now()),
@@ -519,6 +609,7 @@ impl<P: MediaPort> Placing<P> {
             port: self.port,
             link: self.link,
             channel,
+            origin: None,
             report: self.report,
         });
         leg.run_outbound(plan, early).await;
@@ -535,6 +626,9 @@ impl<P: MediaPort> Placing<P> {
     async fn finish(mut self, last: LegFact) {
         self.port.stop();
         self.tell(last).await;
+        if let Some(then) = self.then.take() {
+            let _ = then.send(Err(self.report.status));
+        }
         let SipLink { report, facts, .. } = self.link;
         drop(facts);
         let _ = report.send(self.report);
@@ -579,9 +673,15 @@ impl Late {
 
     /// ACK and BYE.
     async fn end(&self, response: &Message) {
-        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
+        let dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
         let ack = dialog.ack(dialog.local_number);
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
+        self.hang_up(response).await;
+    }
+
+    /// BYE alone.
+    async fn hang_up(&self, response: &Message) {
+        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
         let bye = dialog.request("BYE");
         if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;

@@ -8,7 +8,7 @@ use super::message::{Message, Start};
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 
 /// The extensions that we know, as every answer says.
-pub const SUPPORTED: &str = "timer, 100rel";
+pub const SUPPORTED: &str = "timer, 100rel, replaces";
 
 /// Methods that are SIP's and not ours.
 const KNOWN: [&str; 4] = ["REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"];

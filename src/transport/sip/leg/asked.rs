@@ -5,7 +5,7 @@ use super::digits::{cause_of, digit_of};
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
 use crate::rt;
-use crate::transport::sip::dialog::{Order, introduce};
+use crate::transport::sip::dialog::{DialogKey, Order, introduce};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
@@ -14,6 +14,9 @@ use crate::wire::sip::{Message, list, session_description};
 
 impl<P: MediaPort> Leg<P> {
     pub(super) async fn asked(&mut self, mut request: ServerTransaction) -> Step {
+        if request.request.get("Replaces").is_some() && DialogKey::of_request(&request.request).is_none() {
+            return self.replaced(request).await;
+        }
         let method = request.request.method().unwrap_or_default().to_owned();
         self.note(false, &method);
         match self.dialog.order_of(&request.request) {
@@ -50,8 +53,7 @@ impl<P: MediaPort> Leg<P> {
             },
             "OPTIONS" => self.reply(&mut request, 200, &[("Accept", "application/sdp")]),
             "NOTIFY" => return self.notified(request).await,
-            // A bot is handed over by its own script, never by the far end's wish.
-            "REFER" => self.reply(&mut request, 603, &[]),
+            "REFER" => return self.referred(request).await,
             _ => self.reply(&mut request, 501, &[]),
         }
         Ok(())

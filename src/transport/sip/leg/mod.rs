@@ -4,6 +4,7 @@
 
 mod asked;
 mod digits;
+mod handed;
 mod keys;
 mod ours;
 mod reliable;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::core::{Core, Registered};
+use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
 use super::flow::Flow;
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
+use super::outbound::{Following, Taken};
 use super::stack::{ServerEvent, ServerTransaction};
 use super::timer::Session;
 use crate::call::{LegFact, LegLoss, LegOrder};
@@ -27,6 +29,7 @@ use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
 use crate::wire::sip::{Message, list};
 
 pub(super) use digits::cause_of;
+pub(super) use handed::Replaced;
 use keys::Informing;
 pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
@@ -49,6 +52,8 @@ pub(super) struct Parts<P: MediaPort> {
     pub link: SipLink,
     pub session: Option<Session>,
     pub channel: Place,
+    /// Keeps copies of the INVITE away.
+    pub origin: Option<Originated>,
     pub report: SipReport,
     /// The peer takes UPDATE.
     pub updates: bool,
@@ -72,13 +77,14 @@ pub(super) struct Leg<P: MediaPort> {
     core: Arc<Core>,
     trunk: Arc<Trunk>,
     dialog: Dialog,
-    _row: Registered,
+    row: Registered,
     requests: mpsc::Receiver<ServerTransaction>,
     sdp: Negotiator,
     port: P,
     link: SipLink,
     session: Option<Session>,
-    _channel: Place,
+    channel: Place,
+    _origin: Option<Originated>,
     report: SipReport,
     updates: bool,
     answering: Option<Answering>,
@@ -97,6 +103,8 @@ pub(super) struct Leg<P: MediaPort> {
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
     transfer: Option<Transfer>,
+    /// A call that the far end's REFER made us place.
+    followed: Option<Following>,
     informing: Informing,
     started: bool,
     orders_open: bool,
@@ -107,6 +115,7 @@ enum Event {
     Request(Option<ServerTransaction>),
     Outcome(Option<Outcome>),
     Server(Option<ServerEvent>),
+    Followed(Result<Box<Taken>, u16>),
     Timer,
 }
 
@@ -117,13 +126,14 @@ impl<P: MediaPort> Leg<P> {
             core: parts.core,
             trunk: parts.trunk,
             dialog: parts.dialog,
-            _row: parts.row,
+            row: parts.row,
             requests: parts.requests,
             sdp: parts.sdp,
             port: parts.port,
             link: parts.link,
             session: parts.session,
-            _channel: parts.channel,
+            channel: parts.channel,
+            _origin: parts.origin,
             report: parts.report,
             updates: parts.updates,
             answering: None,
@@ -138,6 +148,7 @@ impl<P: MediaPort> Leg<P> {
             leaving: None,
             leave_after_ack: None,
             transfer: None,
+            followed: None,
             informing: Informing::default(),
             started: false,
             orders_open: true,
@@ -198,6 +209,7 @@ impl<P: MediaPort> Leg<P> {
             request = self.requests.recv() => Event::Request(request),
             order = self.link.orders.recv(), if self.orders_open => Event::Order(order),
             outcome = self.outcomes.recv() => Event::Outcome(outcome),
+            followed = Self::following(&mut self.followed) => Event::Followed(followed),
             () = rt::sleep_until(due) => Event::Timer,
         }
     }
@@ -223,6 +235,7 @@ impl<P: MediaPort> Leg<P> {
             Event::Outcome(Some(outcome)) => self.outcome(outcome).await,
             Event::Outcome(None) => Ok(()),
             Event::Server(event) => self.server(event).await,
+            Event::Followed(outcome) => self.followed(outcome).await,
             Event::Timer => self.time_out(rt::now()).await,
         }
     }

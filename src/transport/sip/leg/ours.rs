@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Refer,
     /// A key.
     Info,
+    /// How a REFER of theirs goes.
+    Notify,
     /// By UPDATE, without a description.
     Update,
     /// By INVITE, with the same description.
@@ -169,6 +171,10 @@ impl<P: MediaPort> Leg<P> {
 
     pub(super) async fn outcome(&mut self, outcome: Outcome) -> Step {
         let Outcome { kind, request, response, challenged } = outcome;
+        if request.get("Call-ID") != Some(self.dialog.key.call_id.as_str()) {
+            // Of a dialog that the call has left.
+            return Ok(());
+        }
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = None;
         }
@@ -189,6 +195,7 @@ impl<P: MediaPort> Leg<P> {
                 }
                 Ok(())
             }
+            Kind::Notify => Ok(()),
             Kind::Info => {
                 self.informed(status);
                 Ok(())
