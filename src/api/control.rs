@@ -247,6 +247,9 @@ pub enum DialRefusal {
     /// All channels of the trunk are taken, or too many calls this second.
     #[error("{0}")]
     NoChannel(String),
+    /// Too many calls to numbers of one prefix in the last minute.
+    #[error("{0}")]
+    TooMany(String),
     /// No port for audio is free.
     #[error("every port of sip.rtp_first to sip.rtp_last is taken; try again when a call has ended")]
     NoPort,

@@ -269,7 +269,7 @@ fn machine(config: &Config) -> Machine {
         files: rt::raise_open_files(),
         memory_bytes: left_kib.map(|kib| kib * 1_024),
         ports: trunks.then_some(ports),
-        measured: Calibration::read(&config.data.dir).map(|found| found.calls),
+        measured: Calibration::read(&config.data.dir).map(|found| found.calls(config.media.shards.into())),
     }
 }
 

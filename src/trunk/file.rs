@@ -1,6 +1,7 @@
 //! A trunk as its file describes it. Parsing reports all faults at once and makes a trunk only where there is none. Never reads
 //! the disk: the bytes are an argument; never holds a secret that stands in the file, because none may.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -121,6 +122,8 @@ pub struct Outbound {
     pub domain: String,
     /// Number prefixes that may be called, in E.164 with plus; none: any.
     pub prefixes: Vec<String>,
+    /// Most calls a minute to numbers that begin so; the longest prefix that fits counts. Numbers that none fits have no cap.
+    pub per_minute: BTreeMap<String, u32>,
     /// How long it may ring.
     pub ring_ms: u64,
     /// How long to wait for the first provisional answer before the next target is tried.
@@ -136,6 +139,7 @@ impl Default for Outbound {
             transport: TrunkTransport::Udp,
             domain: String::new(),
             prefixes: Vec::new(),
+            per_minute: BTreeMap::new(),
             ring_ms: 45_000,
             first_answer_ms: 5_000,
             retry_on: Vec::new(),
@@ -408,6 +412,15 @@ impl Trunk {
                 complain(&format!("outbound.prefixes.{at}"), prefix, "a plus and digits");
             }
         }
+        for (prefix, most) in &self.outbound.per_minute {
+            let key = format!("outbound.per_minute.{prefix}");
+            if !is_e164(prefix, 1) || !self.may_call(prefix) {
+                complain(&key, prefix, "a plus and digits, within outbound.prefixes where there are any");
+            }
+            if !(1..=100_000).contains(most) {
+                complain(&key, &most.to_string(), "a whole number from 1 to 100000");
+            }
+        }
         for status in &self.outbound.retry_on {
             if ![403, 408, 480].contains(status) {
                 complain(
@@ -541,6 +554,13 @@ impl Trunk {
     #[must_use]
     pub fn shows(&self, number: &str) -> bool {
         number == self.identity.caller_id || self.identity.numbers.iter().any(|ours| ours == number)
+    }
+
+    /// The prefix whose cap counts for a number, and the cap in calls a minute.
+    #[must_use]
+    pub fn cap_of(&self, number: &str) -> Option<(&str, u32)> {
+        let fitting = self.outbound.per_minute.iter().filter(|(prefix, _)| number.starts_with(prefix.as_str()));
+        fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(prefix, most)| (prefix.as_str(), *most))
     }
 
     /// May this number be called?
@@ -700,5 +720,18 @@ mod tests {
         assert_eq!(trunk.written("+12015550123"), "12015550123");
         trunk.outbound.prefixes = vec!["+91".to_owned()];
         assert!(trunk.may_call("+919800000001") && !trunk.may_call("+12015550123"));
+        trunk.outbound.per_minute = [("+91".to_owned(), 60), ("+9198".to_owned(), 5)].into();
+        let capped = ["+919800000001", "+912255501000", "+12015550123"].map(|number| trunk.cap_of(number));
+        assert_eq!(capped, [Some(("+9198", 5)), Some(("+91", 60)), None]);
+    }
+
+    #[test]
+    fn a_cap_is_for_a_prefix_that_may_be_called() {
+        let parse = |rates: &str| {
+            let text = format!("[outbound]\ntargets = [\"h\"]\nprefixes = [\"+91\"]\nper_minute = {{ {rates} }}\n");
+            Trunk::parse("t", "f", text.as_bytes()).map_err(|faults| faults.len())
+        };
+        assert!(parse("\"+91\" = 60, \"+9198\" = 5").is_ok());
+        assert_eq!([parse("\"+1\" = 5"), parse("\"91\" = 5"), parse("\"+91\" = 0")].map(|r| r.unwrap_err()), [1, 1, 1]);
     }
 }

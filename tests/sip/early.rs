@@ -91,7 +91,7 @@ async fn dialled(phone: &Phone) -> (World, voicefleet::transport::sip::SipEnd) {
     let (link, end) = SipLink::pair();
     let call =
         OutboundCall { trunk: "main".to_owned(), to: "+911".to_owned(), from: String::new(), fields: Vec::new() };
-    world.endpoint.place_call(call, world.ports.reserve().unwrap(), link).unwrap();
+    world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
     (world, end)
 }
 

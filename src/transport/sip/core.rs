@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::config::SipConfig;
 use super::dialog::{Dialog, DialogKey, Place};
-use super::flow::{Flow, Flows};
+use super::flow::{Flow, Flows, Whose};
 use super::gate::{Places, Rates};
 use super::health::Pulses;
 use super::stack::{ClientTransaction, Engine, ServerTransaction};
@@ -245,9 +245,18 @@ impl Core {
         channels.entry(trunk.to_owned()).or_default().take(most)
     }
 
-    /// Sends a request of ours, dialling where a stream is gone.
+    /// Sends a request of ours to the other end of a call, dialling where a stream is gone.
     pub async fn send(&self, request: &Message, flow: Flow, name: &str) -> Option<ClientTransaction> {
-        if let Err(error) = self.flows.ready(flow, name).await {
+        self.send_as(request, flow, name, Whose::Peer).await
+    }
+
+    /// Sends a request of ours to a target of a trunk, which must prove the name that the trunk's file gives it.
+    pub async fn send_to_target(&self, request: &Message, flow: Flow, name: &str) -> Option<ClientTransaction> {
+        self.send_as(request, flow, name, Whose::Target).await
+    }
+
+    async fn send_as(&self, request: &Message, flow: Flow, name: &str, whose: Whose) -> Option<ClientTransaction> {
+        if let Err(error) = self.flows.ready(flow, name, whose).await {
             tracing::warn!(%flow, %error, "a SIP request could not be sent");
             return None;
         }

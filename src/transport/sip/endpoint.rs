@@ -14,7 +14,7 @@ use super::config::SipConfig;
 use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, Place, introduce, random_token};
 use super::flow::{Flow, Flows, Pings, RECEIVED, Received, Transport};
-use super::gate::Source;
+use super::gate::{Rate, Source};
 use super::health::Watched;
 use super::host::{CallRequest, Host, MediaPort as _, MediaPorts, Refusal, SipOpened, SipReport};
 use super::keeper::Keepers;
@@ -140,12 +140,14 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             origins: std::sync::Mutex::default(),
             pulses: super::health::Pulses::default(),
         });
+        let book = Arc::new(book);
+        flows.follow(&book);
         let keepers = Keepers::new(Arc::clone(&core));
         let shared = Arc::new(Shared {
             core,
             host,
             ports,
-            book: RwLock::new(Arc::new(book)),
+            book: RwLock::new(book),
             nonces: Nonces::default(),
             draining: AtomicBool::new(false),
         });
@@ -179,6 +181,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
     pub fn set_trunks(&self, book: Book) {
         let book = Arc::new(book);
         *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&book);
+        self.shared.core.flows.follow(&book);
         self.keepers.follow(&book);
     }
 
@@ -282,7 +285,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         let stranger = !self.book().knows(flow.peer.ip()) && !self.is_target(flow);
         if stranger {
             let source = Source::Stranger(flow.peer.ip());
-            if !self.core.rates.pass(&source, self.core.config.stranger_per_second, rt::now()) {
+            if !self.core.rates.pass(&source, Rate::per_second(self.core.config.stranger_per_second), rt::now()) {
                 SipCounters::add(&counters.strangers);
                 return;
             }
@@ -406,7 +409,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return None;
         }
         let rate = trunk.limits.calls_per_second;
-        if rate > 0 && !self.core.rates.pass(&Source::Trunk(trunk.id.clone()), rate, now) {
+        if rate > 0 && !self.core.rates.pass(&Source::Trunk(trunk.id.clone()), Rate::per_second(rate), now) {
             busy(request, 1);
             return None;
         }

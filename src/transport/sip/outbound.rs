@@ -12,7 +12,7 @@ use super::core::{Core, Registered, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Flow, Transport};
-use super::gate::Place;
+use super::gate::{Place, Rate, Source};
 use super::health::Way;
 use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
 use super::leg::{Leg, Parts, allows, authorise, cause_of};
@@ -56,6 +56,21 @@ pub enum PlaceError {
     /// All channels are taken, or too many calls this second.
     #[error("trunk {0:?}: expected a free channel within its caps, found none")]
     Full(String),
+    /// Too many calls to numbers of one prefix.
+    #[error(
+        "trunk {trunk:?}: expected at most {per_minute} calls a minute to {prefix}, as `outbound.per_minute` has it"
+    )]
+    TooMany {
+        /// The trunk's id.
+        trunk: String,
+        /// The prefix.
+        prefix: String,
+        /// Its cap.
+        per_minute: u32,
+    },
+    /// No port for audio is free.
+    #[error("expected a free port for audio, found none")]
+    NoPort,
     /// The system gives no random numbers.
     #[error("expected random numbers of the system, found none")]
     NoRandomness,
@@ -65,11 +80,17 @@ pub enum PlaceError {
 }
 
 impl<H: Host, P: MediaPorts> Endpoint<H, P> {
-    /// Places a call; what follows comes as facts on `link`. The channel of the trunk is held before this returns.
+    /// Places a call; what follows comes as facts on `link`. The channel of the trunk is held before this returns. The port is taken
+    /// last, by `reserve`: one that was taken rests before it is used again.
     ///
     /// # Errors
     /// [`PlaceError`]; nothing was sent.
-    pub fn place_call(&self, call: OutboundCall, port: P::Port, link: SipLink) -> Result<(), PlaceError> {
+    pub fn place_call(
+        &self,
+        call: OutboundCall,
+        reserve: impl FnOnce() -> Option<P::Port>,
+        link: SipLink,
+    ) -> Result<(), PlaceError> {
         if self.is_draining() {
             return Err(PlaceError::Draining);
         }
@@ -86,17 +107,32 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             return Err(PlaceError::ForeignCaller(id()));
         }
         let core = &self.shared.core;
-        let rate = trunk.limits.calls_per_second;
-        let source = super::gate::Source::Trunk(id());
-        if rate > 0 && !core.rates.pass(&source, rate, rt::now()) {
-            return Err(PlaceError::Full(id()));
-        }
-        let channel = core.channel(&trunk.id, trunk.limits.channels).ok_or_else(|| PlaceError::Full(id()))?;
+        let channel = core.admit_outward(trunk, &call.to)?;
+        let port = reserve().ok_or(PlaceError::NoPort)?;
         let sdp = negotiator(port.local(), trunk).ok_or(PlaceError::NoRandomness)?;
         SipCounters::add(&core.counters.calls);
         let placing = Placing::new(Arc::clone(core), Arc::clone(trunk), sdp, call, (port, link));
         rt::spawn("sip outbound call", placing.run(channel));
         Ok(())
+    }
+}
+
+impl Core {
+    /// A channel of the trunk for a call to this number, within the trunk's caps.
+    pub(super) fn admit_outward(&self, trunk: &Trunk, number: &str) -> Result<Place, PlaceError> {
+        let full = || PlaceError::Full(trunk.id.clone());
+        let channel = self.channel(&trunk.id, trunk.limits.channels).ok_or_else(full)?;
+        let (rate, now) = (trunk.limits.calls_per_second, rt::now());
+        if rate > 0 && !self.rates.pass(&Source::Trunk(trunk.id.clone()), Rate::per_second(rate), now) {
+            return Err(full());
+        }
+        if let Some((prefix, per_minute)) = trunk.cap_of(number) {
+            let source = Source::Prefix(trunk.id.clone(), prefix.to_owned());
+            if !self.rates.pass(&source, Rate::per_minute(per_minute), now) {
+                return Err(PlaceError::TooMany { trunk: trunk.id.clone(), prefix: prefix.to_owned(), per_minute });
+            }
+        }
+        Ok(channel)
     }
 }
 
@@ -186,6 +222,8 @@ struct Placing<P: MediaPort> {
     least_session: Option<u32>,
     /// Who wants the answered call, where it is not to become a leg of its own.
     then: Option<oneshot::Sender<Result<Box<Taken>, u16>>>,
+    /// The last INVITE did not leave, by no fault of the carrier's.
+    unsent: bool,
 }
 
 /// One phone that may answer: the tag of its early dialog.
@@ -246,6 +284,7 @@ impl<P: MediaPort> Placing<P> {
             tag: random_token(8),
             least_session: None,
             then: None,
+            unsent: false,
         }
     }
 
@@ -262,7 +301,9 @@ impl<P: MediaPort> Placing<P> {
             }
             let _known = self.core.flows.called(flow);
             last = self.at(flow, &name, &domain).await;
-            if let Tried::Answered(..) | Tried::Refused(_) = last {
+            if let Tried::Answered(..) | Tried::Refused(_) = last
+                && !std::mem::take(&mut self.unsent)
+            {
                 self.core.pulses.tell(&self.trunk, flow, !matches!(last, Tried::Refused(0)));
             }
             match &last {
@@ -353,7 +394,7 @@ impl<P: MediaPort> Placing<P> {
 
     async fn once(&mut self, invite: &Message, flow: Flow, name: &str) -> Tried {
         self.note(true, "INVITE");
-        let Some(mut transaction) = self.core.send(invite, flow, name).await else {
+        let Some(mut transaction) = self.core.send_to_target(invite, flow, name).await else {
             self.report.status = 0;
             return Tried::Refused(0);
         };
@@ -373,8 +414,9 @@ impl<P: MediaPort> Placing<P> {
                         provisional = true;
                         self.provisional(invite, flow, status, &response).await;
                     }
-                    Some(ClientEvent::TimedOut) | None => {
+                    Some(ClientEvent::TimedOut | ClientEvent::Unsent) | None => {
                         self.report.status = 0;
+                        self.unsent = transaction.is_unsent();
                         return Tried::Refused(0);
                     }
                 },

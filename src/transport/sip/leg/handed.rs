@@ -9,7 +9,6 @@ use super::{Leg, Step, allows};
 use crate::rt;
 use crate::transport::sip::core::Registered;
 use crate::transport::sip::dialog::{Dialog, DialogKey, introduce, random_token};
-use crate::transport::sip::gate::Source;
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::leg::ours::Kind;
 use crate::transport::sip::outbound::{Following, OutboundCall, Taken, follow};
@@ -198,10 +197,7 @@ impl<P: MediaPort> Leg<P> {
             self.reply(&mut request, 603, &[]);
             return Ok(());
         }
-        let rate = self.trunk.limits.calls_per_second;
-        let source = Source::Trunk(self.trunk.id.clone());
-        let channel = self.core.channel(&self.trunk.id, self.trunk.limits.channels);
-        let Some(channel) = channel.filter(|_| rate == 0 || self.core.rates.pass(&source, rate, rt::now())) else {
+        let Ok(channel) = self.core.admit_outward(&self.trunk, &call.to) else {
             self.reply(&mut request, 503, &[("Retry-After", "5")]);
             return Ok(());
         };
