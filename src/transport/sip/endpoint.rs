@@ -26,7 +26,7 @@ use crate::call::LegMeta;
 use crate::rt;
 use crate::trunk::{Book, CallFacts, Trunk};
 use crate::units::{BotId, Moment, Pii};
-use crate::wire::sdp::{CryptoKeys, KEY_BYTES, Negotiator, SdpError};
+use crate::wire::sdp::{CryptoKeys, KEY_BYTES, MediaPlan, Negotiator, SdpError};
 use crate::wire::sip::{Fault, Message, Via, fault_of, list, session_description};
 
 /// Why the endpoint did not start.
@@ -446,17 +446,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             busy(request, 5);
             return None;
         };
-        let Some(mut sdp) = negotiator(port.local(), &trunk) else {
-            answer(request, 500, "", &[]);
-            return None;
-        };
-        let agreed = match session_description(&invite).map(|offer| sdp.answer(offer)).transpose() {
-            Ok(agreed) => agreed.map(|agreed| (agreed.plan, Some(agreed.sdp))),
-            Err(error) => {
-                refuse_offer(request, &error);
-                return None;
-            }
-        };
+        let (request, sdp, agreed) = described(request, port.local(), &trunk)?;
         let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place);
         let (row, requests) = self.core.register(&dialog.key, &trunk.id);
         let link = self.host.open(
@@ -512,6 +502,28 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         trunk.credentials().map_or(Verdict::Challenge { stale: false }, |credentials| {
             self.nonces.judge(invite, &credentials, &trunk.account.realm, rt::now())
         })
+    }
+}
+
+/// What was agreed, and our answer.
+type Told = (MediaPlan, Option<String>);
+
+/// The answer to an INVITE's offer, where it brought one; an offer that cannot be met is refused.
+fn described(
+    request: ServerTransaction,
+    local: SocketAddr,
+    trunk: &Trunk,
+) -> Option<(ServerTransaction, Negotiator, Option<Told>)> {
+    let Some(mut sdp) = negotiator(local, trunk) else {
+        answer(request, 500, "", &[]);
+        return None;
+    };
+    match session_description(&request.request).map(|offer| sdp.answer(offer)).transpose() {
+        Ok(agreed) => Some((request, sdp, agreed.map(|agreed| (agreed.plan, Some(agreed.sdp))))),
+        Err(error) => {
+            refuse_offer(request, &error);
+            None
+        }
     }
 }
 
