@@ -245,7 +245,11 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
         if let Err(error) = found.write(&data) {
             return fail(&format!("{}: {error}", data.display()));
         }
-        say(&format!("this machine is taken to carry {} calls; kept in {}", found.calls, data.display()));
+        let calls = found.calls(0);
+        say(&format!(
+            "this machine is taken to carry {calls} calls (media.shards as it is by default); kept in {}",
+            data.display()
+        ));
     }
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

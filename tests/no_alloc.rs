@@ -174,6 +174,7 @@ fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> MediaPl
         payload_type,
         receive_payload_type: payload_type,
         telephone_event: Some(TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_hz: 8_000 }),
+        inband_keys: false,
         direction: Direction::SendRecv,
         ptime_ms: 20,
         peer_ptime_ms: None,
@@ -351,6 +352,9 @@ fn ten_thousand_ticks(first: u16, crypto: Option<CryptoPlan>) {
             ends.speech.push(UtteranceId(1), (tick % 400 / 100) as u16, samples, tick % 100 == 99);
         }
         let due = Moment::from_millis(20 * tick as u64);
+        if tick % 100 == 50 {
+            assert!(port.press('7'), "no room for a key");
+        }
         // What a thread reads with is made at the first tick of its life.
         let measured = touches(|| {
             if tick % 333 == 332 {

@@ -212,6 +212,46 @@ pub(super) async fn hang_up(
     }
 }
 
+/// The body of `POST /api/v1/calls/{id}/keys`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: String,
+}
+
+/// Most keys that are pressed at once.
+const MAX_KEYS: usize = 32;
+
+/// `POST /api/v1/calls/{id}/keys`: an operator presses keys at the far end. The answer comes before they are pressed.
+pub(super) async fn press(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+    body: axum::body::Bytes,
+) -> Result<Response, Problem> {
+    api.permit(&headers)?;
+    own_site(&headers)?;
+    let id = id.ok().and_then(|Path(text)| call_id(&text)).ok_or_else(unknown_call)?;
+    let is_key = |byte: u8| matches!(byte, b'0'..=b'9' | b'*' | b'#' | b'A'..=b'D');
+    let asked = serde_json::from_slice(&body).ok().map(|Keys { keys }| keys);
+    let keys =
+        asked.filter(|keys| (1..=MAX_KEYS).contains(&keys.len()) && keys.bytes().all(is_key)).ok_or_else(|| {
+            let detail = format!("expected {{\"keys\": 1 to {MAX_KEYS} of 0-9, *, #, A-D}}, found something else");
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_keys", detail)
+        })?;
+    match api.control.call(&id) {
+        None => Err(unknown_call()),
+        Some(CallDetail::Live(call)) if call.dialect != "sip" => {
+            let detail = "expected a call on a SIP trunk; the dialect of this one has no word for keys";
+            Err(Problem::new(StatusCode::CONFLICT, "no_keys", detail))
+        }
+        Some(CallDetail::Live(_)) if api.control.press(&id, &keys) => {
+            written(&Told { status: "ok", call_id: id.to_string() })
+        }
+        Some(_) => Err(Problem::new(StatusCode::CONFLICT, "call_ended", "this call has ended already")),
+    }
+}
+
 /// Refuses what a page of another site made a browser ask.
 pub(super) fn own_site(headers: &HeaderMap) -> Result<(), Problem> {
     if !comes_from_elsewhere(headers) {

@@ -36,6 +36,8 @@ pub trait Control: Send + Sync + 'static {
     /// Ends a call that is up, as an operator: the far end is told, and the call ends by its own rules within seconds. `false` where no
     /// such call is up.
     fn hang_up(&self, id: &CallId) -> bool;
+    /// Presses keys at the far end of a call that is up, out of 0-9, *, #, A-D. `false` where no such call is up.
+    fn press(&self, id: &CallId, keys: &str) -> bool;
     /// Places a call: a slot of the worker and a channel of a trunk are held when this returns, before anything rings. Nothing is
     /// queued.
     ///
@@ -245,6 +247,9 @@ pub enum DialRefusal {
     /// All channels of the trunk are taken, or too many calls this second.
     #[error("{0}")]
     NoChannel(String),
+    /// Too many calls to numbers of one prefix in the last minute.
+    #[error("{0}")]
+    TooMany(String),
     /// No port for audio is free.
     #[error("every port of sip.rtp_first to sip.rtp_last is taken; try again when a call has ended")]
     NoPort,

@@ -146,6 +146,10 @@ impl From<DialRefusal> for Problem {
         let (problem, retry_after_s) = match refusal {
             DialRefusal::UnknownBot => return Self::new(StatusCode::NOT_FOUND, "unknown_bot", detail),
             DialRefusal::Unfit(_) => return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_trunk", detail),
+            DialRefusal::TooMany(_) => {
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail);
+                return problem.with(header::RETRY_AFTER, RETRY_LATER_S);
+            }
             DialRefusal::Internal(_) => return Self::internal("the call could not be placed; the log says why"),
             DialRefusal::Full => (Self::new(BUSY, "no_capacity", detail), RETRY_AFTER_S),
             DialRefusal::Draining => (Self::new(BUSY, "draining", detail), RETRY_LATER_S),

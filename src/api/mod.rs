@@ -7,6 +7,7 @@
 //! | `GET /api/v1/calls`, `/api/v1/calls/{id}` | [`Access`] | live and ended calls |
 //! | `POST /api/v1/calls` | [`Access`], own site | places a call |
 //! | `POST /api/v1/calls/{id}/hangup` | [`Access`], own site | ends a call |
+//! | `POST /api/v1/calls/{id}/keys` | [`Access`], own site | presses keys at the far end |
 //! | `GET /health/fleet` | all; the workers' rows by [`Access`] | capacity |
 //! | `GET /health`, `/livez`, `/readyz`, `/metrics` | all | state of worker and process |
 //! | `GET /r/{token}` and below | who has the token | recording, transcript, result |
@@ -72,6 +73,7 @@ pub fn router(control: Arc<dyn Control>, access: Access) -> Router {
         .route("/api/v1/calls", get(calls::list).post(dial::place))
         .route("/api/v1/calls/{id}", get(calls::one))
         .route("/api/v1/calls/{id}/hangup", post(calls::hang_up))
+        .route("/api/v1/calls/{id}/keys", post(calls::press))
         .route("/r/{token}", get(recording::link))
         .route("/r/{token}/recording.wav", get(recording::wav))
         .route("/r/{token}/result", get(recording::result))

@@ -19,8 +19,6 @@ pub struct Calibration {
     pub fingerprint: String,
     /// The highest number of calls that passed on one core.
     pub knee: u32,
-    /// Calls that the worker takes for it.
-    pub calls: u32,
     /// When it was measured, in milliseconds since 1970.
     pub measured_unix_ms: i64,
 }
@@ -29,8 +27,15 @@ impl Calibration {
     /// From the knee that was found on one core of this machine.
     #[must_use]
     pub fn new(knee: u32) -> Self {
+        Self { fingerprint: fingerprint(), knee, measured_unix_ms: rt::stamp().unix_ms() }
+    }
+
+    /// Calls that a worker takes for it: a tenth is left, and each of its media threads (`media.shards`) has a core of its own, one of
+    /// the machine's being left to everything that is not a call.
+    #[must_use]
+    pub fn calls(&self, shards: usize) -> u32 {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { fingerprint: fingerprint(), knee, calls: offered(knee, cores), measured_unix_ms: rt::stamp().unix_ms() }
+        offered(self.knee, shards, cores)
     }
 
     /// The measurement of this machine and version below `data`, if there is one.
@@ -65,10 +70,11 @@ impl Calibration {
     }
 }
 
-/// One core is left to everything that is not a call, as the media threads leave it.
-fn offered(knee: u32, cores: usize) -> u32 {
-    let cores = u32::try_from(cores.saturating_sub(1)).unwrap_or(1).max(1);
-    ((f64::from(knee) * OFFERED) as u32).saturating_mul(cores).max(1)
+fn offered(knee: u32, shards: usize, cores: usize) -> u32 {
+    let free = cores.saturating_sub(1).max(1);
+    let threads = if shards == 0 { free } else { shards.min(free) };
+    let threads = u32::try_from(threads).unwrap_or(1);
+    ((f64::from(knee) * OFFERED) as u32).saturating_mul(threads).max(1)
 }
 
 /// What a measurement is good for.
@@ -99,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_tenth_of_the_knee_and_one_core_are_left() {
-        assert_eq!([1, 2, 4].map(|cores| offered(1_000, cores)), [900, 900, 2_700]);
-        assert_eq!(offered(0, 2), 1);
+        assert_eq!([1, 2, 4].map(|cores| offered(1_000, 0, cores)), [900, 900, 2_700]);
+        assert_eq!([1, 2, 9].map(|shards| offered(1_000, shards, 4)), [900, 1_800, 2_700]);
+        assert_eq!(offered(0, 0, 2), 1);
     }
 }

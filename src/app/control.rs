@@ -98,6 +98,10 @@ impl Control for App {
         told
     }
 
+    fn press(&self, id: &CallId, keys: &str) -> bool {
+        self.directory.tell(id, CallControl::Keys(keys.to_owned()))
+    }
+
     fn dial(&self, ask: DialAsk) -> Result<CallId, DialRefusal> {
         let placed = self.place(ask);
         if let Err(refusal @ DialRefusal::Internal(_)) = &placed {

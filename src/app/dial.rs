@@ -26,13 +26,13 @@ impl App {
             Refusal::Draining => DialRefusal::Draining,
             Refusal::Starting => DialRefusal::Starting,
         })?;
-        let port = sip.ports.reserve().ok_or(DialRefusal::NoPort)?;
-        let media = port.id();
+        let mut media = 0;
+        let reserve = || sip.ports.reserve().inspect(|port| media = port.id());
         let (link, end) = SipLink::pair();
         let from = ask.from.unwrap_or_default();
         let did = if from.is_empty() { trunk.identity.caller_id.clone() } else { from.clone() };
         let call = OutboundCall { trunk: trunk.id.clone(), to: ask.to.reveal().clone(), from, fields: ask.headers };
-        sip.endpoint.place_call(call, port, link)?;
+        sip.endpoint.place_call(call, reserve, link)?;
         let meta = LegMeta {
             caller_id: ask.to,
             did,
@@ -70,6 +70,8 @@ impl From<PlaceError> for DialRefusal {
             | PlaceError::Forbidden(_)
             | PlaceError::ForeignCaller(_) => Self::Unfit(text),
             PlaceError::Full(_) => Self::NoChannel(text),
+            PlaceError::TooMany { .. } => Self::TooMany(text),
+            PlaceError::NoPort => Self::NoPort,
             PlaceError::Draining => Self::Draining,
             PlaceError::NoRandomness => Self::Internal(text),
         }

@@ -93,9 +93,9 @@ impl Directory {
     }
 
     /// Tells every live call something; returns how many took it.
-    pub fn tell_all(&self, control: Control) -> usize {
+    pub fn tell_all(&self, control: &Control) -> usize {
         let all: Vec<mpsc::Sender<Control>> = self.lock().values().map(|e| e.control.clone()).collect();
-        all.iter().filter(|c| c.try_send(control).is_ok()).count()
+        all.iter().filter(|c| c.try_send(control.clone()).is_ok()).count()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LiveEntry>> {

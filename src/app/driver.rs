@@ -29,10 +29,12 @@ const FACTS_AT_ONCE: usize = 64;
 const LISTEN_BLOCK: usize = 1_600;
 
 /// What an operator or the drain tells a running call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// End it.
     HangUp,
+    /// Press these keys at the far end.
+    Keys(String),
     /// The drain's time is over.
     DrainOver,
 }
@@ -480,9 +482,10 @@ impl Driver {
     }
 }
 
-const fn control_fact(control: Control) -> Fact {
+fn control_fact(control: Control) -> Fact {
     match control {
         Control::HangUp => Fact::HangUpAsked,
+        Control::Keys(keys) => Fact::KeysAsked { keys },
         Control::DrainOver => Fact::DrainOver,
     }
 }

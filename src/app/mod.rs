@@ -269,7 +269,7 @@ fn machine(config: &Config) -> Machine {
         files: rt::raise_open_files(),
         memory_bytes: left_kib.map(|kib| kib * 1_024),
         ports: trunks.then_some(ports),
-        measured: Calibration::read(&config.data.dir).map(|found| found.calls),
+        measured: Calibration::read(&config.data.dir).map(|found| found.calls(config.media.shards.into())),
     }
 }
 
@@ -385,7 +385,7 @@ impl Running {
             _ = rt::timeout(limit, self.app.capacity.emptied()) => {}
             () = now_please => {}
         }
-        let ended = self.app.directory.tell_all(CallControl::DrainOver);
+        let ended = self.app.directory.tell_all(&CallControl::DrainOver);
         if rt::timeout(LAST_WORDS, self.app.capacity.emptied()).await.is_none() {
             tracing::error!(calls = self.app.live(), "calls did not end in time; the next start writes their results");
         }

@@ -98,6 +98,10 @@ impl sip::MediaPort for Port {
         }
     }
 
+    fn press(&mut self, key: char) -> bool {
+        self.port.press(key)
+    }
+
     fn stop(&mut self) {
         drop(self.shelf.take(self.id));
         self.port.stop();

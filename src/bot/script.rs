@@ -109,10 +109,21 @@ pub struct Step {
     pub protected: bool,
     /// The disposition where the call ends while it stands here; `incomplete` where it is missing.
     pub disposition: Option<String>,
+    /// Keys that are pressed at the far end when the dialogue comes here and its lines were heard; a template.
+    pub keys: Option<String>,
 }
 
 const fn default_retries() -> u8 {
     2
+}
+
+/// Keys that one step presses at the most.
+pub const MOST_KEYS: usize = 32;
+
+/// Is there such a key on a telephone?
+#[must_use]
+pub const fn is_key(key: char) -> bool {
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
 }
 
 /// A value that a step asks for.

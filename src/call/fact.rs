@@ -23,6 +23,11 @@ pub enum Fact {
     },
     /// An operator wants the call to end.
     HangUpAsked,
+    /// An operator wants keys pressed at the far end.
+    KeysAsked {
+        /// Out of 0-9, *, #, A-D.
+        keys: String,
+    },
     /// The worker is draining and this call's time is over.
     DrainOver,
     /// The call's own driver or line failed.

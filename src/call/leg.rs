@@ -124,6 +124,11 @@ pub enum LegOrder {
         /// Number, extension or URI.
         to: String,
     },
+    /// Press these keys at the far end, by whatever way the leg has; a leg that has none leaves it.
+    Keys {
+        /// Out of 0-9, *, #, A-D.
+        keys: String,
+    },
     /// Close the connection with a code of the leg's own.
     Close {
         /// WebSocket close code.

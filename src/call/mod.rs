@@ -162,6 +162,7 @@ impl Call {
                 self.end(now, EndReason::ProviderFailed, true);
             }
             Fact::HangUpAsked => self.end(now, EndReason::OperatorHungUp, true),
+            Fact::KeysAsked { keys } => self.press(keys),
             Fact::DrainOver => self.end(now, EndReason::Drained, true),
             Fact::Broken { what } => {
                 self.note_error(what);
@@ -505,6 +506,7 @@ impl Call {
                 self.end(now, reason, true);
             }
             ToolCall::OptOut => self.opt_out(),
+            ToolCall::SendKeys { keys } => self.press(keys),
             ToolCall::Transfer { to } => {
                 if self.ending.is_some() {
                     return;
@@ -515,6 +517,13 @@ impl Call {
                 self.orders.push_back(Order::Leg(LegOrder::Transfer { to }));
                 self.phase = Phase::Leaving { until: now.plus_ms(TRANSFER_LIMIT_MS) };
             }
+        }
+    }
+
+    /// Keys go out while there is a conversation; before and after it nobody listens for them.
+    fn press(&mut self, keys: String) {
+        if self.phase == Phase::Live {
+            self.orders.push_back(Order::Leg(LegOrder::Keys { keys }));
         }
     }
 

@@ -64,7 +64,7 @@ const SIP: &[Key] = &[
     Key::new("tls_ca", PATH),
     Key::new(
         "advertised_address",
-        Kind::Checked { expected: "nothing, or an IP address or host name alone", holds: is_host },
+        Kind::Checked { expected: "nothing, or an IP address: session descriptions take no name", holds: is_ip },
     ),
     Key::new("trunks", NEEDED_PATH),
     Key::new("t1_ms", Kind::Whole { min: 10, max: 2_000, unit: "ms" }),
@@ -107,10 +107,9 @@ fn is_address(text: &str) -> bool {
     text.parse::<SocketAddr>().is_ok()
 }
 
-/// Empty, or what may stand as the host of a URI.
-fn is_host(text: &str) -> bool {
-    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-    text.is_empty() || text.parse::<std::net::IpAddr>().is_ok() || (text.len() <= 253 && text.bytes().all(name))
+/// Empty, or an address that somebody can be at.
+fn is_ip(text: &str) -> bool {
+    text.is_empty() || text.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified())
 }
 
 /// Empty, or an absolute address that a path can be put after.

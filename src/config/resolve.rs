@@ -128,6 +128,10 @@ fn agree(file: &str, config: &Config, faults: &mut Vec<Fault>) {
             faults.push(fault(file, key, "nothing".to_owned(), format!("a PEM file, because {other} is set")));
         }
     }
+    if sip.listen.ip().is_unspecified() && sip.advertised_address.trim().is_empty() {
+        let expected = format!("an IP address for carriers to come back to, because sip.listen is {}", sip.listen);
+        faults.push(fault(file, "sip.advertised_address", "nothing".to_owned(), expected));
+    }
     if sip.rtp_last <= sip.rtp_first {
         let expected = format!("a port above sip.rtp_first, {}", sip.rtp_first);
         faults.push(fault(file, "sip.rtp_last", sip.rtp_last.to_string(), expected));

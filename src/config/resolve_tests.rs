@@ -148,3 +148,19 @@ fn the_ports_of_audio_are_a_range() {
     let told: Vec<&str> = resolved.faults.iter().map(|fault| fault.key.as_str()).collect();
     assert_eq!(told, ["sip.rtp_last"], "{:?}", resolved.faults);
 }
+
+#[test]
+fn carriers_are_told_an_address_that_somebody_is_at() {
+    for (text, sound) in [
+        ("", true),
+        ("[sip]\nlisten = \"0.0.0.0:5060\"\n", false),
+        ("[sip]\nlisten = \"[::]:5060\"\n", false),
+        ("[sip]\nlisten = \"0.0.0.0:5060\"\nadvertised_address = \"192.0.2.1\"\n", true),
+        ("[sip]\nadvertised_address = \"sip.example.com\"\n", false),
+        ("[sip]\nadvertised_address = \"0.0.0.0\"\n", false),
+    ] {
+        let faults = resolve("f", Some(text), [], &Overrides::default()).faults;
+        let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(keys, if sound { vec![] } else { vec!["sip.advertised_address"] }, "{text}");
+    }
+}

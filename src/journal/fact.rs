@@ -45,6 +45,7 @@ impl Fact {
             call::Fact::Line(line) => Self::Line(LineFact::of(line, origin)),
             call::Fact::Heard(heard) => Self::Heard(heard.into()),
             call::Fact::ProviderMissing { error } => Self::Worker(Worker::ProviderMissing { error: error.clone() }),
+            call::Fact::KeysAsked { keys } => Self::Worker(Worker::KeysAsked { keys: keys.clone() }),
             call::Fact::HangUpAsked => Self::Worker(Worker::HangUpAsked),
             call::Fact::DrainOver => Self::Worker(Worker::DrainOver),
             call::Fact::Broken { what } => Self::Worker(Worker::Broken { what: what.clone() }),
@@ -327,6 +328,11 @@ pub enum ToolCall {
     },
     /// The number goes onto the opt-out list.
     OptOut,
+    /// Press keys at the far end.
+    SendKeys {
+        /// Which.
+        keys: String,
+    },
 }
 
 impl From<&turn::ToolCall> for ToolCall {
@@ -335,6 +341,7 @@ impl From<&turn::ToolCall> for ToolCall {
             turn::ToolCall::EndCall { reason } => Self::EndCall { reason: reason.clone() },
             turn::ToolCall::Transfer { to } => Self::Transfer { to: to.clone() },
             turn::ToolCall::OptOut => Self::OptOut,
+            turn::ToolCall::SendKeys { keys } => Self::SendKeys { keys: keys.clone() },
         }
     }
 }
@@ -345,6 +352,7 @@ impl From<ToolCall> for turn::ToolCall {
             ToolCall::EndCall { reason } => Self::EndCall { reason },
             ToolCall::Transfer { to } => Self::Transfer { to },
             ToolCall::OptOut => Self::OptOut,
+            ToolCall::SendKeys { keys } => Self::SendKeys { keys },
         }
     }
 }

@@ -155,6 +155,11 @@ pub enum Worker {
     },
     /// An operator wants the call to end.
     HangUpAsked,
+    /// An operator wants keys pressed at the far end.
+    KeysAsked {
+        /// Which.
+        keys: String,
+    },
     /// The drain's time is over.
     DrainOver,
     /// The call's driver or line failed.

@@ -52,6 +52,11 @@ pub enum LegOrder {
         /// To whom.
         to: String,
     },
+    /// Press keys at the far end.
+    Keys {
+        /// Which.
+        keys: String,
+    },
     /// Close the connection.
     Close {
         /// WebSocket close code.
@@ -67,6 +72,7 @@ impl From<&call::LegOrder> for LegOrder {
             call::LegOrder::Ready { call_id } => Self::Ready { call_id: call_id.clone() },
             call::LegOrder::HangUp { message } => Self::HangUp { message: message.clone() },
             call::LegOrder::Transfer { to } => Self::Transfer { to: to.clone() },
+            call::LegOrder::Keys { keys } => Self::Keys { keys: keys.clone() },
             call::LegOrder::Close { code, reason } => Self::Close { code: *code, reason: (*reason).to_owned() },
         }
     }

@@ -54,6 +54,7 @@ fn heard() -> impl Strategy<Value = turn::Heard> {
         any::<String>().prop_map(|reason| turn::ToolCall::EndCall { reason }),
         any::<String>().prop_map(|to| turn::ToolCall::Transfer { to }),
         Just(turn::ToolCall::OptOut),
+        any::<String>().prop_map(|keys| turn::ToolCall::SendKeys { keys }),
     ];
     let (turn_no, utterance) = (any::<u32>().prop_map(TurnNo), any::<u32>().prop_map(UtteranceId));
     let text = any::<String>;

@@ -4,6 +4,7 @@
 
 pub mod codec;
 pub mod conceal;
+pub mod dtmf;
 pub mod echo;
 pub mod g711;
 pub mod g722;
@@ -24,6 +25,7 @@ mod fir;
 
 pub use codec::{Codec, Decoder, Encoder, MAX_ENCODED_BYTES};
 pub use conceal::Concealer;
+pub use dtmf::{KeyEar, KeyVoice};
 pub use echo::EchoGuard;
 pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 pub use jitter::{Arrival, JitterBuffer, JitterConfig, JitterCounters, MAX_PAYLOAD_BYTES, Pop};

@@ -1,17 +1,19 @@
 //! A trunk as its file describes it. Parsing reports all faults at once and makes a trunk only where there is none. Never reads
 //! the disk: the bytes are an argument; never holds a secret that stands in the file, because none may.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::lint::{codec, fault};
 use super::route::Route;
 use crate::bot::{Fault, is_bot_id, source};
 use crate::units::Pii;
-use crate::wire::sdp::{Codec, Policy, Srtp};
-use crate::wire::sip::{Credentials, Uri};
+use crate::wire::sdp::{Policy, Srtp};
+use crate::wire::sip::Credentials;
 
 /// The tables of a trunk's file.
 const TABLES: [&str; 8] = ["inbound", "outbound", "account", "identity", "media", "timers", "limits", "health"];
@@ -57,6 +59,8 @@ pub struct Inbound {
     pub bot: String,
     /// How long it rings before the bot answers.
     pub ring_ms: u64,
+    /// The far end of a call, also of one that we placed, may give its place to somebody else: by REFER, or by Replaces.
+    pub transfers: bool,
     /// Routes, the first that fits is taken.
     pub route: Vec<Route>,
 }
@@ -119,6 +123,8 @@ pub struct Outbound {
     pub domain: String,
     /// Number prefixes that may be called, in E.164 with plus; none: any.
     pub prefixes: Vec<String>,
+    /// Most calls a minute to numbers that begin so; the longest prefix that fits counts. Numbers that none fits have no cap.
+    pub per_minute: BTreeMap<String, u32>,
     /// How long it may ring.
     pub ring_ms: u64,
     /// How long to wait for the first provisional answer before the next target is tried.
@@ -134,6 +140,7 @@ impl Default for Outbound {
             transport: TrunkTransport::Udp,
             domain: String::new(),
             prefixes: Vec::new(),
+            per_minute: BTreeMap::new(),
             ring_ms: 45_000,
             first_answer_ms: 5_000,
             retry_on: Vec::new(),
@@ -371,136 +378,6 @@ impl Trunk {
         if faults.is_empty() { Ok(trunk) } else { Err(faults) }
     }
 
-    /// What the tables must hold and agree on.
-    fn lint(&self, file: &str, faults: &mut Vec<Fault>) {
-        let mut complain = |key: &str, value: &str, expected: &str| faults.push(fault(file, key, value, expected));
-        if self.inbound.addresses.is_empty() && self.outbound.targets.is_empty() {
-            complain(
-                "inbound.addresses",
-                "nothing",
-                "addresses that may call, or `outbound.targets`: this trunk does nothing",
-            );
-        }
-        if !self.inbound.bot.is_empty() && !is_bot_id(&self.inbound.bot) {
-            complain("inbound.bot", &self.inbound.bot, "the stem of a bot's file");
-        }
-        for (at, route) in self.inbound.route.iter().enumerate() {
-            let key = |name: &str| format!("inbound.route.{at}.{name}");
-            if !is_bot_id(&route.bot) {
-                complain(&key("bot"), &route.bot, "the stem of a bot's file");
-            }
-            if route.number.is_empty() && route.header.is_empty() {
-                complain(&key("number"), "nothing", "a number pattern, or `header` with `value`");
-            }
-            if route.header.is_empty() != route.value.is_empty() {
-                complain(&key("value"), &route.value, "`header` and `value` together");
-            }
-        }
-        for (at, target) in self.outbound.targets.iter().enumerate() {
-            if Uri::parse(&format!("sip:{target}")).is_none() || target.contains(['@', ';', '?']) {
-                complain(&format!("outbound.targets.{at}"), target, "host or host:port");
-            }
-        }
-        for (at, prefix) in self.outbound.prefixes.iter().enumerate() {
-            if !is_e164(prefix, 1) {
-                complain(&format!("outbound.prefixes.{at}"), prefix, "a plus and digits");
-            }
-        }
-        for status in &self.outbound.retry_on {
-            if ![403, 408, 480].contains(status) {
-                complain(
-                    "outbound.retry_on",
-                    &status.to_string(),
-                    "only 403, 408 and 480: the rest is always or never tried again",
-                );
-            }
-        }
-        self.lint_ranges(&mut complain);
-        let codecs = &self.media.codecs;
-        if codecs.is_empty() {
-            complain("media.codecs", "nothing", "at least one of PCMA, PCMU, G722, opus");
-        }
-        for (at, name) in codecs.iter().enumerate() {
-            let twice = codecs.iter().take(at).any(|other| other.eq_ignore_ascii_case(name));
-            if codec(name).is_none() || twice {
-                complain(&format!("media.codecs.{at}"), name, "one of PCMA, PCMU, G722, opus, each once");
-            }
-        }
-        for (key, number) in self
-            .identity
-            .numbers
-            .iter()
-            .map(|n| ("identity.numbers", n))
-            .chain(Some(&self.identity.caller_id).filter(|n| !n.is_empty()).map(|n| ("identity.caller_id", n)))
-        {
-            if !is_e164(number, 3) {
-                complain(key, number, "a number with plus and country code");
-            }
-        }
-        if self.identity.number_format == NumberFormat::National && !is_e164(&self.identity.country_code, 1) {
-            complain(
-                "identity.country_code",
-                &self.identity.country_code,
-                "a plus and digits, because number_format is national",
-            );
-        }
-        for (key, template) in
-            [("identity.from", &self.identity.from), ("identity.asserted_identity", &self.identity.asserted_identity)]
-        {
-            let filled = template.replace("{number}", "1").replace("{domain}", "h");
-            if !template.is_empty() && (Uri::parse(&filled).is_none() || filled.contains(['{', '}'])) {
-                complain(key, template, "a URI with the places {number} and {domain}");
-            }
-        }
-        let has_account = !self.account.user.is_empty();
-        let has_file = !self.account.password_file.as_os_str().is_empty();
-        if has_account != has_file {
-            complain("account.password_file", "half an account", "`user` and `password_file` together");
-        }
-        if (self.inbound.digest || self.account.register) && !has_account {
-            complain("account.user", "nothing", "a user, because a digest or registration is wanted");
-        }
-        if self.account.register && self.outbound.targets.is_empty() {
-            complain("outbound.targets", "nothing", "where to register");
-        }
-        if self.needs_tls() && !self.outbound.targets.is_empty() && self.outbound.transport != TrunkTransport::Tls {
-            complain(
-                "outbound.transport",
-                "udp or tcp",
-                "\"tls\", because media.srtp is required and its keys travel in SIP, where all on the way could read them; or \
-                 media.keys_in_clear",
-            );
-        }
-        self.lint_missing(&mut complain);
-    }
-
-    /// Keys of the format that nothing obeys yet: refused, so that nobody relies on them.
-    fn lint_missing(&self, complain: &mut impl FnMut(&str, &str, &str)) {
-        if matches!(self.media.dtmf, DtmfMode::Info | DtmfMode::Inband) {
-            complain("media.dtmf", "another way", "\"auto\" or \"rfc4733\": sending keys otherwise is not there yet");
-        }
-    }
-
-    fn lint_ranges(&self, complain: &mut impl FnMut(&str, &str, &str)) {
-        for (key, value, min, max) in [
-            ("inbound.ring_ms", self.inbound.ring_ms, 0, 30_000),
-            ("outbound.ring_ms", self.outbound.ring_ms, 1_000, 180_000),
-            ("outbound.first_answer_ms", self.outbound.first_answer_ms, 500, 32_000),
-            ("account.expires_s", u64::from(self.account.expires_s), 60, 86_400),
-            ("timers.expires_s", u64::from(self.timers.expires_s), u64::from(self.timers.min_se_s), 86_400),
-            ("timers.min_se_s", u64::from(self.timers.min_se_s), 1, 3_600),
-            ("limits.channels", u64::from(self.limits.channels), 1, 100_000),
-            ("limits.calls_per_second", u64::from(self.limits.calls_per_second), 0, 10_000),
-            ("health.options_s", u64::from(self.health.options_s), 0, 3_600),
-            ("health.down_after", u64::from(self.health.down_after), 1, 100),
-            ("health.up_after", u64::from(self.health.up_after), 1, 100),
-        ] {
-            if !(min..=max).contains(&value) {
-                complain(key, &value.to_string(), &format!("a whole number from {min} to {max}"));
-            }
-        }
-    }
-
     /// Encryption is a promise here, and a promise is broken where the keys are read on their way.
     #[must_use]
     pub fn needs_tls(&self) -> bool {
@@ -513,6 +390,7 @@ impl Trunk {
         Policy {
             codecs: self.media.codecs.iter().filter_map(|name| codec(name)).collect(),
             telephone_event: matches!(self.media.dtmf, DtmfMode::Auto | DtmfMode::Rfc4733),
+            inband_keys: self.media.dtmf == DtmfMode::Inband,
             srtp: match self.media.srtp {
                 SrtpMode::Off => Srtp::Off,
                 SrtpMode::Optional => Srtp::Optional,
@@ -548,6 +426,13 @@ impl Trunk {
         number == self.identity.caller_id || self.identity.numbers.iter().any(|ours| ours == number)
     }
 
+    /// The prefix whose cap counts for a number, and the cap in calls a minute.
+    #[must_use]
+    pub fn cap_of(&self, number: &str) -> Option<(&str, u32)> {
+        let fitting = self.outbound.per_minute.iter().filter(|(prefix, _)| number.starts_with(prefix.as_str()));
+        fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(prefix, most)| (prefix.as_str(), *most))
+    }
+
     /// May this number be called?
     #[must_use]
     pub fn may_call(&self, number: &str) -> bool {
@@ -574,24 +459,10 @@ impl Reader<'_> {
     }
 }
 
-fn codec(name: &str) -> Option<Codec> {
-    Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
-}
-
-/// A plus and at least `least`, at most 15 digits.
-fn is_e164(text: &str, least: usize) -> bool {
-    let Some(digits) = text.strip_prefix('+') else { return false };
-    (least..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn fault(file: &str, key: &str, value: &str, expected: &str) -> Fault {
-    let shown: String = value.chars().take(60).collect();
-    Fault { file: file.to_owned(), key: key.to_owned(), value: format!("{shown:?}"), expected: expected.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::sdp::Codec;
 
     #[test]
     fn every_fault_is_named_at_once() {
@@ -637,21 +508,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nothing_obeys_yet_is_a_fault() {
+    fn every_way_of_keys_is_obeyed() {
         let base = "[inbound]\naddresses = [\"127.0.0.1\"]\n[outbound]\ntargets = [\"h\"]\n";
         let parse = |more: &str| Trunk::parse("t", "f", format!("{base}{more}").as_bytes());
         assert!(parse("").is_ok(), "the defaults are no fault");
-        assert!(parse("[media]\nsrtp = \"off\"\ndtmf = \"rfc4733\"\n").is_ok());
         assert!(parse("[health]\noptions_s = 60\n").is_ok());
         assert!(parse("[account]\nregister = true\nuser = \"u\"\npassword_file = \"p\"\n").is_ok());
-        for (key, more) in
-            [("media.dtmf", "[media]\ndtmf = \"info\"\n"), ("media.dtmf", "[media]\ndtmf = \"inband\"\n")]
+        for (way, events, tones) in
+            [("auto", true, false), ("rfc4733", true, false), ("info", false, false), ("inband", false, true)]
         {
-            let faults = parse(more).unwrap_err();
-            let told: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
-            assert_eq!(told, [key], "{more}");
-            assert!(faults[0].expected.contains("not there yet"), "{:?}", faults[0]);
+            let policy = parse(&format!("[media]\ndtmf = \"{way}\"\n")).unwrap().media_policy();
+            assert_eq!((policy.telephone_event, policy.inband_keys), (events, tones), "{way}");
         }
+        assert!(parse("[media]\ndtmf = \"smoke\"\n").is_err());
     }
 
     #[test]
@@ -707,5 +576,18 @@ mod tests {
         assert_eq!(trunk.written("+12015550123"), "12015550123");
         trunk.outbound.prefixes = vec!["+91".to_owned()];
         assert!(trunk.may_call("+919800000001") && !trunk.may_call("+12015550123"));
+        trunk.outbound.per_minute = [("+91".to_owned(), 60), ("+9198".to_owned(), 5)].into();
+        let capped = ["+919800000001", "+912255501000", "+12015550123"].map(|number| trunk.cap_of(number));
+        assert_eq!(capped, [Some(("+9198", 5)), Some(("+91", 60)), None]);
+    }
+
+    #[test]
+    fn a_cap_is_for_a_prefix_that_may_be_called() {
+        let parse = |rates: &str| {
+            let text = format!("[outbound]\ntargets = [\"h\"]\nprefixes = [\"+91\"]\nper_minute = {{ {rates} }}\n");
+            Trunk::parse("t", "f", text.as_bytes()).map_err(|faults| faults.len())
+        };
+        assert!(parse("\"+91\" = 60, \"+9198\" = 5").is_ok());
+        assert_eq!([parse("\"+1\" = 5"), parse("\"91\" = 5"), parse("\"+91\" = 0")].map(|r| r.unwrap_err()), [1, 1, 1]);
     }
 }

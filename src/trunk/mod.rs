@@ -4,6 +4,7 @@
 mod book;
 mod file;
 pub mod io;
+mod lint;
 mod outcome;
 mod route;
 

@@ -115,6 +115,11 @@ pub enum ToolCall {
     },
     /// The number goes onto the opt-out list.
     OptOut,
+    /// Press keys at the far end once everything drafted before was heard.
+    SendKeys {
+        /// Out of 0-9, *, #, A-D.
+        keys: String,
+    },
 }
 
 impl ToolCall {
@@ -125,6 +130,7 @@ impl ToolCall {
             Self::EndCall { .. } => "end_call",
             Self::Transfer { .. } => "transfer_call",
             Self::OptOut => "opt_out",
+            Self::SendKeys { .. } => "send_dtmf",
         }
     }
 }

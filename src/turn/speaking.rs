@@ -300,7 +300,7 @@ impl TurnLoop {
     fn act_on(&mut self, answer: &Answer) -> bool {
         let mut ends = false;
         // What ends the call comes last, or it would end before the rest was done.
-        let is_last = |tool: &&ToolCall| !matches!(tool, ToolCall::OptOut);
+        let is_last = |tool: &&ToolCall| !matches!(tool, ToolCall::OptOut | ToolCall::SendKeys { .. });
         let (last, first): (Vec<&ToolCall>, Vec<&ToolCall>) = answer.tools.iter().partition(is_last);
         for tool in first.into_iter().chain(last) {
             ends |= matches!(tool, ToolCall::EndCall { .. } | ToolCall::Transfer { .. });

@@ -171,6 +171,10 @@ impl Control for Double {
         self.live.iter().any(|call| call.id == *id)
     }
 
+    fn press(&self, id: &CallId, _keys: &str) -> bool {
+        self.live.iter().any(|call| call.id == *id)
+    }
+
     fn dial(&self, ask: DialAsk) -> Result<CallId, DialRefusal> {
         match ask.bot.as_str() {
             "payment-reminder" => Ok(CallId::new("placed-1")),

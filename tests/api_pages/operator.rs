@@ -20,6 +20,33 @@ async fn a_call_that_is_up_can_be_ended_and_no_other() {
 }
 
 #[tokio::test]
+async fn keys_are_pressed_in_a_call_on_a_trunk_alone() {
+    let mut process = Double::empty();
+    process.begin("live-1", "+919876543210");
+    process.begin("native-1", "+919876543210");
+    process.live[0].dialect = "sip";
+    process.end("ended-1", None, "{}");
+    let router = process.local();
+    let here = [("host", "127.0.0.1:8080")];
+    let press = async |id: &str, body: &str| send(&router, &format!("/api/v1/calls/{id}/keys"), body, &here).await;
+    let told = press("live-1", r##"{"keys":"12*#D"}"##).await;
+    assert_eq!((told.status.as_u16(), told.text()), (200, r#"{"status":"ok","call_id":"live-1"}"#));
+    for bad in ["", "{}", r#"{"keys":""}"#, r#"{"keys":"12x"}"#, r#"{"keys":1}"#, r#"{"keys":"1","to":"x"}"#] {
+        assert_eq!(press("live-1", bad).await.problem(), (422, "bad_keys".into()), "{bad}");
+    }
+    assert_eq!(
+        press("live-1", &format!(r#"{{"keys":"{}"}}"#, "1".repeat(33))).await.problem(),
+        (422, "bad_keys".into())
+    );
+    assert_eq!(press("native-1", r#"{"keys":"1"}"#).await.problem(), (409, "no_keys".into()));
+    assert_eq!(press("ended-1", r#"{"keys":"1"}"#).await.problem(), (409, "call_ended".into()));
+    assert_eq!(press("nobody", r#"{"keys":"1"}"#).await.problem(), (404, "unknown_call".into()));
+    let elsewhere = [here[0], ("origin", "https://evil.example")];
+    let refused = send(&router, "/api/v1/calls/live-1/keys", r#"{"keys":"1"}"#, &elsewhere).await;
+    assert_eq!(refused.problem(), (403, "cross_site".into()));
+}
+
+#[tokio::test]
 async fn neither_a_stranger_nor_a_page_of_another_site_ends_a_call() {
     let path = "/api/v1/calls/live-1/hangup";
     let with = |access: Access| {

@@ -103,7 +103,7 @@ const CASES: &[Case] = &[
     ("MESSAGE sip:a@h.example SIP/2.0", &[], "", 405),
     ("PUBLISH sip:a@h.example SIP/2.0", &[], "", 405),
     (OPTIONS, &["Require: nothingSupportsThis, nothingSupportsThisEither"], "", 420),
-    (INVITE, &["Require: 100rel"], "", 420),
+    (INVITE, &["Require: 100rel, precondition"], "", 420),
     (INVITE, &["-Contact"], "", 400),
     (INVITE, &["Content-Type: text/plain"], "hello", 415),
     (INVITE, &["Content-Type: application/sdp", "Content-Encoding: gzip"], "v=0", 415),

@@ -75,7 +75,7 @@ async fn hold_and_a_refused_fax_leave_the_call_up() {
         .iter()
         .map(|note| match note {
             Note::Started(plan) | Note::Changed(plan) => Some(plan.direction),
-            Note::Stopped => None,
+            Note::Pressed(_) | Note::Stopped => None,
         })
         .collect();
     assert_eq!(directions, [Some(Direction::SendRecv), Some(Direction::RecvOnly), Some(Direction::SendRecv), None]);

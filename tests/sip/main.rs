@@ -3,11 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod early;
 mod floods;
+mod handed;
 mod hostile;
 mod inbound;
+mod keys;
 mod outbound;
 mod peer;
+mod phone;
 mod registrar;
 mod streams;
 mod watched;

@@ -27,7 +27,7 @@ async fn world(targets: &[u16], more: &str) -> World {
 
 fn place(world: &World) -> SipEnd {
     let (link, end) = SipLink::pair();
-    world.endpoint.place_call(call(), world.ports.reserve().unwrap(), link).unwrap();
+    world.endpoint.place_call(call(), || world.ports.reserve(), link).unwrap();
     end
 }
 
@@ -134,7 +134,14 @@ async fn what_a_trunk_does_not_allow_is_not_sent() {
     .await;
     let place = |call: OutboundCall| {
         let (link, end) = SipLink::pair();
-        world.endpoint.place_call(call, world.ports.reserve().unwrap(), link).map(|()| end)
+        let asked = std::cell::Cell::new(false);
+        let reserve = || {
+            asked.set(true);
+            world.ports.reserve()
+        };
+        let placed = world.endpoint.place_call(call, reserve, link).map(|()| end);
+        assert_eq!(asked.get(), placed.is_ok(), "no port is taken for a call that is refused");
+        placed
     };
     let refused = |call: OutboundCall| place(call).map(|_| ()).unwrap_err();
     assert_eq!(
@@ -153,4 +160,20 @@ async fn what_a_trunk_does_not_allow_is_not_sent() {
     assert_eq!(refused(call()), PlaceError::Full("main".to_owned()));
     world.endpoint.drain(true);
     assert_eq!(refused(call()), PlaceError::Draining);
+}
+
+#[tokio::test]
+async fn a_prefix_takes_so_many_calls_a_minute_and_others_are_not_concerned() {
+    let world = world(&[free_port()], "per_minute = { \"+91\" = 2, \"+9122\" = 1 }\n").await;
+    let place = |to: &str| {
+        let (link, _end) = SipLink::pair();
+        let call =
+            OutboundCall { trunk: "main".to_owned(), to: to.to_owned(), from: String::new(), fields: Vec::new() };
+        world.endpoint.place_call(call, || world.ports.reserve(), link)
+    };
+    let too_many = |prefix: &str, per_minute| {
+        Err(PlaceError::TooMany { trunk: "main".to_owned(), prefix: prefix.to_owned(), per_minute })
+    };
+    assert_eq!([place("+911"), place("+912"), place("+913")], [Ok(()), Ok(()), too_many("+91", 2)]);
+    assert_eq!([place("+91221"), place("+91222"), place("+12015550123")], [Ok(()), too_many("+9122", 1), Ok(())]);
 }

@@ -73,6 +73,12 @@ impl Peer {
     }
 
     /// All requests that came so far and were not read.
+    pub fn seen_so_far(&mut self) -> Vec<Message> {
+        let next = || self.seen.try_recv().ok();
+        std::iter::from_fn(next).collect()
+    }
+
+    /// Their methods.
     pub fn methods(&mut self) -> Vec<String> {
         let next = || self.seen.try_recv().ok();
         std::iter::from_fn(next).map(|request| request.method().unwrap().to_owned()).collect()

@@ -163,3 +163,19 @@ async fn registrations_follow_the_book() {
     let left = async { while new.next().await.get("Expires") != Some("0") {} };
     rt::timeout(LIMIT, left).await.expect("a farewell");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_that_is_taken_away_and_put_back_stays_registered() {
+    let mut peer = registrar("3600").await;
+    let world = World::new(registering(&[&peer]), quick()).await;
+    until(&world, true).await;
+    world.endpoint.set_trunks(Book::new(vec![]));
+    world.endpoint.set_trunks(Book::new(vec![registering(&[&peer])]));
+    until(&world, true).await;
+    // Its first registration was taken back before the new one was made, not behind it.
+    let mut last = String::new();
+    for request in peer.seen_so_far() {
+        last = request.get("Expires").unwrap_or_default().to_owned();
+    }
+    assert_ne!(last, "0");
+}

@@ -49,7 +49,7 @@ async fn call(world: &World) -> Vec<LegFact> {
         from: String::new(),
         fields: Vec::new(),
     };
-    world.endpoint.place_call(call, world.ports.reserve().unwrap(), link).unwrap();
+    world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
     facts(end).await.0
 }
 

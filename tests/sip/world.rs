@@ -56,6 +56,7 @@ pub type Notes = Arc<Mutex<Vec<(u64, Note)>>>;
 pub enum Note {
     Started(MediaPlan),
     Changed(MediaPlan),
+    Pressed(char),
     Stopped,
 }
 
@@ -101,6 +102,11 @@ impl MediaPort for FakePort {
 
     fn change(&mut self, plan: MediaPlan) {
         self.note(Note::Changed(plan));
+    }
+
+    fn press(&mut self, key: char) -> bool {
+        self.note(Note::Pressed(key));
+        true
     }
 
     fn stop(&mut self) {

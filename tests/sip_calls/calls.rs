@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use clap::Parser as _;
+use voicefleet::api::Control as _;
 use voicefleet::journal::{Entry, Fact, LegFact, LineFact};
 use voicefleet::provider::standin;
 use voicefleet::results::{CallResult, Direction, DisconnectedBy};
@@ -152,6 +153,28 @@ async fn each_key_reaches_the_call_once() {
     let result = only_result(&world).await;
     assert_eq!(digits(&world, &result), "1255#");
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_an_operator_presses_reach_the_peer() {
+    for (way, heard) in [("rfc4733", "received event: '"), ("info", "received DTMF: '")] {
+        let folder = Folder::new(&format!("press-{way}"));
+        let (world, sip) = world_with(folder, "", PORTS, &format!("dtmf = \"{way}\"\n"), |_| {}).await;
+        let mut baresip = Baresip::start(world.folder.path(), way, PCMU).await;
+        baresip.call(sip, 1).await;
+        let id = world.app().live_calls().first().unwrap().id.to_string();
+        let path = format!("/api/v1/calls/{id}/keys");
+        let told = crate::http::send(world.running.address, &path, r##"{"keys":"19*#"}"##).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        for key in ["1", "9", "*", "#"] {
+            baresip.wrote(&format!("{heard}{key}'"), 1).await;
+        }
+        baresip.hang_up();
+        let result = only_result(&world).await;
+        let told = messages(&result).iter().filter(|(sent, message)| *sent && message.starts_with("INFO")).count();
+        assert_eq!(told, if way == "info" { 4 } else { 0 });
+        world.stop().await;
+    }
 }
 
 /// The keys that the call heard.

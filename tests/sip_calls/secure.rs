@@ -180,7 +180,7 @@ async fn called(target: &str, authorities: impl Fn(&Certificate) -> PathBuf) -> 
         from: String::new(),
         fields: Vec::new(),
     };
-    world.endpoint.place_call(call, world.ports.reserve().unwrap(), link).unwrap();
+    world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
     let (facts, _) = endpoint::facts_of_a_short_call(end).await;
     world.settle().await;
     let encrypted = world.notes().into_iter().find_map(|note| match note {

@@ -101,8 +101,9 @@ async fn nobody_there_is_no_step_that_passes() {
 async fn a_worker_offers_what_was_measured_and_names_the_limit() {
     let folder = crate::world::Folder::new("measured");
     folder.bot("demo", &crate::world::standin_bot(""));
-    Calibration { calls: 3, ..Calibration::new(10) }.write(&folder.data()).unwrap();
-    let world = World::over(folder, |config| config.media.max_calls = 9, brisk()).await;
+    Calibration::new(4).write(&folder.data()).unwrap();
+    let tune = |config: &mut voicefleet::config::Config| (config.media.max_calls, config.media.shards) = (9, 1);
+    let world = World::over(folder, tune, brisk()).await;
     let health = world.get("/health/fleet").await.body;
     assert!(health.contains("\"fleet_max\":3") && health.contains("\"limit\":\"cpu\""), "{health}");
     world.stop().await;

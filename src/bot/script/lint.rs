@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::Fault;
 use super::flow::{automatic_cycles, edges, end_ids, filled_at, without_end};
-use super::{Action, BUILT_IN_INTENTS, End, GLOBAL_INTENTS, Script, SlotKind, Step};
+use super::{Action, BUILT_IN_INTENTS, End, GLOBAL_INTENTS, MOST_KEYS, Script, SlotKind, Step, is_key};
 use crate::template::{Namespace, Template};
 
 /// All faults of `script`, in the order of the file; `file` is named in each.
@@ -180,7 +180,19 @@ impl Lint<'_> {
         let nothing = BTreeSet::new();
         for step in &script.step {
             let known = filled.get(&step.id).unwrap_or(&nothing);
-            self.texts(&format!("step.{}.say", step.id), &step.say, known);
+            // A step that only presses keys has nothing to say.
+            let silent = step.say.is_empty() && step.keys.is_some() && step.next.is_some();
+            if !silent {
+                self.texts(&format!("step.{}.say", step.id), &step.say, known);
+            }
+            if let Some(keys) = &step.keys {
+                let key = format!("step.{}.keys", step.id);
+                self.texts(&key, std::slice::from_ref(keys), known);
+                let written = Template::parse(keys).tokens().count() == 0;
+                if written && (!keys.chars().all(is_key) || keys.chars().count() > MOST_KEYS) {
+                    self.fault(&key, keys, "1 to 32 of 0-9, *, #, A-D, or a template");
+                }
+            }
             if let Some(slot) = step.slot.as_ref().filter(|slot| !slot.confirm_say.is_empty()) {
                 let mut with_own = known.clone();
                 with_own.insert(slot.name.clone());

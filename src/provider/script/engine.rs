@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::plan::{Lines, Place, Plan, StepPlan};
 use super::state::{At, MOST_OFTEN, Past, State};
 use super::understand::{Calendar, Manner, SlotValue, Words, rank, read};
-use crate::bot::script::SlotKind;
+use crate::bot::script::{MOST_KEYS, SlotKind, is_key};
 use crate::provider::Hints;
 use crate::template::{Namespace, Template, Values};
 use crate::turn::{Ask, AskCause, ToolCall};
@@ -276,6 +276,9 @@ impl Engine {
                 return;
             }
             let spoke = self.speak_question(plan, false, out);
+            if spoke || step.next.is_some() {
+                self.press(step, out);
+            }
             match step.next {
                 Some(next) => (place, way) = (next, Way::Onward),
                 None if spoke => {
@@ -288,6 +291,15 @@ impl Engine {
         match place {
             Place::End(end) => self.finish(plan, end, out),
             Place::Step(_) => self.go_lost(plan, out),
+        }
+    }
+
+    /// The keys of a step, once it is come to.
+    fn press(&self, step: &StepPlan, out: &mut Vec<Piece>) {
+        let keys: String = step.keys.as_ref().map(|keys| self.render(keys)).unwrap_or_default();
+        let keys: String = keys.chars().filter(|key| is_key(*key)).take(MOST_KEYS).collect();
+        if !keys.is_empty() {
+            out.push(Piece::Tool(ToolCall::SendKeys { keys }));
         }
     }
 

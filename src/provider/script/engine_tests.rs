@@ -237,3 +237,41 @@ fn a_bot_without_steps_is_refused_at_the_start() {
     let llm = ScriptLlm::new(Arc::new(Script::default()), None, None);
     assert!(llm.open(&context(), sender).is_err());
 }
+
+#[test]
+fn a_step_presses_its_keys_when_it_is_come_to_and_not_when_it_asks_again() {
+    let text = r##"
+        [[step]]
+        id = "menu"
+        say = []
+        keys = "{{crm.account|12 34}}#x"
+        next = "ask"
+        [[step]]
+        id = "ask"
+        say = ["Is that right?", "Is it right?"]
+        keys = "1"
+        expect = { yes = "bye", no = "bye" }
+        [[end]]
+        id = "bye"
+        say = ["Goodbye."]
+        disposition = "done"
+    "##;
+    let script: Script = toml::from_str(text).unwrap();
+    assert_eq!(crate::bot::script::lint("f", &script), Vec::new());
+    let mut engine = engine(&Arc::new(Plan::new(&script, None, None)));
+    let pressed = |pieces: &[Piece]| -> Vec<String> {
+        let keys = |piece: &Piece| match piece {
+            Piece::Tool(ToolCall::SendKeys { keys }) => Some(keys.clone()),
+            _ => None,
+        };
+        pieces.iter().filter_map(keys).collect()
+    };
+    let first = engine.answer(&ask(0, None, AskCause::Opening));
+    assert_eq!((pressed(&first), said(&first)), (vec!["1234#".to_owned(), "1".to_owned()], vec!["Is that right?"]));
+    let again = engine.answer(&ask(1, Some(0), AskCause::Unclear));
+    assert_eq!(pressed(&again), Vec::<String>::new());
+    for (keys, sound) in [("12x", false), ("", false), (&"1".repeat(33), false), ("12{{crm.pin}}", true)] {
+        let script: Script = toml::from_str(&text.replace("{{crm.account|12 34}}#x", keys)).unwrap();
+        assert_eq!(crate::bot::script::lint("f", &script).is_empty(), sound, "{keys}");
+    }
+}

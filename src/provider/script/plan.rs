@@ -68,6 +68,7 @@ pub(super) struct StepPlan {
     pub on_fail: Place,
     pub protected: bool,
     pub disposition: Option<String>,
+    pub keys: Option<Template>,
 }
 
 #[derive(Debug)]
@@ -207,6 +208,7 @@ impl StepPlan {
             on_fail,
             protected: step.protected,
             disposition: step.disposition.clone(),
+            keys: step.keys.as_deref().map(Template::parse),
             slot,
         }
     }

@@ -2,8 +2,11 @@
 //! one packet a tick while the peer takes audio, silence included. Allocates when made, never in use: whatever a re-negotiation
 //! needs is made elsewhere and handed over whole.
 
+use std::net::SocketAddr;
+
 use super::control::{Control, REPORT_BYTES, Sent};
 use super::datagrams::Datagrams;
+use super::keys::Keys;
 use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
 use super::secure::Secure;
@@ -12,7 +15,7 @@ use crate::media::opus::OpusError;
 use crate::media::{Codec, Encoder, Heard, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
-use crate::wire::rtp::{EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
+use crate::wire::rtp::{EVENT_BYTES, EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
 use crate::wire::sdp::{Direction, MediaPlan, Rtcp};
 use crate::wire::srtp::{CONTROL_TRAILER_BYTES, OpenError, RTP_TRAILER_BYTES};
 
@@ -145,6 +148,8 @@ pub struct RtpLeg {
     secure: Secure,
     ssrc: Option<u32>,
     out: Outgoing,
+    keys: Keys,
+    rate: SampleRate,
     events: [Option<EdgeEvent>; EVENTS],
     silent_ticks: u32,
     silent_limit: u32,
@@ -161,6 +166,10 @@ pub(super) struct Parts {
     pub(super) coding: Coding,
     pub(super) changes: rtrb::Consumer<Box<Change>>,
     pub(super) retired: rtrb::Producer<Box<Change>>,
+    /// Keys to be pressed.
+    pub(super) presses: rtrb::Consumer<u8>,
+    /// The line's rate.
+    pub(super) rate: SampleRate,
     /// SSRC, first sequence number and timestamp: random.
     pub(super) numbers: (u32, u16, u32),
     /// No packet for so long, while the peer may send: the far end is silent.
@@ -173,6 +182,8 @@ impl RtpLeg {
         Self {
             latch: Latch::new(parts.plan.remote),
             secure: Secure::new(parts.plan.crypto),
+            keys: Keys::new(parts.presses, &parts.plan, parts.rate),
+            rate: parts.rate,
             datagrams: parts.datagrams,
             beside: parts.beside,
             control: Control::default(),
@@ -223,6 +234,7 @@ impl RtpLeg {
             let Ok(mut change) = self.changes.pop() else { return };
             self.latch.rearm(change.plan.remote);
             self.secure.agree(change.plan.crypto);
+            self.keys.renew(&change.plan);
             if let Some(coding) = &mut change.coding {
                 self.stats = RtpStats { received: self.stats.received, unsent: self.stats.unsent, ..self.stats() };
                 std::mem::swap(&mut self.coding, coding);
@@ -326,6 +338,16 @@ impl RtpLeg {
             self.out.pass(ticks, false);
             return;
         };
+        if let Some((payload_type, key)) = self.keys.event(&self.plan, self.out.timestamp()) {
+            let mut packet = [0u8; RtpHeader::BYTES + EVENT_BYTES + RTP_TRAILER_BYTES];
+            let length = self.out.head_of_key(payload_type, &key, &mut packet);
+            self.dispatch(target, &mut packet, length);
+            self.out.pass(ticks, true);
+            return;
+        }
+        let mut sounded = [0i16; MAX_FRAME_SAMPLES];
+        let sounded = &mut sounded[..samples.len()];
+        let samples = if self.keys.tone(&self.plan, self.rate, sounded) { &*sounded } else { samples };
         let mut wide = [0i16; MAX_FRAME_SAMPLES + 8];
         let samples = match &mut self.coding.to_wire {
             Some(resampler) => {
@@ -338,13 +360,18 @@ impl RtpLeg {
         let bytes = self.coding.encoder.encode(samples, &mut packet[RtpHeader::BYTES..PACKET_BYTES]);
         if bytes > 0 {
             let length = self.out.head(self.plan.payload_type, &mut packet, bytes);
-            match self.secure.seal(&mut packet, length) {
-                Ok(length) => self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length])),
-                // Never in clear instead.
-                Err(_) => self.stats.unsealed += 1,
-            }
+            self.dispatch(target, &mut packet, length);
         }
         self.out.pass(ticks, bytes > 0);
+    }
+
+    /// Sends a packet, sealed where that is agreed; there is room for the tag behind it.
+    fn dispatch(&mut self, target: SocketAddr, packet: &mut [u8], length: usize) {
+        match self.secure.seal(packet, length) {
+            Ok(length) => self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length])),
+            // Never in clear instead.
+            Err(_) => self.stats.unsealed += 1,
+        }
     }
 }
 
@@ -413,6 +440,10 @@ impl LegEdge for RtpLeg {
                 heard
             }
         };
+        if let Some(key) = self.keys.heard(&self.plan, frame) {
+            self.stats.keys_dropped += u64::from(!note(&mut self.events, EdgeEvent::Digit(key)));
+        }
+        let coding = &mut self.coding;
         self.waits[self.ticks % WAITS] = u16::try_from(coding.receiver.jitter().depth_ms()).unwrap_or(u16::MAX);
         self.ticks += 1;
         self.report(due);
@@ -437,7 +468,7 @@ impl LegEdge for RtpLeg {
     }
 
     fn rest(&mut self, _due: Moment) {
-        self.send_frame(&[0; MAX_FRAME_SAMPLES][..self.line_frame()]);
+        self.send_frame(&[0; MAX_FRAME_SAMPLES][..self.rate.frame_samples()]);
     }
 
     fn has_room(&self) -> bool {
@@ -452,13 +483,6 @@ impl LegEdge for RtpLeg {
 }
 
 impl RtpLeg {
-    /// Samples of a frame at the line's rate.
-    fn line_frame(&self) -> usize {
-        let codec = self.coding.receiver.codec().rate();
-        let other = if codec == SampleRate::NARROW { SampleRate::WIDE } else { SampleRate::NARROW };
-        if self.coding.to_line.is_some() { other.frame_samples() } else { codec.frame_samples() }
-    }
-
     /// The call is over: says goodbye to the peer's statistics.
     pub(in crate::shard) fn leave(&mut self, now: Moment) {
         self.send_report(now, true);

@@ -28,6 +28,7 @@ fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
         payload_type,
         receive_payload_type: payload_type,
         telephone_event: Some(TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_hz: 8_000 }),
+        inband_keys: false,
         direction: Direction::SendRecv,
         ptime_ms: 20,
         peer_ptime_ms: None,
@@ -291,4 +292,73 @@ fn what_the_agreed_key_did_not_sign_is_neither_heard_nor_a_sign_of_life() {
     }
     pair.tick();
     assert_eq!((pair.leg.stats().received, pair.leg.stats().duplicated), (4, 1));
+}
+
+/// The next packet of ours that is no report, as another library reads it.
+fn judged(pair: &Pair) -> ::rtp::packet::Packet {
+    use webrtc_util::marshal::Unmarshal as _;
+    let mut bytes = [0; 1_500];
+    loop {
+        let length = pair.peer.recv(&mut bytes).unwrap();
+        if !looks_like_rtcp(&bytes[..length]) {
+            return ::rtp::packet::Packet::unmarshal(&mut &bytes[..length]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn keys_that_are_pressed_go_out_as_events_of_the_same_stream() {
+    let mut pair = Pair::new(23_600);
+    assert!("1#".chars().all(|key| pair.port.press(key)) && !pair.port.press('x'));
+    let packets: Vec<_> = (0..30)
+        .map(|_| {
+            pair.tick();
+            judged(&pair)
+        })
+        .collect();
+    let first = packets[0].header.clone();
+    for (n, packet) in packets.iter().enumerate() {
+        let head = &packet.header;
+        assert_eq!((head.ssrc, head.sequence_number), (first.ssrc, first.sequence_number.wrapping_add(n as u16)));
+        if head.payload_type == 8 {
+            assert_eq!(head.timestamp, first.timestamp.wrapping_add(n as u32 * 160), "audio runs on");
+        }
+    }
+    let kinds: Vec<u8> = packets.iter().map(|packet| packet.header.payload_type).collect();
+    let expected: Vec<u8> = [(101, 7), (8, 3), (101, 7), (8, 13)].into_iter().flat_map(|(t, n)| vec![t; n]).collect();
+    assert_eq!(kinds, expected, "a press and 60 ms without one");
+    for (key, at) in [(1, 0), (11, 10)] {
+        for (n, packet) in packets[at..at + 7].iter().enumerate() {
+            assert_eq!(packet.header.timestamp, first.timestamp.wrapping_add(at as u32 * 160), "one time for a press");
+            assert_eq!(packet.header.marker, n == 0);
+            let (step, end) = ((n as u16 + 1).min(5), if n >= 4 { 0x80 } else { 0 });
+            let [high, low] = (step * 160).to_be_bytes();
+            assert_eq!(packet.payload[..], [key, end | 10, high, low], "packet {n}");
+        }
+    }
+    // No more than fit wait.
+    assert_eq!((0..40).filter(|_| pair.port.press('5')).count(), 32);
+}
+
+#[test]
+fn where_no_events_are_agreed_keys_are_tones_both_ways() {
+    let mut pair = Pair::new(23_700);
+    let plan =
+        MediaPlan { telephone_event: None, inband_keys: true, ..plan(Codec::Pcma, pair.peer.local_addr().unwrap()) };
+    assert!(pair.port.change(plan).unwrap());
+    assert!("42D*".chars().all(|key| pair.port.press(key)));
+    let (mut heard, mut told) = (Vec::new(), Vec::new());
+    let mut ear = crate::media::KeyEar::new(SampleRate::NARROW);
+    let peer = pair.peer.try_clone().unwrap();
+    for tick in 0..60 {
+        // What is sent comes back: the leg hears its own keys.
+        told.extend(pair.tick());
+        let packet = judged(&pair);
+        let mut samples = [0; 160];
+        crate::media::alaw_decode(&packet.payload, &mut samples);
+        heard.extend(ear.hear(&samples));
+        pair.say(&peer, 8, tick * 160, &packet.payload);
+    }
+    assert_eq!(heard, b"42D*");
+    assert_eq!(told, b"42D*".map(EdgeEvent::Digit));
 }

@@ -4,6 +4,7 @@
 
 mod control;
 mod datagrams;
+mod keys;
 mod latch;
 mod leg;
 mod outgoing;

@@ -1,7 +1,7 @@
 //! The stream towards the peer: one packet for each tick, its own numbers and clock from the first packet of the call to the last,
 //! whatever is re-negotiated meanwhile (RFC 3550 5.1). Never touches a socket.
 
-use crate::wire::rtp::RtpHeader;
+use crate::wire::rtp::{EventPacket, RtpHeader};
 
 /// Room for a packet: the header and the longest frame.
 pub(super) const PACKET_BYTES: usize = RtpHeader::BYTES + crate::media::MAX_ENCODED_BYTES;
@@ -45,6 +45,18 @@ impl Outgoing {
         self.packets += 1;
         self.bytes += payload_bytes as u64;
         bytes + payload_bytes
+    }
+
+    /// Writes the header of a packet of a pressed key, whose time is the press's own and not the tick's; the packet's length.
+    pub(super) fn head_of_key(&mut self, payload_type: u8, key: &EventPacket, packet: &mut [u8]) -> usize {
+        let (ssrc, sequence, bytes) = (self.ssrc, self.sequence, key.payload.len());
+        let header = RtpHeader { payload_type, marker: key.marker, sequence, timestamp: key.timestamp, ssrc };
+        let head = header.write(packet).unwrap_or(0);
+        packet[head..head + bytes].copy_from_slice(&key.payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.packets += 1;
+        self.bytes += bytes as u64;
+        head + bytes
     }
 
     /// A tick passes, whether a packet was sent or not.

@@ -9,6 +9,7 @@ use super::datagrams::Datagrams;
 use super::leg::{Change, Coding, CodingError, Parts, RtpLeg};
 use crate::rt;
 use crate::units::{Moment, SampleRate};
+use crate::wire::rtp::{MAX_PRESSES, event_of};
 use crate::wire::sdp::{Codec, MediaPlan};
 
 /// Re-negotiations that may wait for the media thread. Full: the change is refused; a peer that sends so many in one tick is broken.
@@ -87,9 +88,17 @@ impl RtpPorts {
             let beside = beside.and_then(|socket| Datagrams::new(socket).ok());
             let (changes, changes_in) = rtrb::RingBuffer::new(CHANGES);
             let (retired_in, retired) = rtrb::RingBuffer::new(CHANGES);
-            let waiting =
-                Waiting { datagrams, beside, changes: changes_in, retired: retired_in, silence_ms: self.silence_ms };
-            return Some(RtpPort { local, held: Some(held), waiting: Some(waiting), agreed: None, changes, retired });
+            let (presses, presses_in) = rtrb::RingBuffer::new(MAX_PRESSES);
+            let waiting = Waiting {
+                datagrams,
+                beside,
+                changes: changes_in,
+                retired: retired_in,
+                presses: presses_in,
+                silence_ms: self.silence_ms,
+            };
+            let (held, waiting) = (Some(held), Some(waiting));
+            return Some(RtpPort { local, held, waiting, agreed: None, changes, retired, presses });
         }
         None
     }
@@ -116,6 +125,7 @@ struct Waiting {
     beside: Option<Datagrams>,
     changes: rtrb::Consumer<Box<Change>>,
     retired: rtrb::Producer<Box<Change>>,
+    presses: rtrb::Consumer<u8>,
     silence_ms: u32,
 }
 
@@ -128,6 +138,7 @@ pub struct RtpPort {
     agreed: Option<(Codec, SampleRate)>,
     changes: rtrb::Producer<Box<Change>>,
     retired: rtrb::Consumer<Box<Change>>,
+    presses: rtrb::Producer<u8>,
 }
 
 impl RtpPort {
@@ -146,9 +157,9 @@ impl RtpPort {
         let rate = coding(plan.codec).rate();
         self.agreed = Some((plan.codec, rate));
         let coding = Coding::new(coding(plan.codec), rate)?;
-        let Waiting { datagrams, beside, changes, retired, silence_ms } = waiting;
+        let Waiting { datagrams, beside, changes, retired, presses, silence_ms } = waiting;
         let numbers = random_numbers();
-        let parts = Parts { datagrams, beside, plan, coding, changes, retired, numbers, silence_ms };
+        let parts = Parts { datagrams, beside, plan, coding, changes, retired, presses, rate, numbers, silence_ms };
         Ok(Some((RtpLeg::new(parts), rate)))
     }
 
@@ -167,6 +178,12 @@ impl RtpPort {
             self.agreed = Some((codec, rate));
         }
         Ok(taken)
+    }
+
+    /// Has this key pressed behind those that wait, as an RTP event where that is agreed, else as a tone; whether it is one and there
+    /// was room ([`MAX_PRESSES`]).
+    pub fn press(&mut self, key: char) -> bool {
+        event_of(key).is_some() && self.presses.push(key.to_ascii_uppercase() as u8).is_ok()
     }
 
     /// The leg is over: the port rests.

@@ -14,11 +14,11 @@ use super::config::SipConfig;
 use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, Place, introduce, random_token};
 use super::flow::{Flow, Flows, Pings, RECEIVED, Received, Transport};
-use super::gate::Source;
+use super::gate::{Rate, Source};
 use super::health::Watched;
 use super::host::{CallRequest, Host, MediaPort as _, MediaPorts, Refusal, SipOpened, SipReport};
 use super::keeper::Keepers;
-use super::leg::{Answering, Leg, Parts, allows};
+use super::leg::{Answering, Leg, Parts, Replaced, allows};
 use super::stack::{Engine, ServerTransaction};
 use super::timer;
 use super::tls::TlsSide;
@@ -26,7 +26,7 @@ use crate::call::LegMeta;
 use crate::rt;
 use crate::trunk::{Book, CallFacts, Trunk};
 use crate::units::{BotId, Moment, Pii};
-use crate::wire::sdp::{CryptoKeys, KEY_BYTES, Negotiator, SdpError};
+use crate::wire::sdp::{CryptoKeys, KEY_BYTES, MediaPlan, Negotiator, SdpError};
 use crate::wire::sip::{Fault, Message, Via, fault_of, list, session_description};
 
 /// Why the endpoint did not start.
@@ -137,14 +137,17 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             pending: super::gate::Places::default(),
             channels: std::sync::Mutex::default(),
             counters: Arc::default(),
+            origins: std::sync::Mutex::default(),
             pulses: super::health::Pulses::default(),
         });
+        let book = Arc::new(book);
+        flows.follow(&book);
         let keepers = Keepers::new(Arc::clone(&core));
         let shared = Arc::new(Shared {
             core,
             host,
             ports,
-            book: RwLock::new(Arc::new(book)),
+            book: RwLock::new(book),
             nonces: Nonces::default(),
             draining: AtomicBool::new(false),
         });
@@ -178,6 +181,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
     pub fn set_trunks(&self, book: Book) {
         let book = Arc::new(book);
         *self.shared.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&book);
+        self.shared.core.flows.follow(&book);
         self.keepers.follow(&book);
     }
 
@@ -281,7 +285,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         let stranger = !self.book().knows(flow.peer.ip()) && !self.is_target(flow);
         if stranger {
             let source = Source::Stranger(flow.peer.ip());
-            if !self.core.rates.pass(&source, self.core.config.stranger_per_second, rt::now()) {
+            if !self.core.rates.pass(&source, Rate::per_second(self.core.config.stranger_per_second), rt::now()) {
                 SipCounters::add(&counters.strangers);
                 return;
             }
@@ -291,7 +295,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return;
         };
         if message.status().is_some() {
-            if !self.core.acknowledge_again(&message) && self.core.engine.deliver(&message, flow).await.is_err() {
+            if !self.core.acknowledge_again(&message, flow) && self.core.engine.deliver(&message, flow).await.is_err() {
                 SipCounters::add(&counters.unreadable);
             }
             return;
@@ -399,8 +403,13 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             self.challenge(request, &trunk, stale, now);
             return None;
         }
+        let request = unless_keys_show(request, &trunk, flow)?;
+        if let Some(named) = Replaced::of(&invite) {
+            self.take_over(request, named, &trunk);
+            return None;
+        }
         let rate = trunk.limits.calls_per_second;
-        if rate > 0 && !self.core.rates.pass(&Source::Trunk(trunk.id.clone()), rate, now) {
+        if rate > 0 && !self.core.rates.pass(&Source::Trunk(trunk.id.clone()), Rate::per_second(rate), now) {
             busy(request, 1);
             return None;
         }
@@ -415,9 +424,13 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
                 return None;
             }
         };
-        let request = unless_keys_show(request, &trunk, flow)?;
         let Some(bot) = trunk.bot_for(&facts, &invite).map(BotId::new) else {
             answer(request, 404, "", &[]);
+            return None;
+        };
+        let Some(origin) = self.core.originate(&invite) else {
+            // A proxy split the call and both ways led here: one of them is enough.
+            answer(request, 482, "", &[]);
             return None;
         };
         let asked = CallRequest { bot: &bot, trunk: &trunk.id, peer: flow.peer };
@@ -433,19 +446,9 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             busy(request, 5);
             return None;
         };
-        let Some(mut sdp) = negotiator(port.local(), &trunk) else {
-            answer(request, 500, "", &[]);
-            return None;
-        };
-        let agreed = match session_description(&invite).map(|offer| sdp.answer(offer)).transpose() {
-            Ok(agreed) => agreed.map(|agreed| (agreed.plan, agreed.sdp)),
-            Err(error) => {
-                refuse_offer(request, &error);
-                return None;
-            }
-        };
+        let (request, sdp, agreed) = described(request, port.local(), &trunk)?;
         let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place);
-        let (row, requests) = self.core.register(&dialog.key);
+        let (row, requests) = self.core.register(&dialog.key, &trunk.id);
         let link = self.host.open(
             slot,
             SipOpened {
@@ -469,10 +472,24 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             link,
             session,
             channel,
+            origin: Some(origin),
             report: SipReport::default(),
             updates: allows(&invite, "UPDATE"),
         });
         Some((leg, Answering { transaction: request, agreed, timer_known, pending }))
+    }
+
+    /// An INVITE that wants the place of a call's far end goes to that call, which decides. Only whoever may call by the same trunk has
+    /// a call to be named (RFC 3891 section 4).
+    fn take_over(&self, request: ServerTransaction, named: Result<Replaced, ()>, trunk: &Trunk) {
+        let Ok(named) = named else { return answer(request, 400, "", &[]) };
+        if !self.core.has(&named.key, &trunk.id) {
+            return answer(request, 481, "", &[]);
+        }
+        if let Err(back) = self.core.hand_over(&named.key, request) {
+            let (status, request) = *back;
+            answer(request, status, "", &[]);
+        }
     }
 
     fn challenge(&self, request: ServerTransaction, trunk: &Trunk, stale: bool, now: Moment) {
@@ -485,6 +502,28 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         trunk.credentials().map_or(Verdict::Challenge { stale: false }, |credentials| {
             self.nonces.judge(invite, &credentials, &trunk.account.realm, rt::now())
         })
+    }
+}
+
+/// What was agreed, and our answer.
+type Told = (MediaPlan, Option<String>);
+
+/// The answer to an INVITE's offer, where it brought one; an offer that cannot be met is refused.
+fn described(
+    request: ServerTransaction,
+    local: SocketAddr,
+    trunk: &Trunk,
+) -> Option<(ServerTransaction, Negotiator, Option<Told>)> {
+    let Some(mut sdp) = negotiator(local, trunk) else {
+        answer(request, 500, "", &[]);
+        return None;
+    };
+    match session_description(&request.request).map(|offer| sdp.answer(offer)).transpose() {
+        Ok(agreed) => Some((request, sdp, agreed.map(|agreed| (agreed.plan, Some(agreed.sdp))))),
+        Err(error) => {
+            refuse_offer(request, &error);
+            None
+        }
     }
 }
 

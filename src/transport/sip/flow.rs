@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -14,16 +14,22 @@ use tokio::sync::mpsc;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::gate::Places;
 use super::stack::Engine;
 use crate::rt;
+use crate::trunk::Book;
 use crate::wire::sip::{Frame, Framer};
 
 /// Received messages that wait to be looked at. Full: a datagram is dropped (it is sent again), a stream waits.
 pub(super) const RECEIVED: usize = 1_024;
 /// Messages on their way to one stream. Full: the stream is stuck and is closed.
 const OUT: usize = 128;
-/// Most streams at once; more are closed as they come.
-const STREAMS: usize = 1_024;
+/// Most streams that came and live, handshakes included; more are closed as they come.
+const STREAMS: u32 = 1_024;
+/// Most of them from addresses of no trunk, so that strangers cannot keep carriers out.
+const STRANGERS: u32 = 64;
+/// Names that one TLS peer may have proved.
+const NAMES_EACH: usize = 16;
 /// How long dialling a stream may take, its TLS handshake included.
 const DIAL: Duration = Duration::from_secs(5);
 /// How long one write may take.
@@ -99,6 +105,21 @@ impl fmt::Display for Flow {
     }
 }
 
+/// Whose name a TLS peer has to prove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Whose {
+    /// A trunk's target, by the name that stands in its file.
+    Target,
+    /// The other end of a call, by its own word.
+    Peer,
+}
+
+/// A name as it is to be proved: without the brackets of an address, and the address where there is none.
+fn written(flow: Flow, name: &str) -> String {
+    let name = name.trim_matches(['[', ']']);
+    if name.is_empty() { flow.peer.ip().to_string() } else { name.to_owned() }
+}
+
 /// Bytes that arrived.
 #[derive(Debug)]
 pub(super) struct Received {
@@ -132,13 +153,18 @@ pub(super) struct Flows {
     received: mpsc::Sender<Received>,
     engine: Arc<Engine>,
     tls: Option<TlsConnector>,
-    /// The names that TLS peers proved, for when they are dialled again. Full: all are forgotten.
-    names: Mutex<HashMap<Flow, String>>,
+    /// The names that TLS peers proved, the first one first, for when they are dialled again. Full: all are forgotten.
+    names: Mutex<HashMap<Flow, Vec<String>>>,
     /// Streams that are being dialled, one turn each.
     dials: Mutex<HashMap<Flow, Arc<tokio::sync::Mutex<()>>>>,
     pings: Pings,
     /// Ways of calls that we placed, one entry each.
     called: Mutex<Vec<Flow>>,
+    /// Streams that came, all and those of strangers.
+    came: Places,
+    strangers: Places,
+    /// Whose addresses are no strangers'.
+    book: RwLock<Arc<Book>>,
 }
 
 impl fmt::Debug for Flows {
@@ -156,29 +182,53 @@ impl Flows {
         pings: Pings,
     ) -> Arc<Self> {
         let (streams, names, called, dials) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { udp, streams, received, engine, tls, names, dials, pings, called })
+        let (came, strangers, book) = (Places::default(), Places::default(), RwLock::default());
+        Arc::new(Self { udp, streams, received, engine, tls, names, dials, pings, called, came, strangers, book })
     }
 
-    /// The name that a TLS peer must prove: the one that it has proved before (a request in mid-call knows only the peer's own word for
-    /// it, the host of its Contact), else what is given, else its address.
-    fn server_name(&self, flow: Flow, given: &str) -> Result<(ServerName<'static>, String), FlowError> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = flow.peer.ip().to_string();
-        let name = names.get(&flow).cloned().unwrap_or_else(|| given.trim_matches(['[', ']']).to_owned());
-        let name = if name.is_empty() { address } else { name };
+    /// From now on these trunks' addresses are no strangers'.
+    pub fn follow(&self, book: &Arc<Book>) {
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(book);
+    }
+
+    fn is_stranger(&self, peer: SocketAddr) -> bool {
+        !self.book.read().unwrap_or_else(PoisonError::into_inner).knows(peer.ip())
+    }
+
+    /// The name that a TLS peer must prove. A target's is its own, whatever the same address has proved to be besides; a request in
+    /// mid-call knows only the peer's own word for it, the host of its Contact, and takes what was proved first. Without any it is
+    /// the address.
+    fn server_name(&self, flow: Flow, given: &str, whose: Whose) -> Result<(ServerName<'static>, String), FlowError> {
+        let proved = self.names().get(&flow).and_then(|names| names.first().cloned());
+        let name = proved.filter(|_| whose == Whose::Peer).unwrap_or_else(|| written(flow, given));
         let server = ServerName::try_from(name.clone())
             .map_err(|error| FlowError::Io { flow, source: std::io::Error::other(error) })?;
-        drop(names);
         Ok((server, name))
+    }
+
+    fn names(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, Vec<String>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This peer has proved that it is `name`.
     fn proved(&self, flow: Flow, name: String) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() >= NAMES {
+        let mut names = self.names();
+        if names.len() >= NAMES && !names.contains_key(&flow) {
             names.clear();
         }
-        names.insert(flow, name);
+        let known = names.entry(flow).or_default();
+        if !known.contains(&name) {
+            known.truncate(NAMES_EACH - 1);
+            known.push(name);
+        }
+    }
+
+    /// There is a stream, and whoever is at its end has proved what it must.
+    fn is_ready(&self, flow: Flow, name: &str, whose: Whose) -> bool {
+        let lives = self.streams().contains_key(&flow);
+        let needs_proof = flow.transport == Transport::Tls && whose == Whose::Target;
+        let proved = || self.names().get(&flow).is_some_and(|names| names.contains(&written(flow, name)));
+        lives && (!needs_proof || proved())
     }
 
     fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<Flow, mpsc::Sender<Vec<u8>>>> {
@@ -234,17 +284,23 @@ impl Flows {
                 rt::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            if self.stream_count() >= STREAMS {
+            // Counted from here on: a handshake that is not made holds a place, too.
+            let Some(place) = self.came.take(STREAMS) else { continue };
+            let stranger = self.is_stranger(peer);
+            let foreign = if stranger { self.strangers.take(STRANGERS) } else { None };
+            if stranger && foreign.is_none() {
                 continue;
             }
+            let patience = stranger.then_some(self.pings.every * 2);
             let flows = Arc::clone(&self);
             let acceptor = acceptor.clone();
             rt::spawn("sip stream", async move {
+                let _held = (place, foreign);
                 match acceptor {
-                    None => flows.serve(socket, Flow { transport: Transport::Tcp, peer }).await,
+                    None => flows.serve(socket, Flow { transport: Transport::Tcp, peer }, patience).await,
                     Some(acceptor) => {
                         if let Some(Ok(socket)) = rt::timeout(DIAL, acceptor.accept(socket)).await {
-                            flows.serve(socket, Flow { transport: Transport::Tls, peer }).await;
+                            flows.serve(socket, Flow { transport: Transport::Tls, peer }, patience).await;
                         }
                     }
                 }
@@ -252,12 +308,13 @@ impl Flows {
         }
     }
 
-    /// Makes sure that `flow` can be sent by; dials a stream that is not there. `name` is the peer's name for TLS.
+    /// Makes sure that `flow` can be sent by; dials a stream that is not there, or whose end has not proved to be the target. `name` is
+    /// the peer's name for TLS.
     ///
     /// # Errors
     /// [`FlowError`].
-    pub async fn ready(self: &Arc<Self>, flow: Flow, name: &str) -> Result<(), FlowError> {
-        if flow.transport == Transport::Udp || self.streams().contains_key(&flow) {
+    pub async fn ready(self: &Arc<Self>, flow: Flow, name: &str, whose: Whose) -> Result<(), FlowError> {
+        if flow.transport == Transport::Udp || self.is_ready(flow, name, whose) {
             return Ok(());
         }
         let io = |source| FlowError::Io { flow, source };
@@ -265,21 +322,21 @@ impl Flows {
         let dial = async {
             // One dials, the others wait for its stream.
             let _turn = line.lock().await;
-            if self.streams().contains_key(&flow) {
+            if self.is_ready(flow, name, whose) {
                 return Ok(());
             }
             let socket = TcpStream::connect(flow.peer).await.map_err(io)?;
             let (started, wait) = tokio::sync::oneshot::channel();
             let flows = Arc::clone(self);
             if flow.transport == Transport::Tcp {
-                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started).await });
+                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started, None).await });
             } else {
                 let missing = || std::io::Error::other("no TLS client configuration");
                 let connector = self.tls.clone().ok_or_else(|| io(missing()))?;
-                let (server, name) = self.server_name(flow, name)?;
+                let (server, name) = self.server_name(flow, name, whose)?;
                 let socket = connector.connect(server, socket).await.map_err(io)?;
                 self.proved(flow, name);
-                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started).await });
+                rt::spawn("sip stream", async move { flows.serve_and_tell(socket, flow, started, None).await });
             }
             let _ = wait.await;
             Ok(())
@@ -305,9 +362,14 @@ impl Flows {
         out.try_send(bytes).map_err(|_| FlowError::Stuck(flow))
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(self: Arc<Self>, socket: S, flow: Flow) {
+    async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(
+        self: Arc<Self>,
+        socket: S,
+        flow: Flow,
+        patience: Option<Duration>,
+    ) {
         let (started, _unheard) = tokio::sync::oneshot::channel();
-        self.serve_and_tell(socket, flow, started).await;
+        self.serve_and_tell(socket, flow, started, patience).await;
     }
 
     async fn serve_and_tell<S: AsyncRead + AsyncWrite + Send + 'static>(
@@ -315,6 +377,7 @@ impl Flows {
         socket: S,
         flow: Flow,
         started: tokio::sync::oneshot::Sender<()>,
+        patience: Option<Duration>,
     ) {
         let (out, queue) = mpsc::channel(OUT);
         self.engine.attach(flow, out.clone()).await;
@@ -323,17 +386,25 @@ impl Flows {
         let _ = started.send(());
         let (reader, writer) = tokio::io::split(socket);
         tokio::select! {
-            () = self.read_stream(reader, flow, &out) => {}
+            () = self.read_stream(reader, flow, &out, patience) => {}
             () = write_stream(writer, queue, self.pings.every) => {}
         }
     }
 
-    async fn read_stream<R: AsyncRead + Unpin>(&self, mut reader: R, flow: Flow, out: &mpsc::Sender<Vec<u8>>) {
+    /// Reads until the stream ends, or is silent for longer than it may: a stranger's `patience` is short and its own.
+    async fn read_stream<R: AsyncRead + Unpin>(
+        &self,
+        mut reader: R,
+        flow: Flow,
+        out: &mpsc::Sender<Vec<u8>>,
+        patience: Option<Duration>,
+    ) {
         let mut framer = Framer::default();
         let mut buffer = vec![0; 16 * 1024];
         let (mut spoke, mut pongs) = (false, false);
         loop {
-            let limit = if spoke && !pongs { self.pings.patience } else { self.pings.silence };
+            let usual = if spoke && !pongs { self.pings.patience } else { self.pings.silence };
+            let limit = patience.unwrap_or(usual);
             let length = match rt::timeout(limit, reader.read(&mut buffer)).await {
                 Some(Ok(length)) if length > 0 => length,
                 _ => return,

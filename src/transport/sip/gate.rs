@@ -24,34 +24,59 @@ pub(super) enum Source {
     Stranger(IpAddr),
     /// A trunk's new calls.
     Trunk(String),
+    /// A trunk's calls to numbers that begin so.
+    Prefix(String, String),
+}
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    /// How many, on average and at once.
+    pub most: u32,
+    /// In milliseconds.
+    pub within_ms: u64,
+}
+
+impl Rate {
+    pub const fn per_second(most: u32) -> Self {
+        Self { most, within_ms: 1_000 }
+    }
+
+    pub const fn per_minute(most: u32) -> Self {
+        Self { most, within_ms: 60_000 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// In thousandths of a message.
+    /// One costs as many as the rate's span has milliseconds.
     tokens: u64,
     at: Moment,
+    /// After so long of quiet it is full, and nothing is to be remembered.
+    full_after_ms: u64,
 }
 
 impl Rates {
-    /// May one more pass, at `per_second` on average with as many at once?
-    pub fn pass(&self, source: &Source, per_second: u32, now: Moment) -> bool {
-        let full = u64::from(per_second) * 1_000;
+    /// May one more pass?
+    pub fn pass(&self, source: &Source, rate: Rate, now: Moment) -> bool {
+        let Rate { most, within_ms } = rate;
+        let full = u64::from(most) * within_ms;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_SOURCES && !buckets.contains_key(source) {
-            // Whoever has been quiet for a second has nothing to be remembered for.
-            buckets.retain(|_, bucket| now.ms_since(bucket.at) < 1_000);
+            // Whoever has been quiet for long enough has nothing to be remembered for.
+            buckets.retain(|_, bucket| now.ms_since(bucket.at) < bucket.full_after_ms);
             if buckets.len() >= MAX_SOURCES {
                 return false;
             }
         }
-        let bucket = buckets.entry(source.clone()).or_insert(Bucket { tokens: full, at: now });
-        bucket.tokens = (bucket.tokens + now.ms_since(bucket.at) * u64::from(per_second)).min(full);
-        bucket.at = now;
-        if bucket.tokens < 1_000 {
+        let new = Bucket { tokens: full, at: now, full_after_ms: within_ms };
+        let bucket = buckets.entry(source.clone()).or_insert(new);
+        bucket.tokens = (bucket.tokens + now.ms_since(bucket.at) * u64::from(most)).min(full);
+        (bucket.at, bucket.full_after_ms) = (now, within_ms);
+        if bucket.tokens < within_ms {
             return false;
         }
-        bucket.tokens -= 1_000;
+        bucket.tokens -= within_ms;
         true
     }
 }
@@ -93,15 +118,25 @@ mod tests {
         let rates = Rates::default();
         let source = |n: u32| Source::Stranger(IpAddr::from(n.to_be_bytes()));
         let at = Moment::from_millis;
-        let passed = (0..50).filter(|_| rates.pass(&source(1), 5, at(1_000))).count();
+        let five = Rate::per_second(5);
+        let passed = (0..50).filter(|_| rates.pass(&source(1), five, at(1_000))).count();
         assert_eq!(passed, 5);
-        assert!(rates.pass(&source(1), 5, at(1_200)) && !rates.pass(&source(1), 5, at(1_200)));
+        assert!(rates.pass(&source(1), five, at(1_200)) && !rates.pass(&source(1), five, at(1_200)));
         for n in 2..=u32::try_from(MAX_SOURCES).unwrap() {
-            assert!(rates.pass(&source(n), 5, at(1_300)));
+            assert!(rates.pass(&source(n), five, at(1_300)));
         }
-        assert!(!rates.pass(&source(999_999), 5, at(1_301)), "no room for another");
-        assert!(rates.pass(&source(999_999), 5, at(2_400)), "the quiet ones are forgotten");
+        assert!(!rates.pass(&source(999_999), five, at(1_301)), "no room for another");
+        assert!(rates.pass(&source(999_999), five, at(2_400)), "the quiet ones are forgotten");
         assert!(rates.buckets.lock().unwrap().len() <= MAX_SOURCES);
+    }
+
+    #[test]
+    fn a_rate_per_minute_lasts_a_minute() {
+        let rates = Rates::default();
+        let source = Source::Prefix("t".to_owned(), "+91".to_owned());
+        let passed = |at_ms: u64| rates.pass(&source, Rate::per_minute(2), Moment::from_millis(at_ms));
+        assert_eq!([0, 10, 20, 29_000, 30_001, 30_002].map(passed), [true, true, false, false, true, false]);
+        assert!(rates.pass(&Source::Prefix("t".to_owned(), "+1".to_owned()), Rate::per_minute(1), Moment::ZERO));
     }
 
     #[test]

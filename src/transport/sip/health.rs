@@ -153,9 +153,19 @@ impl Core {
     async fn ask(&self, trunk: &Trunk, way: &Way, patience: Duration) {
         let _known = self.flows.called(way.flow);
         let options = self.outside("OPTIONS", &way.domain, &way.domain, "", way.flow.transport);
-        let asked = async { self.send(&options, way.flow, &way.name).await?.last().await };
-        let answered = rt::timeout(patience, asked).await.flatten().is_some();
-        self.pulses.tell(trunk, way.flow, answered);
+        // What did not leave says nothing of whoever it was for.
+        let asked = async {
+            match self.send_to_target(&options, way.flow, &way.name).await {
+                None => Some(false),
+                Some(mut transaction) => match transaction.last().await {
+                    None if transaction.is_unsent() => None,
+                    answer => Some(answer.is_some()),
+                },
+            }
+        };
+        if let Some(answered) = rt::timeout(patience, asked).await.unwrap_or(Some(false)) {
+            self.pulses.tell(trunk, way.flow, answered);
+        }
     }
 
     /// A request outside any dialog, from ourselves or a `user` of the domain, that is the first of its Call-ID.

@@ -12,7 +12,7 @@
 //! 5. Holds and codec changes reach the audio alone, by [`MediaPort::change`]; the port stops with the leg, however that ends.
 //! 6. Orders: `HangUp` sends BYE (before the answer 480) and ends in `HungUp`; `Transfer` sends REFER and ends in `HungUp{by: "transfer"}`
 //!    when the far end took over, or the call goes on and [`SipReport::transfers_failed`] says so; `Close` and dropping the sender end
-//!    at once. `Ready` and `Mark` do nothing.
+//!    at once. `Keys` presses keys as the trunk's `media.dtmf` has it. `Ready` does nothing.
 //! 7. After the last fact the leg sends its [`SipReport`].
 //!
 //! An outbound leg begins with [`super::Endpoint::place_call`] and goes on the same way; it is the application that holds slot and
@@ -100,6 +100,9 @@ pub trait MediaPort: Send + 'static {
 
     /// Hold, resume, another codec or address. The stream to the peer keeps its numbers and clock.
     fn change(&mut self, plan: MediaPlan);
+
+    /// Presses a key behind those that wait: as an RTP event where that is agreed, else as a tone. `false`: no room, or no key.
+    fn press(&mut self, key: char) -> bool;
 
     /// The leg is over.
     fn stop(&mut self);

@@ -21,12 +21,17 @@ type Task = JoinHandle<Result<(), Stopped>>;
 pub(super) struct Keepers {
     core: Arc<Core>,
     rows: Mutex<HashMap<String, Row>>,
+    /// Trunks that are gone while their tasks may still be at work: should one come back, its new tasks wait for the old.
+    leaving: Mutex<HashMap<String, Row>>,
 }
 
 #[derive(Debug, Default)]
 struct Row {
     watching: Option<Watching>,
     registering: Option<Registering>,
+    /// What was before and may not be over.
+    watched: Option<Watching>,
+    registered: Option<Task>,
 }
 
 #[derive(Debug)]
@@ -61,7 +66,7 @@ impl Drop for Watch {
 
 impl Keepers {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core, rows: Mutex::default() }
+        Self { core, rows: Mutex::default(), leaving: Mutex::default() }
     }
 
     fn rows(&self) -> std::sync::MutexGuard<'_, HashMap<String, Row>> {
@@ -71,9 +76,14 @@ impl Keepers {
     /// Starts, ends and replaces tasks as the book has it; what a change does not concern goes on.
     pub fn follow(&self, book: &Book) {
         let mut rows = self.rows();
-        rows.retain(|id, _| book.get(id).is_some());
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|_, row| !row.is_over());
+        for (id, mut row) in rows.extract_if(|id, _| book.get(id).is_none()) {
+            row.leave();
+            leaving.insert(id, row);
+        }
         for trunk in book.all() {
-            let row = rows.entry(trunk.id.clone()).or_default();
+            let row = rows.entry(trunk.id.clone()).or_insert_with(|| leaving.remove(&trunk.id).unwrap_or_default());
             row.watch(&self.core, trunk);
             row.register(&self.core, trunk);
         }
@@ -94,6 +104,9 @@ impl Keepers {
             registering.over.send_replace(true);
             registering.task
         });
+        let gone: Vec<Row> =
+            self.leaving.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, row)| row).collect();
+        let leaving: Vec<Task> = leaving.chain(gone.into_iter().filter_map(|mut row| row.registered.take())).collect();
         let limit = Duration::from_millis(self.core.config.hang_up_ms) + Duration::from_millis(500);
         let _ = rt::timeout(limit, futures_util::future::join_all(leaving)).await;
     }
@@ -109,12 +122,29 @@ impl Keepers {
 }
 
 impl Row {
+    /// Its trunk is gone: the watch ends, the registration takes itself back.
+    fn leave(&mut self) {
+        if let Some(watching) = self.watching.take() {
+            watching.task.abort();
+            self.watched = Some(watching);
+        }
+        // Dropping the sender is the word.
+        if let Some(registering) = self.registering.take() {
+            self.registered = Some(registering.task);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.watched.as_ref().is_none_or(|watching| watching.task.is_finished())
+            && self.registered.as_ref().is_none_or(Task::is_finished)
+    }
+
     fn watch(&mut self, core: &Arc<Core>, trunk: &Arc<Trunk>) {
         let same = |of: &Watching| of.trunk.outbound == trunk.outbound && of.trunk.health == trunk.health;
         if self.watching.as_ref().is_some_and(same) {
             return;
         }
-        let before = self.watching.take();
+        let before = self.watching.take().or_else(|| self.watched.take());
         if trunk.health.options_s == 0 || trunk.outbound.targets.is_empty() {
             return;
         }
@@ -137,7 +167,7 @@ impl Row {
             return;
         }
         // Dropping the sender makes the old one take itself back.
-        let before = self.registering.take().map(|old| old.task);
+        let before = self.registering.take().map(|old| old.task).or_else(|| self.registered.take());
         if !trunk.account.register {
             return;
         }

@@ -1,26 +1,29 @@
 //! Calls that we place: INVITE to a trunk's addresses in order, challenges answered, early media taken, the ring time-out kept, a late
 //! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung; those that are down come last.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Core, SipCounters};
+use super::core::{Core, Registered, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Flow, Transport};
+use super::gate::{Place, Rate, Source};
 use super::health::Way;
-use super::host::{Host, MediaPort, MediaPorts, SipLink, SipReport};
+use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
 use super::leg::{Leg, Parts, allows, authorise, cause_of};
-use super::stack::{ClientEvent, ClientTransaction};
+use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
 use crate::trunk::{SipStage, TimerMode, Trunk, outcome};
 use crate::units::Moment;
 use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
-use crate::wire::sip::{CSeq, Message, quoted, session_description};
+use crate::wire::sip::{CSeq, Message, list, parameter, quoted, session_description};
 
 /// A call to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,21 @@ pub enum PlaceError {
     /// All channels are taken, or too many calls this second.
     #[error("trunk {0:?}: expected a free channel within its caps, found none")]
     Full(String),
+    /// Too many calls to numbers of one prefix.
+    #[error(
+        "trunk {trunk:?}: expected at most {per_minute} calls a minute to {prefix}, as `outbound.per_minute` has it"
+    )]
+    TooMany {
+        /// The trunk's id.
+        trunk: String,
+        /// The prefix.
+        prefix: String,
+        /// Its cap.
+        per_minute: u32,
+    },
+    /// No port for audio is free.
+    #[error("expected a free port for audio, found none")]
+    NoPort,
     /// The system gives no random numbers.
     #[error("expected random numbers of the system, found none")]
     NoRandomness,
@@ -62,11 +80,17 @@ pub enum PlaceError {
 }
 
 impl<H: Host, P: MediaPorts> Endpoint<H, P> {
-    /// Places a call; what follows comes as facts on `link`. The channel of the trunk is held before this returns.
+    /// Places a call; what follows comes as facts on `link`. The channel of the trunk is held before this returns. The port is taken
+    /// last, by `reserve`: one that was taken rests before it is used again.
     ///
     /// # Errors
     /// [`PlaceError`]; nothing was sent.
-    pub fn place_call(&self, call: OutboundCall, port: P::Port, link: SipLink) -> Result<(), PlaceError> {
+    pub fn place_call(
+        &self,
+        call: OutboundCall,
+        reserve: impl FnOnce() -> Option<P::Port>,
+        link: SipLink,
+    ) -> Result<(), PlaceError> {
         if self.is_draining() {
             return Err(PlaceError::Draining);
         }
@@ -83,34 +107,99 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             return Err(PlaceError::ForeignCaller(id()));
         }
         let core = &self.shared.core;
-        let rate = trunk.limits.calls_per_second;
-        let source = super::gate::Source::Trunk(id());
-        if rate > 0 && !core.rates.pass(&source, rate, rt::now()) {
-            return Err(PlaceError::Full(id()));
-        }
-        let channel = core.channel(&trunk.id, trunk.limits.channels).ok_or_else(|| PlaceError::Full(id()))?;
+        let channel = core.admit_outward(trunk, &call.to)?;
+        let port = reserve().ok_or(PlaceError::NoPort)?;
         let sdp = negotiator(port.local(), trunk).ok_or(PlaceError::NoRandomness)?;
         SipCounters::add(&core.counters.calls);
-        let now = rt::now();
-        let placing = Placing {
-            core: Arc::clone(core),
-            trunk: Arc::clone(trunk),
-            sdp,
-            call,
-            port,
-            link,
-            report: SipReport::default(),
-            stage: SipStage::Trying,
-            early: None,
-            number: 0,
-            call_id: random_token(16),
-            tag: random_token(8),
-            ring_until: now.plus_ms(trunk.outbound.ring_ms),
-            least_session: None,
-        };
+        let placing = Placing::new(Arc::clone(core), Arc::clone(trunk), sdp, call, (port, link));
         rt::spawn("sip outbound call", placing.run(channel));
         Ok(())
     }
+}
+
+impl Core {
+    /// A channel of the trunk for a call to this number, within the trunk's caps.
+    pub(super) fn admit_outward(&self, trunk: &Trunk, number: &str) -> Result<Place, PlaceError> {
+        let full = || PlaceError::Full(trunk.id.clone());
+        let channel = self.channel(&trunk.id, trunk.limits.channels).ok_or_else(full)?;
+        let (rate, now) = (trunk.limits.calls_per_second, rt::now());
+        if rate > 0 && !self.rates.pass(&Source::Trunk(trunk.id.clone()), Rate::per_second(rate), now) {
+            return Err(full());
+        }
+        if let Some((prefix, per_minute)) = trunk.cap_of(number) {
+            let source = Source::Prefix(trunk.id.clone(), prefix.to_owned());
+            if !self.rates.pass(&source, Rate::per_minute(per_minute), now) {
+                return Err(PlaceError::TooMany { trunk: trunk.id.clone(), prefix: prefix.to_owned(), per_minute });
+            }
+        }
+        Ok(channel)
+    }
+}
+
+/// An answered call whose dialog another leg goes on in.
+pub(super) struct Taken {
+    pub dialog: Dialog,
+    pub row: Registered,
+    pub requests: mpsc::Receiver<ServerTransaction>,
+    pub sdp: Negotiator,
+    pub plan: MediaPlan,
+    pub session: Option<timer::Session>,
+    pub updates: bool,
+    pub channel: Place,
+}
+
+/// A call that a leg has placed for itself. Dropping it cancels the call, or ends it where it was answered in that moment.
+pub(super) struct Following {
+    outcome: oneshot::Receiver<Result<Box<Taken>, u16>>,
+    _orders: mpsc::Sender<LegOrder>,
+}
+
+impl Following {
+    /// The answered call, or the status that it ended with (0: none came).
+    pub async fn outcome(&mut self) -> Result<Box<Taken>, u16> {
+        (&mut self.outcome).await.unwrap_or(Err(0))
+    }
+}
+
+/// Places a call that a leg will go on in: with the leg's own audio port and the codec that it has.
+pub(super) fn follow(
+    core: Arc<Core>,
+    trunk: Arc<Trunk>,
+    sdp: Negotiator,
+    call: OutboundCall,
+    local: SocketAddr,
+    channel: Place,
+) -> Following {
+    // Nobody reads its facts: the leg that waits has said all that there is to say.
+    let (link, SipEnd { orders, .. }) = SipLink::pair();
+    let (then, outcome) = oneshot::channel();
+    let mut placing = Placing::new(core, trunk, sdp, call, (Mute(local), link));
+    placing.then = Some(then);
+    rt::spawn("sip followed call", placing.run(channel));
+    Following { outcome, _orders: orders }
+}
+
+/// The audio of a call that is not one's own yet: nobody hears what plays before its answer.
+struct Mute(SocketAddr);
+
+impl MediaPort for Mute {
+    fn id(&self) -> u64 {
+        0
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.0
+    }
+
+    fn start(&mut self, _plan: MediaPlan) {}
+
+    fn change(&mut self, _plan: MediaPlan) {}
+
+    fn press(&mut self, _key: char) -> bool {
+        false
+    }
+
+    fn stop(&mut self) {}
 }
 
 struct Placing<P: MediaPort> {
@@ -124,12 +213,30 @@ struct Placing<P: MediaPort> {
     stage: SipStage,
     /// The plan of early media that plays.
     early: Option<MediaPlan>,
+    /// What each phone of a forked call said before the answer.
+    forks: Vec<Fork>,
     number: u32,
     call_id: String,
     tag: String,
     ring_until: Moment,
     least_session: Option<u32>,
+    /// Who wants the answered call, where it is not to become a leg of its own.
+    then: Option<oneshot::Sender<Result<Box<Taken>, u16>>>,
+    /// The last INVITE did not leave, by no fault of the carrier's.
+    unsent: bool,
 }
+
+/// One phone that may answer: the tag of its early dialog.
+struct Fork {
+    tag: String,
+    /// Its description, where it gave one.
+    plan: Option<MediaPlan>,
+    /// The number of its last reliable response (RFC 3262), where there was one.
+    acknowledged: Option<u32>,
+}
+
+/// Phones of one call that are kept apart; what more of them say before the answer is not heard.
+const FORKS: usize = 16;
 
 /// How one try ended.
 enum Tried {
@@ -153,7 +260,35 @@ enum GaveUp {
 }
 
 impl<P: MediaPort> Placing<P> {
-    async fn run(mut self, channel: super::gate::Place) {
+    fn new(
+        core: Arc<Core>,
+        trunk: Arc<Trunk>,
+        sdp: Negotiator,
+        call: OutboundCall,
+        (port, link): (P, SipLink),
+    ) -> Self {
+        Self {
+            ring_until: rt::now().plus_ms(trunk.outbound.ring_ms),
+            core,
+            trunk,
+            sdp,
+            call,
+            port,
+            link,
+            report: SipReport::default(),
+            stage: SipStage::Trying,
+            early: None,
+            forks: Vec::new(),
+            number: 0,
+            call_id: random_token(16),
+            tag: random_token(8),
+            least_session: None,
+            then: None,
+            unsent: false,
+        }
+    }
+
+    async fn run(mut self, channel: Place) {
         let ways = self.core.ways(&self.trunk).await;
         let mut last = Tried::Refused(0);
         for Way { flow, name, domain } in ways {
@@ -166,7 +301,9 @@ impl<P: MediaPort> Placing<P> {
             }
             let _known = self.core.flows.called(flow);
             last = self.at(flow, &name, &domain).await;
-            if let Tried::Answered(..) | Tried::Refused(_) = last {
+            if let Tried::Answered(..) | Tried::Refused(_) = last
+                && !std::mem::take(&mut self.unsent)
+            {
                 self.core.pulses.tell(&self.trunk, flow, !matches!(last, Tried::Refused(0)));
             }
             match &last {
@@ -191,7 +328,7 @@ impl<P: MediaPort> Placing<P> {
         loop {
             match self.link.orders.try_recv() {
                 Ok(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | Err(TryRecvError::Disconnected) => return true,
-                Ok(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
+                Ok(LegOrder::Ready { .. } | LegOrder::Transfer { .. } | LegOrder::Keys { .. }) => {}
                 Err(TryRecvError::Empty) => return false,
             }
         }
@@ -257,7 +394,7 @@ impl<P: MediaPort> Placing<P> {
 
     async fn once(&mut self, invite: &Message, flow: Flow, name: &str) -> Tried {
         self.note(true, "INVITE");
-        let Some(mut transaction) = self.core.send(invite, flow, name).await else {
+        let Some(mut transaction) = self.core.send_to_target(invite, flow, name).await else {
             self.report.status = 0;
             return Tried::Refused(0);
         };
@@ -275,15 +412,16 @@ impl<P: MediaPort> Placing<P> {
                             return self.finally(invite, *response, status);
                         }
                         provisional = true;
-                        self.provisional(status, &response).await;
+                        self.provisional(invite, flow, status, &response).await;
                     }
-                    Some(ClientEvent::TimedOut) | None => {
+                    Some(ClientEvent::TimedOut | ClientEvent::Unsent) | None => {
                         self.report.status = 0;
+                        self.unsent = transaction.is_unsent();
                         return Tried::Refused(0);
                     }
                 },
                 order = self.link.orders.recv() => match order {
-                    Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. }) => {}
+                    Some(LegOrder::Ready { .. } | LegOrder::Transfer { .. } | LegOrder::Keys { .. }) => {}
                     Some(LegOrder::HangUp { .. } | LegOrder::Close { .. }) | None => {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::Ordered).await;
                     }
@@ -301,18 +439,31 @@ impl<P: MediaPort> Placing<P> {
         }
     }
 
-    async fn provisional(&mut self, status: u16, response: &Message) {
-        if status > 100 {
-            self.stage = SipStage::Ringing;
-            self.report.rang = true;
+    async fn provisional(&mut self, invite: &Message, flow: Flow, status: u16, response: &Message) {
+        if status <= 100 {
+            return;
         }
-        let Some(description) = session_description(response).filter(|_| status > 100) else { return };
+        self.stage = SipStage::Ringing;
+        self.report.rang = true;
+        let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
+        let known = self.forks.iter().position(|fork| fork.tag == tag);
+        if known.is_none() && self.forks.len() < FORKS {
+            self.forks.push(Fork { tag: tag.to_owned(), plan: None, acknowledged: None });
+        }
+        let at = known.unwrap_or(self.forks.len() - 1);
+        if !self.acknowledge_early(invite, flow, response, at) {
+            return;
+        }
+        let Some(description) = session_description(response) else { return };
         // What plays before the answer may be replaced by the answer, so the offer stays open.
         let mut trial = self.sdp.clone();
         match trial.accept(description) {
             Ok(plan) => {
                 if self.early.as_ref() == Some(&plan) {
                     return;
+                }
+                if let Some(fork) = self.forks.get_mut(at) {
+                    fork.plan = Some(plan.clone());
                 }
                 let rate = plan.codec.audio_rate();
                 match self.early.replace(plan.clone()) {
@@ -325,6 +476,35 @@ impl<P: MediaPort> Placing<P> {
             }
             Err(error) => tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard"),
         }
+    }
+
+    /// PRACK for a response that its sender wants acknowledged; `false` where it is a repetition, or one came before it that did not.
+    fn acknowledge_early(&mut self, invite: &Message, flow: Flow, response: &Message, at: usize) -> bool {
+        let required = response.all("Require").flat_map(list).any(|option| option.eq_ignore_ascii_case("100rel"));
+        let Some(number) = response.get("RSeq").and_then(|text| text.trim().parse::<u32>().ok()).filter(|_| required)
+        else {
+            return true;
+        };
+        let Some(fork) = self.forks.get_mut(at) else { return false };
+        if fork.acknowledged.is_some_and(|last| number != last.wrapping_add(1)) {
+            return false;
+        }
+        fork.acknowledged = Some(number);
+        let invited = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        dialog.local_number = self.number;
+        self.number += 1;
+        let mut prack = dialog.request("PRACK");
+        prack.push("RAck", &format!("{number} {invited} INVITE"));
+        self.note(true, "PRACK");
+        let core = Arc::clone(&self.core);
+        rt::spawn("sip prack", async move {
+            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
+            if let Some(mut transaction) = core.send(&prack, dialog.way(), &name).await {
+                let _ = transaction.last().await;
+            }
+        });
+        true
     }
 
     fn finally(&mut self, invite: &Message, response: Message, status: u16) -> Tried {
@@ -425,25 +605,39 @@ impl<P: MediaPort> Placing<P> {
         Late { core: Arc::clone(&self.core), invite: invite.clone(), flow }
     }
 
-    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: super::gate::Place) {
+    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: Place) {
         self.stage = SipStage::Answered;
-        let dialog = Dialog::calling(invite, response, flow, &self.core.place);
+        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
-        let (row, requests) = self.core.register(&key);
-        let number = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
+        let (row, requests) = self.core.register(&key, &self.trunk.id);
+        let number = dialog.local_number;
+        dialog.local_number = self.number.max(number);
+        self.core.expect_forks(&key, invite, dialog.local_number);
         let ack = dialog.ack(number);
         self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
         self.note(true, "ACK");
         let agreed = match session_description(response) {
             Some(answer) => self.sdp.accept(answer).ok(),
             // The answer came early and is not repeated.
-            None => self.early.clone(),
+            None => {
+                let of_this = self.forks.iter().find(|fork| fork.tag == dialog.remote_tag);
+                of_this.and_then(|fork| fork.plan.clone()).or_else(|| self.early.clone())
+            }
         };
         let Some(plan) = agreed else {
             self.late(invite, flow).end(response).await;
             self.report.status = 488;
             return self.finish(LegFact::Unreached(EndReason::MediaRefused)).await;
         };
+        if let Some(then) = self.then.take() {
+            let (session, updates) = (timer::granted(response, rt::now()), allows(response, "UPDATE"));
+            let taken = Taken { dialog, row, requests, sdp: self.sdp, plan, session, updates, channel };
+            if then.send(Ok(Box::new(taken))).is_err() {
+                // The leg ended in this very moment.
+                Late { core: self.core, invite: invite.clone(), flow }.hang_up(response).await;
+            }
+            return;
+        }
         let early = self.early.is_some();
         let leg = Leg::new(Parts {
             session: timer::granted(response, rt::now()),
@@ -457,6 +651,7 @@ impl<P: MediaPort> Placing<P> {
             port: self.port,
             link: self.link,
             channel,
+            origin: None,
             report: self.report,
         });
         leg.run_outbound(plan, early).await;
@@ -473,6 +668,9 @@ impl<P: MediaPort> Placing<P> {
     async fn finish(mut self, last: LegFact) {
         self.port.stop();
         self.tell(last).await;
+        if let Some(then) = self.then.take() {
+            let _ = then.send(Err(self.report.status));
+        }
         let SipLink { report, facts, .. } = self.link;
         drop(facts);
         let _ = report.send(self.report);
@@ -517,9 +715,15 @@ impl Late {
 
     /// ACK and BYE.
     async fn end(&self, response: &Message) {
-        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
+        let dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
         let ack = dialog.ack(dialog.local_number);
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
+        self.hang_up(response).await;
+    }
+
+    /// BYE alone.
+    async fn hang_up(&self, response: &Message) {
+        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
         let bye = dialog.request("BYE");
         if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;

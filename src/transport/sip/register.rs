@@ -111,9 +111,17 @@ impl Registration {
         let mut proved = false;
         let mut status = 0;
         for _ in 0..REQUESTS {
-            let asked = async { self.core.send(&request, way.flow, &way.name).await?.last().await };
+            let mut unsent = false;
+            let asked = async {
+                let mut transaction = self.core.send_to_target(&request, way.flow, &way.name).await?;
+                let last = transaction.last().await;
+                unsent = transaction.is_unsent();
+                last
+            };
             let response = rt::timeout(patience, asked).await.flatten();
-            self.core.pulses.tell(&self.trunk, way.flow, response.is_some());
+            if !unsent {
+                self.core.pulses.tell(&self.trunk, way.flow, response.is_some());
+            }
             let Some(response) = response else { return Err(0) };
             status = response.status().unwrap_or(0);
             match status {

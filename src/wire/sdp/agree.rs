@@ -28,6 +28,8 @@ pub struct Policy {
     pub codecs: Vec<Codec>,
     /// Keys as RTP events.
     pub telephone_event: bool,
+    /// Keys as tones in the audio, where they are not RTP events.
+    pub inband_keys: bool,
     /// Encryption.
     pub srtp: Srtp,
     /// Also offer control packets on the audio's port; an offer of it is always taken.
@@ -39,6 +41,7 @@ impl Default for Policy {
         Self {
             codecs: vec![Codec::Pcma, Codec::Pcmu, Codec::G722],
             telephone_event: true,
+            inband_keys: false,
             srtp: Srtp::Off,
             rtcp_mux: false,
         }
@@ -161,6 +164,7 @@ impl Negotiator {
                 receive_payload_type: payload_type,
                 clock_hz,
             }),
+            inband_keys: self.policy.inband_keys && event.is_none(),
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,
@@ -250,6 +254,7 @@ impl Negotiator {
             payload_type,
             receive_payload_type,
             telephone_event,
+            inband_keys: self.policy.inband_keys && telephone_event.is_none(),
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,

@@ -104,6 +104,8 @@ pub struct MediaPlan {
     pub receive_payload_type: u8,
     /// Keys as RTP events; `None`: only by SIP INFO or in the audio.
     pub telephone_event: Option<TelephoneEvent>,
+    /// Keys are looked for in the audio: the trunk says that they come as tones, and nothing else was agreed.
+    pub inband_keys: bool,
     /// Who may send.
     pub direction: Direction,
     /// Length of a packet that we send, in milliseconds: 20, or 10 where the peer takes no more.

@@ -5,13 +5,13 @@ use super::fields::{Address, CSeq, Uri, Via, list, parameter};
 use super::message::{Message, Start};
 
 /// The methods that we take, as every answer says.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 
 /// The extensions that we know, as every answer says.
-pub const SUPPORTED: &str = "timer";
+pub const SUPPORTED: &str = "timer, 100rel, replaces";
 
 /// Methods that are SIP's and not ours.
-const KNOWN: [&str; 5] = ["REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "PRACK"];
+const KNOWN: [&str; 4] = ["REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"];
 
 /// Fields of which a message has one.
 const SINGLE: [&str; 7] = ["Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Length", "Content-Type"];
@@ -130,7 +130,7 @@ fn understood(message: &Message, method: &str) -> Option<Fault> {
     if message.get("Content-Encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Some(with(415, "", "Accept-Encoding", "identity"));
     }
-    let carries_sdp = matches!(method, "INVITE" | "UPDATE");
+    let carries_sdp = matches!(method, "INVITE" | "UPDATE" | "PRACK");
     if carries_sdp && message.get("Content-Type").is_some() && session_description(message).is_none() {
         return Some(with(415, "", "Accept", "application/sdp"));
     }

@@ -106,6 +106,7 @@ impl World {
                 self.note(&format!("transfer to {to}"));
                 self.later(800, Event::PeerLost);
             }
+            LegOrder::Keys { keys } => self.note(&format!("keys {keys}")),
             LegOrder::Close { code, reason } => self.note(&format!("close {code} {reason}")),
             LegOrder::Ready { .. } => {}
         }

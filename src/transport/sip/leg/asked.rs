@@ -5,7 +5,7 @@ use super::digits::{cause_of, digit_of};
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
 use crate::rt;
-use crate::transport::sip::dialog::{Order, introduce};
+use crate::transport::sip::dialog::{DialogKey, Order, introduce};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
@@ -14,6 +14,9 @@ use crate::wire::sip::{Message, list, session_description};
 
 impl<P: MediaPort> Leg<P> {
     pub(super) async fn asked(&mut self, mut request: ServerTransaction) -> Step {
+        if request.request.get("Replaces").is_some() && DialogKey::of_request(&request.request).is_none() {
+            return self.replaced(request).await;
+        }
         let method = request.request.method().unwrap_or_default().to_owned();
         self.note(false, &method);
         match self.dialog.order_of(&request.request) {
@@ -39,6 +42,7 @@ impl<P: MediaPort> Leg<P> {
             }
             "INVITE" => return self.reinvited(request).await,
             "UPDATE" => return self.updated(request).await,
+            "PRACK" => return self.acknowledged_early(request).await,
             "INFO" => match digit_of(&request.request) {
                 Some(digit) => {
                     self.reply(&mut request, 200, &[]);
@@ -49,8 +53,7 @@ impl<P: MediaPort> Leg<P> {
             },
             "OPTIONS" => self.reply(&mut request, 200, &[("Accept", "application/sdp")]),
             "NOTIFY" => return self.notified(request).await,
-            // A bot is handed over by its own script, never by the far end's wish.
-            "REFER" => self.reply(&mut request, 603, &[]),
+            "REFER" => return self.referred(request).await,
             _ => self.reply(&mut request, 501, &[]),
         }
         Ok(())
@@ -173,7 +176,7 @@ impl<P: MediaPort> Leg<P> {
         }
     }
 
-    fn refuse_offer(&mut self, request: &mut ServerTransaction, error: &SdpError) {
+    pub(super) fn refuse_offer(&mut self, request: &mut ServerTransaction, error: &SdpError) {
         let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
         let warning = format!("304 voicefleet \"{}\"", error.to_string().replace('"', "'"));
         self.reply(request, status, &[("Warning", &warning)]);

@@ -4,17 +4,21 @@
 
 mod asked;
 mod digits;
+mod handed;
+mod keys;
 mod ours;
+mod reliable;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::core::{Core, Registered};
+use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
 use super::flow::Flow;
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
+use super::outbound::{Following, Taken};
 use super::stack::{ServerEvent, ServerTransaction};
 use super::timer::Session;
 use crate::call::{LegFact, LegLoss, LegOrder};
@@ -25,8 +29,11 @@ use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
 use crate::wire::sip::{Message, list};
 
 pub(super) use digits::cause_of;
+pub(super) use handed::Replaced;
+use keys::Informing;
 pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
+use reliable::Reliable;
 
 /// How long a fact that must arrive may wait for the driver, in milliseconds.
 const TELL_MS: u64 = 1_000;
@@ -45,6 +52,8 @@ pub(super) struct Parts<P: MediaPort> {
     pub link: SipLink,
     pub session: Option<Session>,
     pub channel: Place,
+    /// Keeps copies of the INVITE away.
+    pub origin: Option<Originated>,
     pub report: SipReport,
     /// The peer takes UPDATE.
     pub updates: bool,
@@ -53,8 +62,8 @@ pub(super) struct Parts<P: MediaPort> {
 /// An INVITE that is being answered.
 pub(super) struct Answering {
     pub transaction: ServerTransaction,
-    /// The answer to its offer; `None` where it brought none and we offer.
-    pub agreed: Option<(MediaPlan, String)>,
+    /// What was agreed, and our answer where it is not told yet; `None` where the INVITE brought no offer and we offer.
+    pub agreed: Option<(MediaPlan, Option<String>)>,
     /// The peer knows session timers.
     pub timer_known: bool,
     /// Counts as unanswered until the ACK.
@@ -68,13 +77,14 @@ pub(super) struct Leg<P: MediaPort> {
     core: Arc<Core>,
     trunk: Arc<Trunk>,
     dialog: Dialog,
-    _row: Registered,
+    row: Registered,
     requests: mpsc::Receiver<ServerTransaction>,
     sdp: Negotiator,
     port: P,
     link: SipLink,
     session: Option<Session>,
-    _channel: Place,
+    channel: Place,
+    _origin: Option<Originated>,
     report: SipReport,
     updates: bool,
     answering: Option<Answering>,
@@ -86,11 +96,16 @@ pub(super) struct Leg<P: MediaPort> {
     /// Our own INVITE or UPDATE under way.
     asking: Option<Asking>,
     ring_until: Option<Moment>,
+    /// Our provisional response that the caller did not acknowledge yet.
+    reliable: Option<Reliable>,
     again_at: Option<Moment>,
     leaving: Option<Moment>,
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
     transfer: Option<Transfer>,
+    /// A call that the far end's REFER made us place.
+    followed: Option<Following>,
+    informing: Informing,
     started: bool,
     orders_open: bool,
 }
@@ -100,6 +115,7 @@ enum Event {
     Request(Option<ServerTransaction>),
     Outcome(Option<Outcome>),
     Server(Option<ServerEvent>),
+    Followed(Result<Box<Taken>, u16>),
     Timer,
 }
 
@@ -110,13 +126,14 @@ impl<P: MediaPort> Leg<P> {
             core: parts.core,
             trunk: parts.trunk,
             dialog: parts.dialog,
-            _row: parts.row,
+            row: parts.row,
             requests: parts.requests,
             sdp: parts.sdp,
             port: parts.port,
             link: parts.link,
             session: parts.session,
-            _channel: parts.channel,
+            channel: parts.channel,
+            _origin: parts.origin,
             report: parts.report,
             updates: parts.updates,
             answering: None,
@@ -126,10 +143,13 @@ impl<P: MediaPort> Leg<P> {
             outcomes,
             asking: None,
             ring_until: None,
+            reliable: None,
             again_at: None,
             leaving: None,
             leave_after_ack: None,
             transfer: None,
+            followed: None,
+            informing: Informing::default(),
             started: false,
             orders_open: true,
         }
@@ -189,6 +209,7 @@ impl<P: MediaPort> Leg<P> {
             request = self.requests.recv() => Event::Request(request),
             order = self.link.orders.recv(), if self.orders_open => Event::Order(order),
             outcome = self.outcomes.recv() => Event::Outcome(outcome),
+            followed = Self::following(&mut self.followed) => Event::Followed(followed),
             () = rt::sleep_until(due) => Event::Timer,
         }
     }
@@ -196,7 +217,8 @@ impl<P: MediaPort> Leg<P> {
     fn deadline(&self) -> Moment {
         let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
-        let all = [self.ring_until, self.again_at, self.leaving, session, transfer];
+        let reliable = self.reliable.as_ref().map(Reliable::due);
+        let all = [self.ring_until, reliable, self.again_at, self.leaving, self.informing.due(), session, transfer];
         // A leg without any deadline is looked at once a minute all the same.
         all.into_iter().flatten().min().unwrap_or_else(|| rt::now().plus_ms(60_000))
     }
@@ -213,6 +235,7 @@ impl<P: MediaPort> Leg<P> {
             Event::Outcome(Some(outcome)) => self.outcome(outcome).await,
             Event::Outcome(None) => Ok(()),
             Event::Server(event) => self.server(event).await,
+            Event::Followed(outcome) => self.followed(outcome).await,
             Event::Timer => self.time_out(rt::now()).await,
         }
     }
@@ -226,6 +249,10 @@ impl<P: MediaPort> Leg<P> {
             }
             LegOrder::HangUp { .. } => self.hang_up("bot").await,
             LegOrder::Transfer { to } => self.refer(&to).await,
+            LegOrder::Keys { keys } => {
+                self.press(&keys);
+                Ok(())
+            }
             LegOrder::Close { .. } => {
                 self.hang_up("closed").await?;
                 // A BYE that must wait for the ACK keeps the leg until then.
@@ -238,12 +265,16 @@ impl<P: MediaPort> Leg<P> {
         if self.leaving.is_some_and(|until| now >= until) {
             return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
         }
+        self.repeat(now)?;
         if self.ring_until.is_some_and(|until| now >= until) {
             self.ring_until = None;
-            return self.answer().await;
+            return if self.answer_later() { Ok(()) } else { self.answer().await };
         }
         if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
             self.transfer_failed("no outcome in time");
+        }
+        if self.informing.due().is_some_and(|at| now >= at) {
+            self.inform();
         }
         if self.again_at.is_some_and(|at| now >= at) {
             self.again_at = None;
@@ -259,10 +290,14 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn ring(&mut self) {
-        let Some(answering) = &mut self.answering else { return };
+        let Some(answering) = &self.answering else { return };
         let mut response = Message::response(&answering.transaction.request, 180, "", &self.dialog.key.local_tag);
         response.push("Contact", self.dialog.contact());
         introduce(&mut response);
+        if self.is_reliable_wanted() {
+            self.make_reliable(&mut response);
+        }
+        let Some(answering) = &mut self.answering else { return };
         answering.transaction.respond(&response);
         self.report.rang = true;
         self.note(true, "180");
@@ -275,6 +310,7 @@ impl<P: MediaPort> Leg<P> {
             Message::response(&answering.transaction.request, status, reason, &self.dialog.key.local_tag);
         introduce(&mut response);
         answering.transaction.respond(&response);
+        self.reliable = None;
         self.report.status = status;
         self.note(true, &status.to_string());
     }
@@ -294,7 +330,9 @@ impl<P: MediaPort> Leg<P> {
         }
         let plan = match answering.agreed.take() {
             Some((plan, sdp)) => {
-                response.set_sdp(&sdp);
+                if let Some(sdp) = &sdp {
+                    response.set_sdp(sdp);
+                }
                 Some(plan)
             }
             None => {

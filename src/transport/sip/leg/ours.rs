@@ -17,6 +17,10 @@ use crate::wire::sip::{Challenge, Message, Uri, session_description};
 pub(super) enum Kind {
     Bye,
     Refer,
+    /// A key.
+    Info,
+    /// How a REFER of theirs goes.
+    Notify,
     /// By UPDATE, without a description.
     Update,
     /// By INVITE, with the same description.
@@ -51,7 +55,7 @@ pub(super) struct Transfer {
 
 impl<P: MediaPort> Leg<P> {
     /// Sends a request and lets its outcome come back.
-    fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
+    pub(super) fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = Some(Asking { kind });
         }
@@ -167,6 +171,10 @@ impl<P: MediaPort> Leg<P> {
 
     pub(super) async fn outcome(&mut self, outcome: Outcome) -> Step {
         let Outcome { kind, request, response, challenged } = outcome;
+        if request.get("Call-ID") != Some(self.dialog.key.call_id.as_str()) {
+            // Of a dialog that the call has left.
+            return Ok(());
+        }
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = None;
         }
@@ -185,6 +193,11 @@ impl<P: MediaPort> Leg<P> {
                 if !(200..300).contains(&status) && self.transfer.is_some() {
                     self.transfer_failed(&status.to_string());
                 }
+                Ok(())
+            }
+            Kind::Notify => Ok(()),
+            Kind::Info => {
+                self.informed(status);
                 Ok(())
             }
             Kind::Update | Kind::Reinvite => self.refreshed(kind, &request, status, response.as_ref()).await,

@@ -51,20 +51,30 @@ impl ServerTransaction {
 pub enum ClientEvent {
     /// A response; after a final one nothing follows.
     Response(Box<Message>),
-    /// Nobody answered in time, or the message did not leave.
+    /// Nobody answered in time.
     TimedOut,
+    /// The message did not leave: a fault of ours, which says nothing of the peer.
+    Unsent,
 }
 
 /// A request of ours, to be waited for. Dropping it stops listening, not the transaction.
 #[derive(Debug)]
 pub struct ClientTransaction {
+    unsent: bool,
     events: mpsc::Receiver<ClientEvent>,
 }
 
 impl ClientTransaction {
     /// The next event; `None` when the transaction is over.
     pub async fn next(&mut self) -> Option<ClientEvent> {
-        self.events.recv().await
+        let event = self.events.recv().await;
+        self.unsent |= matches!(event, Some(ClientEvent::Unsent));
+        event
+    }
+
+    /// It ended because the message did not leave.
+    pub const fn is_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// The final response, provisional ones let go; `None` where none came.
@@ -75,7 +85,7 @@ impl ClientTransaction {
                     return Some(*response);
                 }
                 ClientEvent::Response(_) => {}
-                ClientEvent::TimedOut => return None,
+                ClientEvent::TimedOut | ClientEvent::Unsent => return None,
             }
         }
         None

@@ -217,7 +217,7 @@ impl Engine {
         let (sender, events) = mpsc::channel(EVENTS);
         rt::spawn("sip client transaction", async move {
             if transaction.send().await.is_err() {
-                let _ = sender.send(ClientEvent::TimedOut).await;
+                let _ = sender.send(ClientEvent::Unsent).await;
                 return;
             }
             while let Some(message) = transaction.receive().await {
@@ -237,7 +237,7 @@ impl Engine {
                 }
             }
         });
-        Ok(ClientTransaction { events })
+        Ok(ClientTransaction { unsent: false, events })
     }
 }
 

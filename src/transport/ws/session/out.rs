@@ -130,6 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
                 self.fall_silent(now)?;
                 self.write(&Egress::Transfer { to: &to }, now)
             }
+            // The dialect has no word for keys that we press.
+            LegOrder::Keys { .. } => Ok(()),
             LegOrder::Close { code, reason } => {
                 Err(Ending { fact: LegFact::Lost(LegLoss::Closed), close: Some((code, reason.to_owned())) })
             }

@@ -1,0 +1,180 @@
+//! Before the answer: provisional responses that must be acknowledged, in both roles, and several phones that answer one call.
+
+use voicefleet::call::{LegFact, LegLoss};
+use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, SipLink};
+use voicefleet::wire::sip::Message;
+
+use super::phone::{OFFER, Phone};
+use super::world::{Note, World, config, facts, trunk};
+
+const RINGING: &str = "[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"desk\"\nring_ms = ";
+
+fn ringing(ms: u32) -> voicefleet::trunk::Trunk {
+    trunk(&format!("{RINGING}{ms}\n"))
+}
+
+fn rack(response: &Message) -> String {
+    format!("{} 1 INVITE", response.get("RSeq").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rings_is_repeated_until_it_is_acknowledged_and_only_then_answered() {
+    let mut world = World::new(ringing(10), config(100)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Require", "100rel"), ("Supported", "100rel")], OFFER);
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    let first = phone.response("INVITE").await;
+    assert_eq!((first.status(), first.get("Require")), (Some(180), Some("100rel")));
+    assert!(first.body.is_empty(), "the answer to the INVITE's offer comes with the 200");
+    // Two repetitions, word for word, and no answer although it has rung long enough.
+    for _ in 0..2 {
+        assert_eq!(phone.next_of_all().await.to_bytes(), first.to_bytes());
+    }
+    for wrong in ["1 1 INVITE", "x", &rack(&first).replace(" 1 ", " 2 "), ""] {
+        let fields: &[(&str, &str)] = if wrong.is_empty() { &[] } else { &[("RAck", wrong)] };
+        assert_eq!(phone.ask("PRACK", fields, "").await.status(), Some(481), "{wrong}");
+    }
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&first))], "").await.status(), Some(200));
+    let answer = phone.response("INVITE").await;
+    assert!(answer.status() == Some(200) && !answer.body.is_empty());
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&first))], "").await.status(), Some(481), "acknowledged already");
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_of_ours_goes_with_what_is_acknowledged_and_has_its_answer_there() {
+    let mut world = World::new(ringing(10), config(500)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Require", "100rel")], "");
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    let first = phone.response("INVITE").await;
+    assert!(first.status() == Some(180) && !first.body.is_empty(), "our offer");
+    let rack = rack(&first);
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack)], "").await.status(), Some(400), "it had to bring the answer");
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack)], OFFER).await.status(), Some(200));
+    let answer = phone.response("INVITE").await;
+    assert!(answer.status() == Some(200) && answer.body.is_empty(), "all is agreed");
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    let started =
+        matches!(facts(end).await.0[..], [LegFact::Started { .. }, LegFact::Answered, LegFact::HungUp { .. }]);
+    assert!(started && matches!(world.notes()[..], [Note::Started(_), Note::Stopped]));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_never_acknowledges_is_refused() {
+    let mut world = World::new(ringing(10), config(20)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Require", "100rel")], OFFER);
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    assert_eq!(phone.response("INVITE").await.status(), Some(180));
+    assert_eq!(phone.response("INVITE").await.status(), Some(504));
+    let (facts, report) = facts(end).await;
+    assert_eq!((facts, report.status), (vec![LegFact::Lost(LegLoss::Unanswered)], 504));
+    world.settle().await;
+}
+
+/// A call of ours to a phone, and what the driver hears of it.
+async fn dialled(phone: &Phone) -> (World, voicefleet::transport::sip::SipEnd) {
+    let world = World::new(trunk(&format!("[outbound]\ntargets = [\"{}\"]\n", phone.address())), config(500)).await;
+    let (link, end) = SipLink::pair();
+    let call =
+        OutboundCall { trunk: "main".to_owned(), to: "+911".to_owned(), from: String::new(), fields: Vec::new() };
+    world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
+    (world, end)
+}
+
+/// A response of one phone of many.
+async fn says(phone: &Phone, invite: &Message, status: u16, tag: &str, fields: &[(&str, &str)], body: &str) {
+    let mut response = Message::response(invite, status, "", tag);
+    response.push("Contact", &format!("<sip:{tag}@{}>", phone.address()));
+    fields.iter().for_each(|(name, value)| response.push(name, value));
+    if !body.is_empty() {
+        response.set_sdp(body);
+    }
+    let from = invite.get("Via").unwrap().split_whitespace().nth(1).unwrap().split(';').next().unwrap().to_owned();
+    phone.send_to(&response, from.parse().unwrap()).await;
+}
+
+fn at_port(port: u16) -> String {
+    OFFER.replace("4000", &port.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reliable_response_of_the_carrier_is_acknowledged_once_in_its_order() {
+    let mut phone = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, end) = dialled(&phone).await;
+    let invite = phone.asked("INVITE").await;
+    assert!(invite.get("Supported").unwrap().contains("100rel"));
+    let reliable = |number: &'static str| [("Require", "100rel"), ("RSeq", number)];
+    says(&phone, &invite, 183, "a", &reliable("5"), &at_port(4_100)).await;
+    let prack = phone.asked("PRACK").await;
+    assert_eq!((prack.get("RAck"), prack.get("CSeq")), (Some("5 1 INVITE"), Some("2 PRACK")));
+    assert!(prack.uri().unwrap().starts_with("sip:a@") && prack.get("To").unwrap().ends_with("tag=a"));
+    says(&phone, &prack, 200, "a", &[], "").await;
+    // Said again, and one that is ahead of its turn: neither is acknowledged.
+    says(&phone, &invite, 183, "a", &reliable("5"), &at_port(4_100)).await;
+    says(&phone, &invite, 180, "a", &reliable("7"), "").await;
+    says(&phone, &invite, 180, "a", &reliable("6"), "").await;
+    let prack = phone.asked("PRACK").await;
+    assert_eq!((prack.get("RAck"), prack.get("CSeq")), (Some("6 1 INVITE"), Some("3 PRACK")));
+    says(&phone, &prack, 200, "a", &[], "").await;
+    // The answer came with the 183.
+    says(&phone, &invite, 200, "a", &[], "").await;
+    let ack = phone.asked("ACK").await;
+    assert_eq!(ack.get("CSeq"), Some("1 ACK"));
+    drop(end.orders);
+    let bye = phone.asked("BYE").await;
+    assert_eq!(bye.get("CSeq"), Some("4 BYE"), "behind what was used before the answer");
+    says(&phone, &bye, 200, "a", &[], "").await;
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_phones_that_answer_the_first_is_heard_and_the_second_hung_up() {
+    let mut phone = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, end) = dialled(&phone).await;
+    let invite = phone.asked("INVITE").await;
+    says(&phone, &invite, 183, "a", &[], &at_port(4_100)).await;
+    says(&phone, &invite, 183, "b", &[], &at_port(4_200)).await;
+    // The first one's own description holds, although the second one's came later.
+    says(&phone, &invite, 200, "a", &[], "").await;
+    let ack = phone.asked("ACK").await;
+    assert!(ack.get("To").unwrap().ends_with("tag=a"));
+    says(&phone, &invite, 200, "b", &[], &at_port(4_200)).await;
+    let ack = phone.asked("ACK").await;
+    assert!(ack.get("To").unwrap().ends_with("tag=b") && ack.uri().unwrap().starts_with("sip:b@"));
+    let bye = phone.asked("BYE").await;
+    assert!(bye.get("To").unwrap().ends_with("tag=b"));
+    says(&phone, &bye, 200, "b", &[], "").await;
+    // Its answer said again is acknowledged again, and hung up once.
+    says(&phone, &invite, 200, "b", &[], &at_port(4_200)).await;
+    let again = phone.next_of_all().await;
+    assert_eq!((again.method(), again.to_bytes()), (Some("ACK"), ack.to_bytes()));
+    let plans: Vec<u16> = world
+        .notes()
+        .iter()
+        .filter_map(|note| match note {
+            Note::Started(plan) | Note::Changed(plan) => Some(plan.remote.port()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(plans, [4_100, 4_200, 4_100], "early media of each, then the one that answered");
+    assert_eq!(world.endpoint.census().dialogs, 1, "the call is up");
+    drop(end.orders);
+    let bye = phone.asked("BYE").await;
+    assert!(bye.get("To").unwrap().ends_with("tag=a"));
+    says(&phone, &bye, 200, "a", &[], "").await;
+    world.settle().await;
+}
