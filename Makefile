@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps fetch run test soak bench bench-load
+.PHONY: help deps test-deps fetch run test soak bench bench-load
 
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
@@ -17,13 +17,14 @@ help:
 	@echo "make bench-load  load over SIP and WebSocket, a baseline, overload (25 minutes; wants a quiet machine)"
 
 # Installs what is missing through apt where that is permitted; prints the one command otherwise.
+test-deps: PROGRAMS := $(TEST_PROGRAMS)
+test-deps: deps
 deps:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
-	@python3 -m pip --version >/dev/null 2>&1 || { echo "Python with pip is missing: apt-get install python3-pip" >&2; exit 1; }
-	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
-	@missing=""; for p in $(CALLER_VOICES) $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	command -v cc >/dev/null || missing="$$missing gcc"; \
-	missing="$${missing/ sipp/ sip-tester}"; \
+	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
+	for p in npm cc; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	missing="$${missing/ sipp/ sip-tester}"; missing="$${missing/ cc/ gcc}"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \
@@ -44,7 +45,7 @@ run: deps
 SPOKEN := spoken
 TESTS := $(sort $(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
 BUILT := $${CARGO_TARGET_DIR:-target}
-test: deps
+test: test-deps
 	cargo test --locked --no-run
 	$(BUILT)/debug/voicefleet models fetch --test-voices
 	@cargo test --locked --no-fail-fast --test $(SPOKEN) >$(BUILT)/spoken.log 2>&1 & beside=$$!; \
@@ -54,7 +55,7 @@ test: deps
 	cat $(BUILT)/spoken.log; \
 	exit $$failed
 
-soak: deps
+soak: test-deps
 	cargo test --locked --release --no-run
 	$(BUILT)/release/voicefleet models fetch --test-voices
 	VOICEFLEET_TEST_KILLS=200 cargo test --locked --release --test recorder_crash

@@ -12,6 +12,7 @@ use crate::call::{self, EndReason, LegMeta, Milestones};
 use crate::journal::Note;
 use crate::media::Codec;
 use crate::record::{Recorder, Recording};
+use crate::rt;
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, RtpQuality,
     SipDetails, SipStep, Speaker, Stage, TranscriptItem, TurnReport, Warning, WriteError, analysis_or, write_result,
@@ -103,10 +104,17 @@ pub(super) async fn close(
     })
 }
 
+/// How long a disk may take to write a result before the call's place is given back. The write goes on; should it never end, the
+/// next start makes the result from the journal.
+const WRITE_MS: u64 = 15_000;
+
 /// Writes the result; blocking work, done on the runtime's blocking threads.
 pub(super) async fn write(folder: &Path, result: CallResult) -> Result<(), String> {
     let folder = folder.to_owned();
-    let written = tokio::task::spawn_blocking(move || write_result(&folder, &result)).await;
+    let writing = tokio::task::spawn_blocking(move || write_result(&folder, &result));
+    let Some(written) = rt::timeout(Duration::from_millis(WRITE_MS), writing).await else {
+        return Err(format!("the disk did not take the result within {WRITE_MS} ms"));
+    };
     match written {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error @ WriteError::AlreadyWritten { .. })) => Err(format!("a call may end only once: {error}")),

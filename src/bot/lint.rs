@@ -107,7 +107,7 @@ impl Lint<'_> {
     }
 }
 
-/// The faults of a prompt or spoken line: tokens that no call can fill, and what is nearly a token. For the script's lint too.
+/// The faults of a prompt or spoken line: tokens that no call can fill, and what is nearly a token.
 #[must_use]
 pub fn template_faults(file: &str, key: &str, text: &str) -> Vec<Fault> {
     let template = Template::parse(text);

@@ -48,7 +48,8 @@ const WEBSOCKET: &[Key] = &[
     span("write_ms", 60_000),
     span("ping_ms", 300_000),
     span("silence_ms", 600_000),
-    span("hang_up_ms", 10_000),
+    // A call waits no longer than this for its leg to end.
+    span("hang_up_ms", 2_000),
     span("close_ms", 10_000),
     span("late_ms", 10_000),
 ];

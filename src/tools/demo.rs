@@ -81,6 +81,11 @@ impl Demonstration {
             return Err(format!("the demonstration call failed ({status}); its report above says where"));
         }
         let url = config.server.public_url(bound);
-        Ok(format!("\nOpen {url}/ for bots, calls, recordings and results. Ctrl-C drains and stops."))
+        let calls = config.data.dir.join("calls");
+        Ok(format!(
+            "\nThe call's recording.wav, result.json and journal are in its folder below {}.\n\
+             Open {url}/ for bots, calls, recordings and results. Ctrl-C drains and stops.",
+            calls.display()
+        ))
     }
 }

@@ -25,5 +25,7 @@ fn callers_reach_what_they_called_for_over_a_bad_line() {
     let right = report.rows.iter().filter(|row| row.found == row.wanted).count();
     // One of five may go wrong: a line at 15 dB is misheard at times, and the long form counts how often.
     assert!(right + 1 >= CHOSEN.len(), "{right} of {} ended as they should", CHOSEN.len());
+    let cut_ins: usize = report.rows.iter().map(|row| row.cut_ins).sum();
+    assert!(cut_ins <= 1, "{cut_ins} of the callers' lines were cut in on");
     assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");
 }

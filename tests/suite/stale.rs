@@ -21,8 +21,10 @@ fn stale_facts_change_nothing_in_any_script() {
             run(script).log.into_iter().filter(|l| !l.ends_with("stale facts come")).collect()
         };
         let (plain, strewn) = (told(&plain), told(&strewn));
-        if let Some((a, b)) = plain.iter().zip(&strewn).find(|(a, b)| a != b) {
-            faults.push(format!("{}: without: {a}; with: {b}", path.display()));
+        if plain != strewn {
+            let differs = plain.iter().zip(&strewn).position(|(a, b)| a != b).unwrap_or(plain.len().min(strewn.len()));
+            let (a, b) = (plain.get(differs), strewn.get(differs));
+            faults.push(format!("{}, line {differs}: without: {a:?}; with: {b:?}", path.display()));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

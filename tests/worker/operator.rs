@@ -82,3 +82,24 @@ async fn a_worker_without_the_models_that_a_bot_wants_stops_and_names_the_repair
     assert!(why.contains("voicefleet models fetch"), "{why}");
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is given back");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_does_not_start_over_broken_bots_and_names_all_their_faults() {
+    let _turn = beside_others().await;
+    let folder = Folder::new("broken");
+    let broken = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/broken/bots");
+    let mut config = Config::default();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.sip.listen = config.server.listen;
+    config.data.dir = folder.data();
+    config.bots.dir = broken.clone();
+    let told = match app::start(&config, brisk()).await {
+        Ok(_) => panic!("a worker over broken bots"),
+        Err(error) => error.to_string(),
+    };
+    let faults = voicefleet::bot::BotFolder::open(&broken, voicefleet::rt::stamp()).faults();
+    assert!(faults.len() > 20, "{faults:?}");
+    for fault in faults {
+        assert!(told.contains(&fault.to_string()), "`{fault}` is missing in:\n{told}");
+    }
+}

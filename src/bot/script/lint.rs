@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::super::Fault;
 use super::flow::{automatic_cycles, edges, end_ids, filled_at, without_end};
 use super::{Action, BUILT_IN_INTENTS, End, GLOBAL_INTENTS, MOST_KEYS, Script, SlotKind, Step, is_key};
-use crate::template::{Namespace, Template};
+use crate::template::{Namespace, SET_AFTER_THE_CALL, Template};
 
 /// All faults of `script`, in the order of the file; `file` is named in each.
 #[must_use]
@@ -244,8 +244,14 @@ impl Lint<'_> {
             for bad in template.malformed() {
                 self.fault(key, bad, "a whole token such as `{{crm.name}}`");
             }
-            for token in template.tokens().filter(|token| token.namespace == Namespace::Result) {
-                self.slot_token(key, token.path, token.default.is_some(), known);
+            for token in template.tokens() {
+                match token.namespace {
+                    Namespace::Result => self.slot_token(key, token.path, token.default.is_some(), known),
+                    Namespace::Call if SET_AFTER_THE_CALL.contains(&token.path) => {
+                        self.fault(key, token.path, "a field that is known during the call; this one is set after it");
+                    }
+                    Namespace::Call | Namespace::Crm => {}
+                }
             }
         }
     }

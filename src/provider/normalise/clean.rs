@@ -1,9 +1,11 @@
 //! Characters before meaning: entities decoded, compatibility forms and typographic signs mapped, everything invisible
 //! dropped, foreign digits made ASCII. Never touches words or mark-up; that comes after.
 
+use deunicode::deunicode_char;
 use unicode_normalization::UnicodeNormalization;
 
-/// The text as plain characters. `fold_latin`: accents on Latin letters are dropped (the English G2P knows no others).
+/// The text as plain characters. `fold_latin`: accents on Latin letters are dropped and other scripts are written in Latin letters,
+/// so that a name in them is heard (the English G2P knows no others).
 pub(super) fn plain_characters(text: &str, fold_latin: bool) -> String {
     let decoded = entities(text);
     let mut mapped = String::with_capacity(decoded.len());
@@ -13,9 +15,20 @@ pub(super) fn plain_characters(text: &str, fold_latin: bool) -> String {
     let composed: String = if fold_latin { folded(&mapped).nfc().collect() } else { mapped.nfkc().collect() };
     let mut out = String::with_capacity(composed.len());
     for c in composed.chars() {
-        map_after(c, &mut out);
+        match latin(c).filter(|_| fold_latin) {
+            Some(letters) => out.push_str(letters),
+            None => map_after(c, &mut out),
+        }
     }
     out
+}
+
+/// A letter or sign of another script in Latin letters; nothing for what is Latin, a digit, punctuation or a symbol.
+fn latin(c: char) -> Option<&'static str> {
+    let scripts = ['\u{370}'..='\u{1fff}', '\u{3040}'..='\u{9fff}', '\u{ac00}'..='\u{d7a3}'];
+    let of_a_script = scripts.iter().any(|script| script.contains(&c)) && !('\u{1e00}'..='\u{1eff}').contains(&c);
+    let letters = deunicode_char(c).filter(|_| of_a_script && ascii_digit(c).is_none())?;
+    letters.chars().all(|letter| letter.is_ascii_alphabetic() || letter == ' ').then_some(letters)
 }
 
 /// Signs whose compatibility form would lose their meaning.

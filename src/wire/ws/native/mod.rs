@@ -87,13 +87,17 @@ const FRAME: [&str; 6] = ["event", "payload", "streamId", "stream_id", "media.pa
 const DIGIT: [&str; 2] = ["digit", "dtmf.digit"];
 const MARK: [&str; 2] = ["name", "status"];
 const HANG_UP: [&str; 4] = ["disconnectedBy", "disconnected_by", "reason", "stop.reason"];
-const FORMAT: [&str; 6] = [
+const FORMAT: [&str; 9] = [
     "mediaFormat.encoding",
     "mediaFormat.sampleRate",
     "mediaFormat.sample_rate",
     "mediaFormat.channels",
     "mediaFormat.binary",
     "start.streamId",
+    // Never native: the format stands at the top. These are other diallers' ways, with other audio in their frames.
+    "start.mediaFormat.encoding",
+    "start.media_format.encoding",
+    "streamSid",
 ];
 
 impl Native {
@@ -139,10 +143,15 @@ impl Native {
     }
 
     fn start(&mut self, text: &str, stream_id: Option<&str>, inbox: &mut Inbox) {
-        let Ok([encoding, rate, rate_too, channels, binary, inner_id]) = fields(text, &FORMAT) else {
+        let Ok([encoding, rate, rate_too, channels, binary, inner_id, foreign @ ..]) = fields(text, &FORMAT) else {
             self.tally.bad_json += 1;
             return;
         };
+        if foreign.iter().any(Option::is_some) && matches!(self.stage, Stage::Waiting | Stage::Connected) {
+            let reason = "expected the native dialect, whose start has mediaFormat at its top and streamId";
+            self.refuse(1008, reason.to_owned(), inbox);
+            return;
+        }
         let owned = |value: Option<Cow<'_, str>>| value.map(Cow::into_owned);
         let wish = Wish {
             encoding: owned(encoding),

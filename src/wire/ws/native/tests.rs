@@ -196,6 +196,19 @@ fn formats_beyond_the_plain_one_need_caps() {
 }
 
 #[test]
+fn another_dialects_start_is_refused_before_its_audio_is_taken_for_ours() {
+    for start in [
+        r#"{"event":"start","start":{"mediaFormat":{"encoding":"audio/x-mulaw","sampleRate":8000}}}"#,
+        r#"{"event":"start","start":{"media_format":{"encoding":"base64"}}}"#,
+        r#"{"event":"start","streamSid":"MZ1"}"#,
+    ] {
+        let heard = hear_all(&mut native(), &[CONNECTED, start, MEDIA]);
+        let refused = heard.get(1).is_some_and(|said| said.starts_with("refused 1008 expected the native dialect"));
+        assert!(refused && heard.len() == 2, "{start}: {heard:?}");
+    }
+}
+
+#[test]
 fn binary_audio_is_the_bare_payload_and_text_audio_is_then_dropped() {
     let mut session = native();
     let start = r#"{"event":"start","mediaFormat":{"encoding":"MULAW","binary":true}}"#;
