@@ -42,6 +42,8 @@ pub struct Bot {
     pub turn: Policy,
     /// The dialogue of the scripted engine.
     pub script: Option<Script>,
+    /// What it does where a voicemail answers.
+    pub voicemail: VoicemailConfig,
     /// What the result says where the conversation did not.
     pub result: ResultConfig,
 }
@@ -126,6 +128,24 @@ pub enum JudgeChoice {
     None,
 }
 
+/// What a bot does where a voicemail answers a call of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VoicemailConfig {
+    /// Are outgoing calls watched for a voicemail.
+    pub detect: bool,
+    /// Said after the beep, a template; `None`: the call ends at once.
+    pub message: Option<String>,
+    /// The beep, or a silence after the greeting, is waited for at most this long, in milliseconds.
+    pub beep_wait_ms: u32,
+}
+
+impl Default for VoicemailConfig {
+    fn default() -> Self {
+        Self { detect: true, message: None, beep_wait_ms: 30_000 }
+    }
+}
+
 /// What the result says where the conversation did not.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -155,6 +175,7 @@ pub(super) struct BotFile {
     pub turn: Policy,
     /// Only whether it is there.
     pub script: Option<toml::Table>,
+    pub voicemail: VoicemailConfig,
     pub result: ResultConfig,
 }
 
@@ -171,6 +192,7 @@ impl Default for BotFile {
             providers: Providers::default(),
             turn: Policy::default(),
             script: None,
+            voicemail: VoicemailConfig::default(),
             result: ResultConfig::default(),
         }
     }
@@ -243,6 +265,7 @@ impl BotFile {
             providers: self.providers,
             turn: self.turn,
             script,
+            voicemail: self.voicemail,
             result: self.result,
         }
     }
