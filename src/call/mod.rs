@@ -318,7 +318,6 @@ impl Call {
         self.milestones.answered_at = Some(now);
         self.watch_answer(now);
         self.turn.open(now);
-        self.hand_early_voice_over(now);
     }
 
     /// The far end is gone: the reason counts unless there is one already.
@@ -440,8 +439,9 @@ impl Call {
             | Heard::ToolCalled { .. }
             | Heard::DraftEnded { .. } => {}
         }
-        self.turn.on_heard(now, heard);
+        // First, so that nobody answers what a machine has said.
         self.watch_words(now, heard);
+        self.turn.on_heard(now, heard);
     }
 
     /// When the warning or the end by duration is due.
@@ -473,7 +473,10 @@ impl Call {
         while let Some(order) = self.turn.poll() {
             self.watch_turn(now, &order);
             let order = match order {
-                TurnOrder::BeginTurn { turn, pos } => Order::BeginTurn { turn, pos },
+                TurnOrder::BeginTurn { turn, pos } => {
+                    self.end_early_turn();
+                    Order::BeginTurn { turn, pos }
+                }
                 TurnOrder::Take { turn, take } => Order::Take { turn, take },
                 TurnOrder::Judge { turn, take } => Order::Judge { turn, take },
                 TurnOrder::EndTurn { turn } => Order::EndTurn { turn },

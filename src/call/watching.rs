@@ -74,15 +74,10 @@ impl Call {
         self.follow_watch(now);
     }
 
-    /// Whoever spoke before the answer and goes on has the turn now; comes after the turn loop was told.
-    pub(super) fn hand_early_voice_over(&mut self, now: Moment) {
-        let Some(watching) = &mut self.watching else { return };
-        if watching.early.take().is_some() {
+    /// What was said before the answer is known, or nobody can hear it any more: its turn is over.
+    pub(super) fn end_early_turn(&mut self) {
+        if self.watching.as_mut().and_then(|watching| watching.early.take()).is_some() {
             self.orders.push_back(Order::EndTurn { turn: EARLY });
-            if watching.watch.voice_on().is_some() {
-                let heard_ms = self.milestones.line_at.map_or(0, |at| now.ms_since(at));
-                self.turn.on_voice_began(now, heard_ms * 16);
-            }
         }
     }
 
@@ -129,13 +124,23 @@ impl Call {
         self.follow_watch(now);
     }
 
-    /// What recognition has made of the far end's words.
+    /// What recognition has made of the far end's words: of the turn that is open, and of its last take.
     pub(super) fn watch_words(&mut self, now: Moment, heard: &Heard) {
-        let Some(watch) = self.watch() else { return };
-        match heard {
-            Heard::Partial { turn, text, .. } => watch.heard(now, *turn, text, false),
-            Heard::Transcribed { turn, text, .. } => watch.heard(now, *turn, text, true),
+        let (turn, take, text) = match heard {
+            Heard::Partial { turn, text, .. } => (*turn, None, text),
+            Heard::Transcribed { turn, take, text, .. } => (*turn, Some(*take), text),
             _ => return,
+        };
+        let early = self.watching.as_ref().and_then(|watching| watching.early);
+        let open = if turn == EARLY {
+            early.is_some_and(|asked| take.is_none_or(|take| take == asked))
+        } else {
+            self.turn.is_heard(turn, take)
+        };
+        let Some(watch) = self.watch().filter(|_| open) else { return };
+        watch.heard(now, turn, text, take.is_some());
+        if turn == EARLY && take.is_some() && watch.voice_on().is_none() && self.phase == Phase::Live {
+            self.end_early_turn();
         }
         self.follow_watch(now);
     }

@@ -105,8 +105,12 @@ impl BeepDetector {
     /// Hears one frame of 20 ms, of which the voice detector says whether it is a voice.
     pub fn push(&mut self, frame: &[i16], voiced: bool) -> Option<LineTone> {
         let mut narrow = [0.0; FRAME];
-        for (out, samples) in narrow.iter_mut().zip(frame.chunks(self.fold)) {
-            *out = samples.iter().map(|&s| f32::from(s)).sum::<f32>();
+        if self.fold == 1 {
+            narrow.iter_mut().zip(frame).for_each(|(out, &s)| *out = f32::from(s));
+        } else {
+            for (out, samples) in narrow.iter_mut().zip(frame.chunks(self.fold)) {
+                *out = samples.iter().map(|&s| f32::from(s)).sum::<f32>();
+            }
         }
         if let Some((_, since)) = &mut self.last {
             *since = since.saturating_add(1);
@@ -204,7 +208,9 @@ fn sine(x: &[f32; FRAME], faint: f32) -> Option<(f32, f32)> {
     if !(LOWEST_HZ..=HIGHEST_HZ).contains(&hz) || least < most * EVEN {
         return None;
     }
-    let sum = parts.iter().enumerate().fold(Phasor::default(), |sum, (i, q)| sum + q.turned(-turn * i as f32));
+    // Sums of a polynomial in the turn, from its highest power down.
+    let back = Phasor::of(-turn);
+    let sum = parts.iter().rev().fold(Phasor::default(), |sum, part| sum.times(back) + *part);
     // The guess is a little beside the pitch, by which each quarter's sum came out too small.
     let beside = 1.0 - turn * turn / 24.0;
     let energy = 2.0 * sum.energy() / ((FRAME * FRAME) as f32 * beside * beside);
@@ -244,10 +250,6 @@ impl Phasor {
         Self { re: self.re * other.re - self.im * other.im, im: self.re * other.im + self.im * other.re }
     }
 
-    fn turned(self, angle: f32) -> Self {
-        self.times(Self::of(angle))
-    }
-
     fn energy(self) -> f32 {
         self.re * self.re + self.im * self.im
     }
@@ -266,17 +268,21 @@ impl std::ops::Add for Phasor {
 fn quarters(x: &[f32; FRAME], w: f32) -> ([Phasor; 4], f32) {
     let step = Phasor::of(-w);
     let mut at = Phasor { re: 1.0, im: 0.0 };
-    let mut sums = [Phasor::default(); 4];
-    for n in 0..QUARTER {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let sample = x[i * QUARTER + n];
-            *sum = Phasor { re: sum.re + at.re * sample, im: sum.im + at.im * sample };
-        }
+    let (mut re, mut im) = ([0.0; 4], [0.0; 4]);
+    let [a, b, c, d] = std::array::from_fn(|i| &x[i * QUARTER..(i + 1) * QUARTER]);
+    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+        let samples = [a, b, c, d];
+        re.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += at.re * sample);
+        im.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += at.im * sample);
         at = at.times(step);
     }
-    for (i, sum) in sums.iter_mut().enumerate() {
-        *sum = sum.turned(-w * (i * QUARTER) as f32);
-    }
+    // Each quarter began where the phasor stood at the end of the one before.
+    let mut turned = Phasor { re: 1.0, im: 0.0 };
+    let sums = std::array::from_fn(|i| {
+        let sum = Phasor { re: re[i], im: im[i] }.times(turned);
+        turned = turned.times(at);
+        sum
+    });
     let ahead = sums.windows(2).fold(Phasor::default(), |ahead, pair| {
         let back = Phasor { re: pair[0].re, im: -pair[0].im };
         ahead + pair[1].times(back)

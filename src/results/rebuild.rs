@@ -264,3 +264,36 @@ fn warnings(journal: &Journal) -> Vec<Warning> {
 fn after(stamp: Stamp, ms: i64) -> Stamp {
     Stamp::from_unix_ms(stamp.unix_ms().saturating_add(ms))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answered_is_what_the_journal_noted_last() {
+        let text = concat!(
+            r#"{"version":1,"call_id":"c","bot":"b","bot_version":"v","started":0}"#,
+            "\n",
+            r#"{"at_us":1,"note":{"voicemail":{"verdict":"unknown","confidence":0,"signals":[],"message_left":false}}}"#,
+            "\n",
+            r#"{"at_us":2,"note":{"voicemail":{"verdict":"beep","confidence":99,"signals":[{"kind":"beep","at_ms":7}]}}}"#,
+            "\n",
+        );
+        let summary = |text: &str| {
+            let journal = crate::journal::read(text.as_bytes());
+            rebuild(Remains {
+                call_id: CallId::new("c"),
+                journal: &journal,
+                journal_bytes: 0,
+                recording: None,
+                recording_url: None,
+                last_seen: Stamp::from_unix_ms(0),
+            })
+        };
+        let known = summary(text).voicemail.unwrap();
+        assert_eq!((known.verdict.as_str(), known.confidence, known.message_left), ("beep", 0.99, false));
+        assert_eq!((known.signals[0].kind.as_str(), known.signals[0].at_ms), ("beep", 7));
+        let older = text.lines().next().unwrap();
+        assert_eq!(summary(older).voicemail, None, "a journal of a version that did not look");
+    }
+}

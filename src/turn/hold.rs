@@ -4,9 +4,10 @@
 
 use super::TurnLoop;
 use super::answer::Answer;
+use super::caller::CallerTurn;
 use super::fact::{AskCause, ToolCall};
 use super::order::TurnOrder;
-use crate::units::Moment;
+use crate::units::{Moment, TurnNo};
 
 impl TurnLoop {
     /// The bot falls silent, at once and whatever it says, and answers nobody until [`TurnLoop::release`].
@@ -66,6 +67,13 @@ impl TurnLoop {
             self.settle_caller(&turn, now);
             self.orders.push_back(TurnOrder::EndTurn { turn: turn.turn });
         }
+    }
+
+    /// Is this the caller's open turn, and the last take of it where one is named?
+    #[must_use]
+    pub fn is_heard(&self, turn: TurnNo, take: Option<u32>) -> bool {
+        let last = |open: &CallerTurn| open.turn == turn && take.is_none_or(|take| take == open.take);
+        self.caller.as_ref().is_some_and(last)
     }
 
     /// Says a text of the call's own to its end, whoever speaks meanwhile, and ends the call by `reason`. The engine is not asked.

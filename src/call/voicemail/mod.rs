@@ -21,6 +21,8 @@ const GREETING_WITHIN_MS: u64 = 3_000;
 const BREATH_MS: u64 = 1_000;
 /// Under suspicion the bot lets the far end be silent for so long before it goes on.
 const GO_ON_AFTER_MS: u64 = 1_200;
+/// What was being said when the call was answered is let end, and so much silence after it: a machine's words are known by then.
+const GREETED_MS: u64 = 500;
 /// The message is left after a silence of this length where no beep comes.
 const SILENCE_MS: u64 = 2_500;
 /// A beep that sounded this long ago still opens the recording.
@@ -333,7 +335,8 @@ impl Watch {
         };
         let early = now_on.filter(|_| self.answered_at.is_none() && !self.score.has(SignalKind::EarlySpeech));
         let early = early.and(self.voice.began).map(|began| began.plus_ms(LONG_GREETING_MS));
-        let go_on = quiet_for(GO_ON_AFTER_MS).filter(|_| self.held && self.stage == Stage::Watching);
+        let quiet_ms = if self.score.is_suspected() { GO_ON_AFTER_MS } else { GREETED_MS };
+        let go_on = quiet_for(quiet_ms).filter(|_| self.held && self.stage == Stage::Watching);
         [wait, greeting, early, go_on].into_iter().flatten().min()
     }
 
@@ -361,10 +364,16 @@ impl Watch {
                 self.hold(false);
                 return;
             }
-            let speaks = self.voice.on.is_some();
-            let recent = self.voice.off.is_some_and(|off| now < off.plus_ms(GO_ON_AFTER_MS));
-            self.hold(self.score.is_suspected() && (speaks || recent));
+            let speaks = |ms: u64| self.voice.on.is_some() || self.voice.off.is_some_and(|off| now < off.plus_ms(ms));
+            let suspected = self.score.is_suspected() && speaks(GO_ON_AFTER_MS);
+            self.hold(suspected || (self.greets_over_the_answer() && speaks(GREETED_MS)));
         }
+    }
+
+    /// Does, or did, what goes on now begin before the answer?
+    fn greets_over_the_answer(&self) -> bool {
+        let across = self.voice.began.zip(self.answered_at).is_some_and(|(began, answered)| began < answered);
+        across && self.score.has(SignalKind::EarlySpeech)
     }
 
     fn look_at_cadence(&mut self, now: Moment) {

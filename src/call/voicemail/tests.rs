@@ -206,6 +206,21 @@ fn before_the_answer_words_are_needed_and_what_was_learnt_counts_after_it() {
 }
 
 #[test]
+fn a_greeting_that_goes_on_over_the_answer_is_let_end() {
+    let mut rig = Rig::new(None);
+    rig.to(4_100);
+    rig.watch.voice_began(at(4_100), at(4_000));
+    rig.to(ANSWER);
+    rig.watch.answered(at(ANSWER));
+    rig.drain();
+    rig.to(10_320);
+    rig.watch.voice_ceased(at(10_320), at(10_200));
+    rig.drain();
+    rig.to(12_000);
+    assert_eq!(rig.did, [(ANSWER, Step::Hold), (10_700, Step::Release)], "a song that ends: half a second, no more");
+}
+
+#[test]
 fn where_nothing_speaks_for_a_machine_the_watch_ends_by_itself() {
     let mut rig = Rig::answered(None);
     rig.to(100_000);
