@@ -4,6 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use voicefleet::call::line::{DriverEnd, Ended, LegEdge, LegEnd, Line, Rings};
+use voicefleet::media::{BeepDetector, Tone};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -86,6 +87,20 @@ fn ticks(c: &mut Criterion) {
     group.finish();
 }
 
+/// What of a tick is the search for a voicemail's beep, of an outgoing call until it is known who answered.
+fn beep(c: &mut Criterion) {
+    let mut group = c.benchmark_group("the search for a beep in a tick at 8 kHz");
+    let tone = Tone::new(SampleRate::NARROW, &[1_000.0], 6_000).take_ms(10_000);
+    for (name, audio) in [("silence", vec![0; 80_000]), ("speech", clip("caller_rms")), ("a tone", tone)] {
+        let mut search = BeepDetector::new(SampleRate::NARROW);
+        let mut frames = audio.chunks_exact(160).cycle();
+        group.bench_function(name, |b| {
+            b.iter(|| search.push(std::hint::black_box(frames.next().unwrap_or(&[0; 160])), true));
+        });
+    }
+    group.finish();
+}
+
 /// What of a tick is the recording: two channels into the block, a full block every 250 ms to the recorder's queue.
 fn recording(c: &mut Criterion) {
     let pool = BlockPool::new(8);
@@ -101,5 +116,5 @@ fn recording(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, ticks, recording);
+criterion_group!(benches, ticks, beep, recording);
 criterion_main!(benches);

@@ -1,5 +1,5 @@
 //! A live line allocates nothing and frees nothing: ten thousand ticks with speech in both directions, the voice detector, the
-//! echo guard, the recording, the listeners and every order, counted by the allocator itself; and as many over a socket, with RTP,
+//! search for a voicemail's beep, the echo guard, the recording, the listeners and every order, counted by the allocator itself; and as many over a socket, with RTP,
 //! plain and sealed, that is lost, late and doubled, keys, comfort noise, control packets and codecs that change in mid-call.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it; this one only counts")]
 
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use voicefleet::call::line::{Ended, LegEdge, Line, LineFact, LineOrder, Rings};
-use voicefleet::media::{Codec as Coding, Encoder};
+use voicefleet::media::{Codec as Coding, Encoder, Tone};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::shard::rtp::{PortRange, RtpPorts};
 use voicefleet::units::{Moment, SampleRate, Stamp, UtteranceId};
@@ -100,7 +100,8 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
         let pool = BlockPool::new(8);
         let mut tape = BlockWriter::new(pool.clone(), 1);
         let mut far = FarEnd { frames: 0, clears: 0, full: false };
-        let (mut voices, mut cuts, mut heard, mut blocks) = (0, 0, 0, 0);
+        let (mut voices, mut cuts, mut heard, mut blocks, mut beeps) = (0, 0, 0, 0, 0);
+        let beep = Tone::new(rate, &[1_000.0], 6_000).take_ms(400);
         let mut utterance = UtteranceId(1);
         let mut listened = [0_i16; 4_096];
         let n = touches(|| {
@@ -111,6 +112,9 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
                     for i in 0..frame {
                         let _ = leg.push(caller[(from + i) % caller.len()]);
                     }
+                } else if (200..220).contains(&(tick % 250)) {
+                    let from = (tick % 250 - 200) * frame;
+                    let _ = leg.push_partial_slice(&beep[from..from + frame]);
                 } else if tick % 7 != 0 {
                     for _ in 0..frame {
                         let _ = leg.push(0);
@@ -121,6 +125,8 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
                     ends.speech.push(utterance, (tick % 400 / 100) as u16, &bot[at..at + frame], tick % 100 == 99);
                 }
                 let order = match tick % 400 {
+                    // Not for the whole call: it is switched on and off as often as may be.
+                    10 => Some(LineOrder::SeekBeep { on: tick % 2_000 < 1_600 }),
                     90 => Some(LineOrder::Pause),
                     110 => Some(LineOrder::Resume),
                     300 if tick % 800 > 400 => Some(LineOrder::Cut { utterance }),
@@ -142,6 +148,7 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
                 while let Ok(fact) = ends.facts.pop() {
                     voices += u32::from(matches!(fact, LineFact::VoiceBegan { .. }));
                     cuts += u32::from(matches!(fact, LineFact::SpeechCut { .. }));
+                    beeps += u32::from(matches!(fact, LineFact::Beeped { .. }));
                 }
                 while let Some(block) = pool.pop_full() {
                     blocks += 1;
@@ -151,6 +158,7 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
         });
         assert_eq!(n, 0, "{rate:?}: {n} times the allocator was called");
         let stats = line.stats();
+        assert!(beeps > 10, "{rate:?}: {beeps} beeps");
         assert!(
             voices > 20 && cuts > 5 && far.clears > 5,
             "{rate:?}: {voices} voices, {cuts} cuts: the line was alive"

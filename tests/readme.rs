@@ -108,7 +108,7 @@ fn bot_keys(list: &str, prefix: &str) -> BTreeSet<String> {
     let text = text_of("src/bot/keys.rs");
     let body = text.split(&format!("const {list}: &[Key] =")).nth(1).unwrap().split("];").next().unwrap();
     let found = ["Key::new(\"", "Key::required(\"", "ms(\""].into_iter().flat_map(|opening| literals(body, opening));
-    let tables = ["voice", "providers", "turn", "script", "result"];
+    let tables = ["voice", "providers", "turn", "script", "voicemail", "result"];
     found
         .filter(|name| !prefix.is_empty() || !tables.contains(&name.as_str()))
         .map(|name| prefix.to_owned() + &name)
@@ -127,9 +127,14 @@ fn script_keys(of: &str, prefix: &str) -> BTreeSet<String> {
 #[test]
 fn every_key_of_a_bot_file_has_a_row() {
     let mut real = BTreeSet::new();
-    for (list, prefix) in
-        [("BOT", ""), ("VOICE", "voice."), ("PROVIDERS", "providers."), ("TURN", "turn."), ("RESULT", "result.")]
-    {
+    for (list, prefix) in [
+        ("BOT", ""),
+        ("VOICE", "voice."),
+        ("PROVIDERS", "providers."),
+        ("TURN", "turn."),
+        ("VOICEMAIL", "voicemail."),
+        ("RESULT", "result."),
+    ] {
         real.append(&mut bot_keys(list, prefix));
     }
     for (of, prefix) in [

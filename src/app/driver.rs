@@ -10,13 +10,13 @@ use super::kit::Kit;
 use super::scribe::Scribe;
 use super::sip::RtpShelf;
 use crate::call::line::LineOrder;
-use crate::call::{Call, Fact, LegFact, LegLoss, LegMeta, LegOrder, Order};
+use crate::call::{Call, Fact, LegFact, LegLoss, LegOrder, Order};
 use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSession};
 use crate::record::{BlockWriter, Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, LineReport, Shards};
 use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
-use crate::turn::{Heard, Policy};
+use crate::turn::Heard;
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
 /// Facts from providers that may wait. Full: the provider waits.
@@ -155,8 +155,7 @@ impl Driver {
     /// The driver of a call that has just been opened.
     #[must_use]
     pub fn new(
-        meta: &LegMeta,
-        policy: Policy,
+        call: Call,
         leg: LegChannels,
         kit: Kit,
         machinery: Machinery,
@@ -165,7 +164,7 @@ impl Driver {
     ) -> Self {
         let (heard_tx, heard) = mpsc::channel(HEARD_QUEUE);
         Self {
-            call: Call::new(rt::now(), meta, policy),
+            call,
             leg,
             kit,
             machinery,

@@ -9,14 +9,15 @@ use super::driver::{RecordingSlot, Remains};
 use super::host::FarReport;
 use crate::bot::Bot;
 use crate::call::{self, EndReason, LegMeta, Milestones};
-use crate::journal::Note;
+use crate::journal::{Answerer, Note};
 use crate::media::Codec;
 use crate::record::{Recorder, Recording};
-use crate::rt;
 use crate::results::{
     CallResult, CallSummary, Direction, DisconnectedBy, Links, MediaQuality, RecordingReport, Resources, RtpQuality,
-    SipDetails, SipStep, Speaker, Stage, TranscriptItem, TurnReport, Warning, WriteError, analysis_or, write_result,
+    SipDetails, SipStep, Speaker, Stage, TranscriptItem, TurnReport, VoicemailReport, Warning, WriteError, analysis_or,
+    write_result,
 };
+use crate::rt;
 use crate::shard::LineReport;
 use crate::shard::rtp::RtpStats;
 use crate::transport::sip::{LadderRow, SipReport};
@@ -92,6 +93,7 @@ pub(super) async fn close(
             .collect(),
         media: media(line, leg.as_ref(), rate, counts.cuts),
         sip: sip(leg.as_ref(), milestones.opened_at),
+        voicemail: call.voicemail().map(|known| VoicemailReport::from(Answerer::of(&known, clock.zero))),
         resources: Resources {
             stt_audio_ms: meter.listened_samples / 16,
             llm_asks: meter.asks,

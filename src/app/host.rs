@@ -13,7 +13,7 @@ use super::finish::{self, Record};
 use super::scribe::Scribe;
 use super::sip::RtpShelf;
 use crate::bot::Bot;
-use crate::call::{LegMeta, LegOrder};
+use crate::call::{Call, LegMeta, LegOrder, VoicemailSettings};
 use crate::fleet::{Refused, SlotGuard};
 use crate::journal::Note;
 use crate::provider::ProviderError;
@@ -21,7 +21,7 @@ use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
 use crate::telemetry::Stage;
-use crate::template::{CallFacts, CrmSources, Fields, Values, call_values};
+use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
 use crate::transport::sip::{SipEnd, SipReport};
 use crate::transport::ws::{Host, LegEnd, LegLink, LegReport, Opened, Refusal, UpgradeRequest};
 use crate::units::{BotId, CallId, Stamp};
@@ -192,6 +192,7 @@ async fn run(
     // Only now: whoever knows the call's id may count on its result. A leg that is gone already takes no order.
     let _ = leg.orders.try_send(LegOrder::Ready { call_id: call.id.as_str().to_owned() });
     let values = values(app, call);
+    let voicemail = voicemail(call, &values);
     for name in unset(&call.bot, &values) {
         scribe.warn("template_unset", &name);
     }
@@ -212,11 +213,12 @@ async fn run(
         }
     };
     let record_to = call.bot.recording.then(|| folder.join("recording.wav"));
-    let policy = call.bot.turn.clone();
+    let talk = Call::new(rt::now(), &call.meta, call.bot.turn.clone());
+    let talk = if let Some(settings) = voicemail { talk.with_voicemail(settings) } else { talk };
     let machinery = app.machinery.clone();
     let recording = RecordingSlot::default();
     let papers = Papers { record_to, recording: Arc::clone(&recording), scribe };
-    let driver = Driver::new(&call.meta, policy, leg, kit, machinery, controls, papers);
+    let driver = Driver::new(talk, leg, kit, machinery, controls, papers);
     let running = rt::spawn("driver", driver.run(move |state| listing.note(state)));
     let ran = running.await;
     let recorded = finish::close_recording(&app.machinery.recorder, &recording).await;
@@ -284,6 +286,15 @@ fn values(app: &App, call: &Accepted) -> Values {
         recording_url: recording_url.as_deref(),
     };
     call_values(&facts, CrmSources { custom_fields: custom, ..CrmSources::default() })
+}
+
+/// What is to happen where a voicemail answers; `None` where nobody is to look for one.
+fn voicemail(call: &Accepted, values: &Values) -> Option<VoicemailSettings> {
+    let wanted = &call.bot.voicemail;
+    (wanted.detect && call.meta.outgoing).then(|| {
+        let message = wanted.message.as_deref().map(|message| Template::parse(message).render(values).text);
+        VoicemailSettings { message: message.filter(|text| !text.trim().is_empty()), beep_wait_ms: wanted.beep_wait_ms }
+    })
 }
 
 /// Fields that the bot's prompt, opening and spoken lines name and this call lacks. A line may never be said; what would be missing

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::driver::Machinery;
 use crate::bot::Bot;
 use crate::call::{Call, Fact, FarPlayout, LegMeta, Order};
-use crate::journal::{Entry, Note, Said, Who, Writer};
+use crate::journal::{Answerer, Entry, Note, Said, Who, Writer};
 use crate::record::Log;
 use crate::results::Warning;
 use crate::telemetry::LiveGuard;
@@ -30,6 +30,8 @@ pub struct Scribe {
     said: u32,
     answered: bool,
     recording: bool,
+    /// What was noted of who answered.
+    answerer: u32,
 }
 
 impl Scribe {
@@ -56,6 +58,7 @@ impl Scribe {
             said: 0,
             answered: false,
             recording: false,
+            answerer: 0,
         };
         match machinery.recorder.open_log(folder.join("journal")) {
             Ok(log) => scribe.log = Some((log, machinery.metrics.live_journals.enter())),
@@ -106,6 +109,10 @@ impl Scribe {
             self.note(at, Note::Answered);
         }
         let zero = milestones.line_at.unwrap_or(milestones.opened_at);
+        if let Some(known) = call.voicemail().filter(|known| known.revision != self.answerer) {
+            self.answerer = known.revision;
+            self.note(now, Note::Voicemail(Answerer::of(&known, zero)));
+        }
         let lines = call.turn().history().lines();
         // A line may be settled after one that began later: told by the order of settling.
         let next = self.said;

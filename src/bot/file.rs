@@ -32,7 +32,7 @@ pub struct Bot {
     pub language: String,
     /// Spoken before everything else, uninterruptible.
     pub disclosure: Option<Template>,
-    /// Those lines of the script that name a value.
+    /// Those lines of the script that name a value, and the message for a voicemail where it does.
     pub filled_lines: Vec<Template>,
     /// Is the call recorded.
     pub recording: bool,
@@ -44,6 +44,8 @@ pub struct Bot {
     pub turn: Policy,
     /// The dialogue of the scripted engine.
     pub script: Option<Script>,
+    /// What it does where a voicemail answers.
+    pub voicemail: VoicemailConfig,
     /// What the result says where the conversation did not.
     pub result: ResultConfig,
 }
@@ -128,6 +130,24 @@ pub enum JudgeChoice {
     None,
 }
 
+/// What a bot does where a voicemail answers a call of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VoicemailConfig {
+    /// Are outgoing calls watched for a voicemail.
+    pub detect: bool,
+    /// Said after the beep, a template; `None`: the call ends at once.
+    pub message: Option<String>,
+    /// The beep, or a silence after the greeting, is waited for at most this long, in milliseconds.
+    pub beep_wait_ms: u32,
+}
+
+impl Default for VoicemailConfig {
+    fn default() -> Self {
+        Self { detect: true, message: None, beep_wait_ms: 30_000 }
+    }
+}
+
 /// What the result says where the conversation did not.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -157,6 +177,7 @@ pub(super) struct BotFile {
     pub turn: Policy,
     /// Only whether it is there.
     pub script: Option<toml::Table>,
+    pub voicemail: VoicemailConfig,
     pub result: ResultConfig,
 }
 
@@ -173,6 +194,7 @@ impl Default for BotFile {
             providers: Providers::default(),
             turn: Policy::default(),
             script: None,
+            voicemail: VoicemailConfig::default(),
             result: ResultConfig::default(),
         }
     }
@@ -232,6 +254,8 @@ impl Bot {
 
 impl BotFile {
     fn into_bot(self, stem: &str, version: String, script: Option<Script>) -> Bot {
+        let lines = script.iter().flat_map(Script::lines).chain(self.voicemail.message.as_deref());
+        let filled_lines = lines.map(Template::parse).filter(names_a_value).collect();
         Bot {
             id: BotId::new(stem),
             name: self.name,
@@ -240,12 +264,13 @@ impl BotFile {
             opening_message: Template::parse(&self.opening_message),
             language: self.language,
             disclosure: self.disclosure.as_deref().map(Template::parse),
-            filled_lines: script.iter().flat_map(Script::lines).map(Template::parse).filter(names_a_value).collect(),
+            filled_lines,
             recording: self.recording,
             voice: self.voice,
             providers: self.providers,
             turn: self.turn,
             script,
+            voicemail: self.voicemail,
             result: self.result,
         }
     }

@@ -22,6 +22,7 @@ fn a_small_bot_reads_with_the_defaults() {
     let hello = bot.opening_message.render(&crate::template::Values::default());
     assert_eq!(hello.text, "Hello, am I speaking with the account holder?");
     assert_eq!(hello.unset, Vec::<String>::new());
+    assert_eq!(bot.voicemail, VoicemailConfig { detect: true, message: None, beep_wait_ms: 30_000 });
 }
 
 #[test]
@@ -94,6 +95,7 @@ fn the_declared_keys_are_the_fields_that_serde_reads() {
     assert_eq!(fields_of::<VoiceConfig>(), names(keys::VOICE));
     assert_eq!(fields_of::<Providers>(), names(keys::PROVIDERS));
     assert_eq!(fields_of::<Policy>(), names(keys::TURN));
+    assert_eq!(fields_of::<VoicemailConfig>(), names(keys::VOICEMAIL));
     assert_eq!(fields_of::<ResultConfig>(), names(keys::RESULT));
 }
 

@@ -28,6 +28,7 @@ pub(super) const BOT: &[Key] = &[
     Key::new("providers", Kind::Table(PROVIDERS)),
     Key::new("turn", Kind::Table(TURN)),
     Key::new("script", Kind::Foreign),
+    Key::new("voicemail", Kind::Table(VOICEMAIL)),
     Key::new("result", Kind::Table(RESULT)),
 ];
 
@@ -60,6 +61,13 @@ pub(super) const TURN: &[Key] = &[
     ms("max_duration_ms", 1_000, MAX_CALL_MS),
     ms("warning_before_ms", 0, MAX_CALL_MS),
     Key::new("interruptible", Kind::Switch),
+];
+
+/// The keys of `[voicemail]`.
+pub(super) const VOICEMAIL: &[Key] = &[
+    Key::new("detect", Kind::Switch),
+    Key::new("message", Kind::Text { blank: false, max_bytes: MAX_LINE_BYTES }),
+    ms("beep_wait_ms", 1_000, 120_000),
 ];
 
 /// The keys of `[result]`.

@@ -19,6 +19,7 @@ pub(super) fn faults(file: &str, bot: &BotFile, known: &[Fault]) -> Vec<Fault> {
     lint.models(bot);
     lint.engine(bot);
     lint.turn(bot);
+    lint.voicemail(bot);
     lint.found
 }
 
@@ -40,10 +41,12 @@ impl Lint<'_> {
 
     fn templates(&mut self, bot: &BotFile) {
         let disclosure = bot.disclosure.as_deref().unwrap_or_default();
+        let message = bot.voicemail.message.as_deref().unwrap_or_default();
         for (key, text) in [
             ("system_prompt", bot.system_prompt.as_str()),
             ("opening_message", &bot.opening_message),
             ("disclosure", disclosure),
+            ("voicemail.message", message),
         ] {
             self.found.extend(template_faults(self.file, key, text));
         }
@@ -103,6 +106,19 @@ impl Lint<'_> {
             if low_ms > high_ms && self.sound(&[&low, &high]) {
                 self.add(&low, low_ms.to_string(), format!("at most {high_ms} ms, because of {high}"));
             }
+        }
+    }
+}
+
+impl Lint<'_> {
+    fn voicemail(&mut self, bot: &BotFile) {
+        let sound = self.sound(&["voicemail.detect", "voicemail.message"]);
+        if sound
+            && !bot.voicemail.detect
+            && let Some(message) = &bot.voicemail.message
+        {
+            let expected = "no message, because voicemail.detect is false: nobody would say it".to_owned();
+            self.add("voicemail.message", shown_text(message), expected);
         }
     }
 }

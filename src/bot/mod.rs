@@ -12,6 +12,8 @@ mod shelf;
 pub mod source;
 
 pub use fault::Fault;
-pub use file::{Bot, JudgeChoice, LlmChoice, Providers, ResultConfig, SttChoice, TtsChoice, VoiceConfig, is_bot_id};
+pub use file::{
+    Bot, JudgeChoice, LlmChoice, Providers, ResultConfig, SttChoice, TtsChoice, VoiceConfig, VoicemailConfig, is_bot_id,
+};
 pub use lint::template_faults;
 pub use shelf::{BotShelf, BotStatus, Change};

@@ -41,6 +41,8 @@ pub enum EndReason {
     OptedOut,
     /// The caller was handed over.
     Transferred,
+    /// A voicemail answered, by two independent signals.
+    Voicemail,
     /// Nobody spoke, through two reminders.
     Idle,
     /// The longest call is over.
@@ -87,10 +89,11 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason, in the order of the list.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Completed,
         Self::OptedOut,
         Self::Transferred,
+        Self::Voicemail,
         Self::Idle,
         Self::MaxDuration,
         Self::CustomerHungUp,
@@ -127,6 +130,7 @@ impl EndReason {
             Self::Completed => "completed",
             Self::OptedOut => "opted_out",
             Self::Transferred => "transferred",
+            Self::Voicemail => "voicemail",
             Self::Idle => "idle",
             Self::MaxDuration => "max_duration",
             Self::CustomerHungUp => "customer_hung_up",
@@ -156,6 +160,7 @@ impl EndReason {
     pub const fn disconnected_by(self) -> DisconnectedBy {
         match self {
             Self::Completed | Self::OptedOut | Self::Transferred | Self::OperatorHungUp => DisconnectedBy::Bot,
+            Self::Voicemail => DisconnectedBy::Voicemail,
             Self::Idle | Self::MaxDuration | Self::Drained => DisconnectedBy::Timeout,
             Self::CustomerHungUp | Self::LegClosed => DisconnectedBy::Customer,
             Self::NoAnswer | Self::Busy | Self::Rejected | Self::Unreachable => DisconnectedBy::Rnr,
@@ -188,6 +193,7 @@ mod tests {
                 "completed bot",
                 "opted_out bot",
                 "transferred bot",
+                "voicemail voicemail",
                 "idle timeout",
                 "max_duration timeout",
                 "customer_hung_up customer",

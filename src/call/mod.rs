@@ -9,6 +9,8 @@ mod fact;
 mod far_end;
 mod leg;
 pub mod line;
+mod voicemail;
+mod watching;
 
 use std::collections::VecDeque;
 
@@ -16,11 +18,14 @@ pub use end::{DisconnectedBy, EndReason};
 pub use fact::{Fact, Order};
 pub use far_end::{ANSWER_LIMIT_MS, FarPlayout};
 pub use leg::{LegFact, LegLoss, LegMeta, LegOrder, Mark};
+pub use voicemail::{Signal, SignalKind, Source, Verdict, VoicemailSettings};
+pub use watching::Voicemail;
 
 use crate::turn::{Heard, PlayoutFact, Policy, ProviderRole, ToolCall, TurnLoop, TurnOrder};
 use crate::units::{Moment, SampleRate, UtteranceId};
 use far_end::FarEnd;
 use line::{LineFact, LineOrder};
+use watching::{VOICEMAIL, Watching};
 
 /// Neither a format nor audio within this time of the opening ends the call.
 const SETUP_LIMIT_MS: u64 = 10_000;
@@ -117,6 +122,8 @@ pub struct Call {
     rate: SampleRate,
     turn: TurnLoop,
     far_end: FarEnd,
+    /// Outgoing calls only: is it a voicemail?
+    watching: Option<Watching>,
     ending: Option<Ending>,
     milestones: Milestones,
     warned: bool,
@@ -137,6 +144,7 @@ impl Call {
             ring_until,
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
+            watching: None,
             policy,
             outgoing: meta.outgoing,
             rate: SampleRate::NARROW,
@@ -169,6 +177,7 @@ impl Call {
                 self.end(now, EndReason::Internal, true);
             }
         }
+        self.watch_bot(now);
         self.relay(now);
     }
 
@@ -187,12 +196,10 @@ impl Call {
             Phase::Live => self.on_live_time(now),
             Phase::Leaving { until } if now >= until => self.settle(now),
             Phase::Settling { until } if now >= until => self.finish(now),
-            Phase::Setup { .. }
-            | Phase::Ringing { .. }
-            | Phase::Leaving { .. }
-            | Phase::Settling { .. }
-            | Phase::Over => {}
+            Phase::Ringing { .. } => self.watch_time(now),
+            Phase::Setup { .. } | Phase::Leaving { .. } | Phase::Settling { .. } | Phase::Over => {}
         }
+        self.watch_bot(now);
         self.relay(now);
     }
 
@@ -205,12 +212,12 @@ impl Call {
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         match self.phase {
-            Phase::Setup { until, .. }
-            | Phase::Ringing { until }
-            | Phase::Leaving { until }
-            | Phase::Settling { until } => Some(until),
+            Phase::Setup { until, .. } | Phase::Leaving { until } | Phase::Settling { until } => Some(until),
+            Phase::Ringing { until } => self.watch_deadline().into_iter().chain([until]).min(),
             Phase::Live => {
-                [self.limit_deadline(), self.turn.deadline(), self.far_end.deadline()].into_iter().flatten().min()
+                let own = [self.limit_deadline(), self.watch_deadline()];
+                let others = [self.turn.deadline(), self.far_end.deadline()];
+                own.into_iter().chain(others).flatten().min()
             }
             Phase::Over => None,
         }
@@ -273,6 +280,7 @@ impl Call {
                     let until = self.ring_until.unwrap_or(now.plus_ms(RING_LIMIT_MS));
                     self.phase = Phase::Ringing { until };
                     self.orders.push_back(Order::OpenLine { rate });
+                    self.watch_line();
                     if answered {
                         self.open(now);
                     }
@@ -286,6 +294,7 @@ impl Call {
             },
             LegFact::Digit { digit } => {
                 if self.phase == Phase::Live {
+                    self.watch_key(now);
                     self.turn.on_digit(now, digit);
                 }
             }
@@ -308,6 +317,7 @@ impl Call {
     fn open(&mut self, now: Moment) {
         self.phase = Phase::Live;
         self.milestones.answered_at = Some(now);
+        self.watch_answer(now);
         self.turn.open(now);
     }
 
@@ -348,12 +358,15 @@ impl Call {
                 if self.phase == Phase::Live {
                     self.turn.on_voice_began(since, pos);
                 }
+                self.watch_voice_began(now, since);
             }
             LineFact::VoiceCeased { since, .. } => {
                 if self.phase == Phase::Live {
                     self.turn.on_voice_ceased(now, since);
                 }
+                self.watch_voice_ceased(now, since);
             }
+            LineFact::Beeped { ended, hz, lasted_ms } => self.watch_beep(now, ended, hz, lasted_ms),
             LineFact::SpeechBegan { utterance, at } => self.turn.on_playout(at, PlayoutFact::Began { utterance }),
             LineFact::SegmentHeard { utterance, segment } => {
                 self.far_end.clock_played(now, Mark { utterance, segment });
@@ -427,6 +440,8 @@ impl Call {
             | Heard::ToolCalled { .. }
             | Heard::DraftEnded { .. } => {}
         }
+        // First, so that nobody answers what a machine has said.
+        self.watch_words(now, heard);
         self.turn.on_heard(now, heard);
     }
 
@@ -451,13 +466,18 @@ impl Call {
         self.far_end.on_time(now);
         self.hear_far_end(now);
         self.turn.handle_timeout(now);
+        self.watch_time(now);
     }
 
     /// Turns the turn loop's orders into the call's.
     fn relay(&mut self, now: Moment) {
         while let Some(order) = self.turn.poll() {
+            self.watch_turn(now, &order);
             let order = match order {
-                TurnOrder::BeginTurn { turn, pos } => Order::BeginTurn { turn, pos },
+                TurnOrder::BeginTurn { turn, pos } => {
+                    self.end_early_turn();
+                    Order::BeginTurn { turn, pos }
+                }
                 TurnOrder::Take { turn, take } => Order::Take { turn, take },
                 TurnOrder::Judge { turn, take } => Order::Judge { turn, take },
                 TurnOrder::EndTurn { turn } => Order::EndTurn { turn },
@@ -494,6 +514,7 @@ impl Call {
 
     fn act(&mut self, now: Moment, tool: ToolCall) {
         match tool {
+            ToolCall::EndCall { reason } if reason == VOICEMAIL && self.is_voicemail() => self.end_by_message(now),
             ToolCall::EndCall { reason } => {
                 let reason = match reason.as_str() {
                     "opted_out" => EndReason::OptedOut,
@@ -538,6 +559,7 @@ impl Call {
         if self.ending.is_some() {
             return;
         }
+        let reason = self.true_reason(reason);
         self.ending = Some(Ending { reason, at: now });
         self.turn.close(now);
         while let Some(order) = self.turn.poll() {

@@ -30,7 +30,7 @@ fn the_committed_file_is_complete_and_equals_the_defaults() {
 #[test]
 fn an_outgoing_call_may_ring_for_a_minute_before_its_answer() {
     // The guide's callee answers after 45 s.
-    assert_eq!(crate::config::Config::default().websocket.answer_ms, 60_000);
+    assert_eq!(Config::default().websocket.answer_ms, 60_000);
 }
 
 #[test]

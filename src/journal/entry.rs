@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Order};
-use crate::turn;
-use crate::units::Stamp;
+use crate::units::{Moment, Stamp};
+use crate::{call, turn};
 
 /// The version of the format that this program writes.
 pub const VERSION: u32 = 1;
@@ -79,11 +79,57 @@ pub enum Note {
         /// last frame. Negative where the far end is ahead.
         lag_ms: i64,
     },
+    /// Who has answered, as far as it is known: everything so far, each time there is something new.
+    Voicemail(Answerer),
     /// Lines are missing here: the queue to the disk was full.
     Lost {
         /// How many bytes.
         bytes: u64,
     },
+}
+
+/// Who has answered an outgoing call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Answerer {
+    /// `unknown`, `human`, `machine` or `beep`.
+    pub verdict: String,
+    /// In hundredths, so that a line reads back as it was written.
+    pub confidence: u32,
+    /// The evidence, oldest first.
+    pub signals: Vec<Sign>,
+    /// The message was said to its end.
+    pub message_left: bool,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sign {
+    /// What.
+    pub kind: String,
+    /// When, on the recording's clock.
+    pub at_ms: u64,
+    /// What was measured.
+    pub detail: String,
+}
+
+impl Answerer {
+    /// What a call knows; `zero` is where its recording begins.
+    #[must_use]
+    pub fn of(known: &call::Voicemail<'_>, zero: Moment) -> Self {
+        let sign = |signal: &call::Signal| Sign {
+            kind: signal.kind.code().to_owned(),
+            at_ms: signal.at.ms_since(zero),
+            detail: signal.detail.clone(),
+        };
+        Self {
+            verdict: known.verdict.code().to_owned(),
+            confidence: (known.confidence * 100.0).round() as u32,
+            signals: known.signals.iter().map(sign).collect(),
+            message_left: known.message_left,
+        }
+    }
 }
 
 /// One line of the transcript.

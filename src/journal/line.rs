@@ -52,6 +52,15 @@ pub enum LineFact {
         /// How much of it was heard.
         heard_ms: u32,
     },
+    /// A tone of the kind that voicemails beep with has ended.
+    Beeped {
+        /// When.
+        ended_us: u64,
+        /// Its pitch.
+        hz: u16,
+        /// How long it sounded.
+        lasted_ms: u32,
+    },
     /// A key was pressed, told with the audio.
     Digit {
         /// The key.
@@ -81,6 +90,7 @@ impl LineFact {
             line::LineFact::SpeechCut { utterance, segment, heard_ms } => {
                 Self::SpeechCut { utterance: utterance.0, segment, heard_ms }
             }
+            line::LineFact::Beeped { ended, hz, lasted_ms } => Self::Beeped { ended_us: us(ended), hz, lasted_ms },
             line::LineFact::Digit { digit } => Self::Digit { digit },
             line::LineFact::FarEndSilent => Self::FarEndSilent,
             line::LineFact::Overrun => Self::Overrun,
@@ -104,6 +114,9 @@ impl LineFact {
             }
             Self::SpeechCut { utterance, segment, heard_ms } => {
                 line::LineFact::SpeechCut { utterance: UtteranceId(utterance), segment, heard_ms }
+            }
+            Self::Beeped { ended_us, hz, lasted_ms } => {
+                line::LineFact::Beeped { ended: after(origin, ended_us), hz, lasted_ms }
             }
             Self::Digit { digit } => line::LineFact::Digit { digit },
             Self::FarEndSilent => line::LineFact::FarEndSilent,
@@ -129,6 +142,11 @@ pub enum LineOrder {
         /// The answer.
         utterance: u32,
     },
+    /// Look for a beep from here on, or no longer.
+    SeekBeep {
+        /// From here on.
+        on: bool,
+    },
     /// Finish.
     Close,
 }
@@ -139,6 +157,7 @@ impl From<&line::LineOrder> for LineOrder {
             line::LineOrder::Pause => Self::Pause,
             line::LineOrder::Resume => Self::Resume,
             line::LineOrder::Cut { utterance } => Self::Cut { utterance: utterance.0 },
+            line::LineOrder::SeekBeep { on } => Self::SeekBeep { on },
             line::LineOrder::Close => Self::Close,
         }
     }

@@ -11,7 +11,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use entry::{Entry, Header, Line, Note, Said, VERSION, Who};
+pub use entry::{Answerer, Entry, Header, Line, Note, Said, Sign, VERSION, Who};
 pub use fact::{Fact, Heard, LegFact, LegLoss, LegMeta, MirrorError, ToolCall};
 pub use line::{LineFact, LineOrder, Other, Worker};
 pub use order::{Ask, AskCause, LegOrder, Order};

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::{Ask, Entry, Fact, Heard, LegFact, LegMeta, LegOrder, Note, Order, Said, Who, Writer};
+use crate::journal::{
+    Answerer, Ask, Entry, Fact, Heard, LegFact, LegMeta, LegOrder, LineOrder, Note, Order, Said, Sign, Who, Writer,
+};
 use crate::units::{BotId, CallId, Moment, Pii, SampleRate, Stamp, TurnNo, UtteranceId};
 use crate::{call, turn};
 
@@ -118,6 +120,17 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         }),
         any::<String>().prop_map(|to| Entry::Order(Order::Leg(LegOrder::Transfer { to }))),
         any::<(u64, u64)>().prop_map(|(since_us, pos)| Entry::Fact(Fact::Line(LineFact::VoiceBegan { since_us, pos }))),
+        any::<(u64, u16, u32)>().prop_map(|(ended_us, hz, lasted_ms)| {
+            Entry::Fact(Fact::Line(LineFact::Beeped { ended_us, hz, lasted_ms }))
+        }),
+        any::<bool>().prop_map(|on| Entry::Order(Order::Line(LineOrder::SeekBeep { on }))),
+        (any::<String>(), any::<u32>(), any::<u64>(), any::<bool>()).prop_map(
+            |(detail, confidence, at_ms, message_left)| {
+                let signals = vec![Sign { kind: "beep".to_owned(), at_ms, detail }];
+                let verdict = "machine".to_owned();
+                Entry::Note(Note::Voicemail(Answerer { verdict, confidence, signals, message_left }))
+            }
+        ),
     ]
 }
 
@@ -193,6 +206,9 @@ fn the_format_is_pinned() {
     writer.line(at, Entry::Order(Order::Ask(Ask::from(&ask))), &mut bytes);
     writer.line(at, Entry::Note(Note::Recording { rate_hz: 8_000 }), &mut bytes);
     writer.line(at, Entry::Note(Note::Answered), &mut bytes);
+    let signals = vec![Sign { kind: "beep".to_owned(), at_ms: 9, detail: "1000 Hz".to_owned() }];
+    let known = Answerer { verdict: "machine".to_owned(), confidence: 95, signals, message_left: true };
+    writer.line(at, Entry::Note(Note::Voicemail(known)), &mut bytes);
     let expected = concat!(
         r#"{"version":1,"call_id":"c-1","bot":"payment-reminder","bot_version":"v-abc","started":1777627800250}"#,
         "\n",
@@ -206,6 +222,9 @@ fn the_format_is_pinned() {
         r#"{"at_us":20001,"note":{"recording":{"rate_hz":8000}}}"#,
         "\n",
         r#"{"at_us":20001,"note":"answered"}"#,
+        "\n",
+        r#"{"at_us":20001,"note":{"voicemail":{"verdict":"machine","confidence":95,"signals":[{"kind":"beep","at_ms":9,"#,
+        r#""detail":"1000 Hz"}],"message_left":true}}}"#,
         "\n",
     );
     assert_eq!(String::from_utf8(bytes).unwrap(), expected);

@@ -2,6 +2,7 @@
 //! pure, no clock, no socket, no lock. Everything a tick calls works on slices and allocates nothing after construction;
 //! what does allocate says so ([`convert`], [`AnyResampler`]) and stays off the audio path.
 
+pub mod beep;
 pub mod codec;
 pub mod conceal;
 pub mod dtmf;
@@ -23,6 +24,7 @@ pub mod vad_edges;
 mod clips;
 mod fir;
 
+pub use beep::{BeepDetector, LineTone, ToneKind};
 pub use codec::{Codec, Decoder, Encoder, MAX_ENCODED_BYTES};
 pub use conceal::Concealer;
 pub use dtmf::{KeyEar, KeyVoice};

@@ -19,7 +19,7 @@ pub use io::{
 pub use rebuild::{Remains, rebuild};
 pub use result::{
     CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, RtpQuality, SipDetails, SipStep,
-    Speaker, Stage, TranscriptItem, TurnReport, Warning,
+    Speaker, Stage, TranscriptItem, TurnReport, VoicemailReport, VoicemailSignal, Warning,
 };
 pub use summary::CallSummary;
 pub use token::{Links, Tokens};

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::result::{
-    Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, TranscriptItem, Warning,
+    Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, TranscriptItem, VoicemailReport,
+    VoicemailSignal, Warning,
 };
 use super::summary::CallSummary;
-use crate::journal::{Entry, Fact, Heard, Journal, LegFact, LegMeta, Note, Said, Who};
+use crate::journal::{Answerer, Entry, Fact, Heard, Journal, LegFact, LegMeta, Note, Said, Sign, Who};
 use crate::units::{BotId, CallId, Pii, Stamp};
 
 /// What a crashed call left on the disk.
@@ -66,6 +67,7 @@ pub fn rebuild(remains: Remains<'_>) -> CallSummary {
         turns: Vec::new(),
         media: MediaQuality::default(),
         sip: None,
+        voicemail: known.voicemail.cloned().map(VoicemailReport::from),
         resources: Resources { journal_bytes: remains.journal_bytes, ..Resources::default() },
         warnings: warnings(journal),
         recording: remains.recording,
@@ -82,6 +84,19 @@ struct Known<'a> {
     recording_us: Option<u64>,
     rate_hz: u32,
     ended: Option<Ended<'a>>,
+    voicemail: Option<&'a Answerer>,
+}
+
+impl From<Answerer> for VoicemailReport {
+    fn from(known: Answerer) -> Self {
+        let signal = |sign: Sign| VoicemailSignal { kind: sign.kind, at_ms: sign.at_ms, detail: sign.detail };
+        Self {
+            verdict: known.verdict,
+            confidence: f64::from(known.confidence) / 100.0,
+            signals: known.signals.into_iter().map(signal).collect(),
+            message_left: known.message_left,
+        }
+    }
 }
 
 struct Ended<'a> {
@@ -109,6 +124,7 @@ impl<'a> Known<'a> {
                     known.recording_us.get_or_insert(line.at_us);
                     known.rate_hz = (*rate_hz).max(1);
                 }
+                Entry::Note(Note::Voicemail(answerer)) => known.voicemail = Some(answerer),
                 Entry::Note(Note::Ended { end_reason, disconnected_by, analysis }) => {
                     // The first reason wins, as in the call itself.
                     known.ended.get_or_insert(Ended {
@@ -247,4 +263,37 @@ fn warnings(journal: &Journal) -> Vec<Warning> {
 /// `stamp` moved by `ms`, without running over.
 fn after(stamp: Stamp, ms: i64) -> Stamp {
     Stamp::from_unix_ms(stamp.unix_ms().saturating_add(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answered_is_what_the_journal_noted_last() {
+        let text = concat!(
+            r#"{"version":1,"call_id":"c","bot":"b","bot_version":"v","started":0}"#,
+            "\n",
+            r#"{"at_us":1,"note":{"voicemail":{"verdict":"unknown","confidence":0,"signals":[],"message_left":false}}}"#,
+            "\n",
+            r#"{"at_us":2,"note":{"voicemail":{"verdict":"beep","confidence":99,"signals":[{"kind":"beep","at_ms":7}]}}}"#,
+            "\n",
+        );
+        let summary = |text: &str| {
+            let journal = crate::journal::read(text.as_bytes());
+            rebuild(Remains {
+                call_id: CallId::new("c"),
+                journal: &journal,
+                journal_bytes: 0,
+                recording: None,
+                recording_url: None,
+                last_seen: Stamp::from_unix_ms(0),
+            })
+        };
+        let known = summary(text).voicemail.unwrap();
+        assert_eq!((known.verdict.as_str(), known.confidence, known.message_left), ("beep", 0.99, false));
+        assert_eq!((known.signals[0].kind.as_str(), known.signals[0].at_ms), ("beep", 7));
+        let older = text.lines().next().unwrap();
+        assert_eq!(summary(older).voicemail, None, "a journal of a version that did not look");
+    }
 }

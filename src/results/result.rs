@@ -53,6 +53,9 @@ pub struct CallResult {
     /// What signalling knew, of a call by SIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sip: Option<SipDetails>,
+    /// Who answered, of an outgoing call that was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voicemail: Option<VoicemailReport>,
     /// What the call used.
     #[serde(default)]
     pub resources: Resources,
@@ -274,6 +277,32 @@ pub struct SipStep {
     pub sent: bool,
     /// Method or status with its phrase.
     pub message: String,
+}
+
+/// Who answered an outgoing call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VoicemailReport {
+    /// `unknown`, `human`, `machine`, or `beep` where it has beeped, too.
+    pub verdict: String,
+    /// How sure that is, 0 to 0.99; 0 where it is unknown.
+    pub confidence: f64,
+    /// The evidence, oldest first.
+    pub signals: Vec<VoicemailSignal>,
+    /// The bot's message was said to its end.
+    pub message_left: bool,
+}
+
+/// One piece of evidence of who answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VoicemailSignal {
+    /// What.
+    pub kind: String,
+    /// When it was known, on the recording's clock.
+    pub at_ms: u64,
+    /// What was measured.
+    pub detail: String,
 }
 
 /// What the call used.

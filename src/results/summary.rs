@@ -4,7 +4,7 @@
 use super::analysis::analysis;
 use super::result::{
     CallResult, Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, SipDetails, TranscriptItem,
-    TurnReport, Warning,
+    TurnReport, VoicemailReport, Warning,
 };
 use crate::units::{BotId, CallId, Pii, Stamp};
 
@@ -47,6 +47,8 @@ pub struct CallSummary {
     pub media: MediaQuality,
     /// What signalling knew, of a call by SIP.
     pub sip: Option<SipDetails>,
+    /// Who answered, of an outgoing call that was watched.
+    pub voicemail: Option<VoicemailReport>,
     /// What the call used.
     pub resources: Resources,
     /// What the operator should know.
@@ -82,6 +84,7 @@ impl From<CallSummary> for CallResult {
             recording: call.recording,
             media: call.media,
             sip: call.sip,
+            voicemail: call.voicemail,
             resources: call.resources,
             warnings,
         }

@@ -81,7 +81,7 @@ impl TurnLoop {
     }
 
     /// The answer is not audible yet and the caller simply goes on: it never happened.
-    fn withdraw(&mut self) {
+    pub(super) fn withdraw(&mut self) {
         self.counts.withdrawn += 1;
         self.drop_unheard();
         if self.timings.last().is_some_and(|t| t.audible_at.is_none()) {
@@ -89,7 +89,7 @@ impl TurnLoop {
         }
     }
 
-    fn begin_turn(&mut self, since: Moment, pos: Option<u64>, over_bot: bool) {
+    pub(super) fn begin_turn(&mut self, since: Moment, pos: Option<u64>, over_bot: bool) {
         self.ids.turn = self.ids.turn.next();
         let turn = self.ids.turn;
         self.caller = Some(CallerTurn::new(turn, since, over_bot));
@@ -246,10 +246,10 @@ impl TurnLoop {
     }
 
     /// Must the end of the caller's turn wait? For the line, which has not said yet where a cut answer stopped; or for an
-    /// answer that must be heard before anything else.
+    /// answer that must be heard before anything else; or because the bot is held silent.
     fn is_held(&self) -> bool {
         let owed = |a: &Answer| a.audible_at.is_none() && matches!(a.cause, AskCause::Opening | AskCause::Digits(_));
-        self.cutting.is_some() || self.answer.as_ref().is_some_and(owed)
+        self.held || self.cutting.is_some() || self.answer.as_ref().is_some_and(owed)
     }
 
     fn end_turn(&mut self, now: Moment) {
@@ -376,7 +376,7 @@ impl TurnLoop {
         }
     }
 
-    fn cut(&mut self, now: Moment) {
+    pub(super) fn cut(&mut self, now: Moment) {
         let Some(answer) = self.answer.take() else { return };
         self.counts.cuts += 1;
         self.learn_from_cut(&answer);
@@ -496,7 +496,7 @@ impl TurnLoop {
 
     /// When the keys pressed so far are an entry; `None` while something must be heard to its end first.
     pub(super) fn digits_due(&self) -> Option<Moment> {
-        let waits = self.cutting.is_some() || (self.is_audible() && !self.may_interrupt());
+        let waits = self.held || self.cutting.is_some() || (self.is_audible() && !self.may_interrupt());
         self.digits.as_ref().filter(|_| !waits).map(|(_, at)| *at)
     }
 

@@ -7,6 +7,7 @@ mod barge_in;
 mod caller;
 mod fact;
 mod history;
+mod hold;
 mod idle;
 mod listening;
 mod order;
@@ -123,6 +124,9 @@ pub struct TurnLoop {
     /// The caller's last turn: when it fell silent, and what its end looked like.
     last_end: Option<(Moment, Ending)>,
     warning_wanted: bool,
+    /// The bot answers nobody for now, and its opening is still to be heard.
+    held: bool,
+    opening_owed: bool,
     ids: Ids,
     closed: bool,
 }
@@ -160,6 +164,8 @@ impl TurnLoop {
             digits: None,
             last_end: None,
             warning_wanted: false,
+            held: false,
+            opening_owed: false,
             ids: Ids::default(),
             closed: false,
         }
@@ -167,7 +173,11 @@ impl TurnLoop {
 
     /// The caller is on the line: the bot opens the conversation.
     pub fn open(&mut self, now: Moment) {
-        self.ask(now, AskCause::Opening);
+        if self.held {
+            self.opening_owed = true;
+        } else {
+            self.ask(now, AskCause::Opening);
+        }
     }
 
     /// Nothing more is said or heard: the call is ending. Settles what the caller said last into the history.
@@ -352,7 +362,7 @@ impl TurnLoop {
     /// Nobody has the floor: start the idle clock, or say what was waiting to be said.
     fn rest(&mut self, now: Moment) {
         let taken = self.answer.is_some() || self.caller.is_some() || self.voice_on || self.digits.is_some();
-        if self.closed || taken || self.cutting.is_some() {
+        if self.closed || self.held || taken || self.cutting.is_some() {
             return;
         }
         if self.warning_wanted {

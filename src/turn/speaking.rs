@@ -92,7 +92,7 @@ impl TurnLoop {
         self.say_from(now, 0);
     }
 
-    fn say_from(&mut self, now: Moment, first: usize) {
+    pub(super) fn say_from(&mut self, now: Moment, first: usize) {
         let Some(answer) = &self.answer else { return };
         let utterance = answer.id;
         let mut any = false;
@@ -255,7 +255,7 @@ impl TurnLoop {
         }
     }
 
-    fn settle_bot(&mut self, answer: &Answer, text: String, whole: bool, now: Moment) {
+    pub(super) fn settle_bot(&mut self, answer: &Answer, text: String, whole: bool, now: Moment) {
         self.history.push(TranscriptLine {
             speaker: Speaker::Bot,
             text,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use voicefleet::call::line::{LineFact, LineOrder};
-use voicefleet::call::{Call, Fact, LegFact, LegLoss, LegMeta, Mark, Order};
+use voicefleet::call::{Call, EndReason, Fact, LegFact, LegLoss, LegMeta, Mark, Order, Source, VoicemailSettings};
 use voicefleet::turn::{Heard, Policy, Speaker, ToolCall};
 use voicefleet::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -170,8 +170,10 @@ fn turn() -> impl Strategy<Value = TurnNo> {
 }
 
 fn heard() -> impl Strategy<Value = Heard> {
-    let text =
-        || prop::sample::select(vec!["", "stop", "yes I will", "One. Two. Three.", "the"]).prop_map(str::to_owned);
+    let text = || {
+        prop::sample::select(vec!["", "stop", "yes I will", "One. Two. Three.", "the", "after the tone", "who is this"])
+            .prop_map(str::to_owned)
+    };
     let tool = prop_oneof![
         prop::sample::select(vec!["completed", "opted_out", "idle"])
             .prop_map(|r| ToolCall::EndCall { reason: r.to_owned() }),
@@ -212,6 +214,7 @@ fn fact() -> impl Strategy<Value = (Fact, u64)> {
         4 => Just(LineFact::VoiceCeased { since: Moment::ZERO, queue_ms: 0 }),
         3 => utterance().prop_map(|utterance| LineFact::SpeechBegan { utterance, at: Moment::ZERO }),
         3 => (utterance(), 0..4u16).prop_map(|(utterance, segment)| LineFact::SegmentHeard { utterance, segment }),
+        1 => (0..3_000u32).prop_map(|lasted_ms| LineFact::Beeped { ended: Moment::ZERO, hz: 1_000, lasted_ms }),
         2 => (utterance(), 0..4u16, 0..3_000u32).prop_map(|(utterance, segment, heard_ms)| LineFact::SpeechCut { utterance, segment, heard_ms }),
     ];
     let fact = prop_oneof![
@@ -227,6 +230,7 @@ fn dated(fact: Fact, at: Moment) -> Fact {
     match fact {
         Fact::Line(LineFact::VoiceBegan { pos, .. }) => Fact::Line(LineFact::VoiceBegan { since: at, pos }),
         Fact::Line(LineFact::VoiceCeased { queue_ms, .. }) => Fact::Line(LineFact::VoiceCeased { since: at, queue_ms }),
+        Fact::Line(LineFact::Beeped { hz, lasted_ms, .. }) => Fact::Line(LineFact::Beeped { ended: at, hz, lasted_ms }),
         Fact::Line(LineFact::SpeechBegan { utterance, .. }) => Fact::Line(LineFact::SpeechBegan { utterance, at }),
         other => other,
     }
@@ -253,11 +257,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_facts_into_a_call(facts in prop::collection::vec((fact(), 0..1_500u64), 0..120), outgoing: bool, marks: bool) {
+    fn random_facts_into_a_call(facts in prop::collection::vec((fact(), 0..1_500u64), 0..120), outgoing: bool, marks: bool, watched: bool, leaves: bool) {
         let mut now = Moment::from_millis(1_000_000);
         let meta = LegMeta { outgoing, marks, ..LegMeta::default() };
         let policy = Policy { max_duration_ms: 60_000, warning_before_ms: 20_000, idle_ms: 4_000, ..Policy::default() };
         let mut call = Call::new(now, &meta, policy);
+        if watched {
+            let message = leaves.then(|| "Please call back.".to_owned());
+            call = call.with_voicemail(VoicemailSettings { message, beep_wait_ms: 10_000 });
+        }
         let (mut finished, mut gone) = (false, BTreeSet::new());
         for ((fact, ago), after) in facts {
             now = now.plus_ms(after);
@@ -278,5 +286,14 @@ proptest! {
             obey(&mut call, &mut finished, &mut gone);
         }
         prop_assert!(call.is_over() && finished, "over without the last order");
+        prop_assert_eq!(call.voicemail().is_some(), outgoing && watched);
+        let sources = call.voicemail().map_or_else(Vec::new, |known| {
+            [Source::Tone, Source::Cadence, Source::Words]
+                .into_iter()
+                .filter(|source| known.signals.iter().any(|s| s.kind.source() == *source && s.kind.points() > 0))
+                .collect()
+        });
+        let voicemail = call.ending().is_some_and(|ending| ending.reason == EndReason::Voicemail);
+        prop_assert!(!voicemail || sources.len() >= 2, "a voicemail by {:?} alone", sources);
     }
 }

@@ -25,5 +25,6 @@ mod sip;
 mod stall;
 mod tape;
 mod trunk_caller;
+mod voicemail;
 mod witness;
 mod world;

@@ -97,7 +97,7 @@ async fn a_worker_does_not_start_over_broken_bots_and_names_all_their_faults() {
         Ok(_) => panic!("a worker over broken bots"),
         Err(error) => error.to_string(),
     };
-    let faults = voicefleet::bot::BotFolder::open(&broken, voicefleet::rt::stamp()).faults();
+    let faults = voicefleet::bot::io::BotFolder::open(&broken, voicefleet::rt::stamp()).faults();
     assert!(faults.len() > 20, "{faults:?}");
     for fault in faults {
         assert!(told.contains(&fault.to_string()), "`{fault}` is missing in:\n{told}");

@@ -48,6 +48,15 @@ pub enum LineFact {
         /// How much of it was heard, in milliseconds.
         heard_ms: u32,
     },
+    /// A tone of the kind that voicemails beep with has ended.
+    Beeped {
+        /// When it ended.
+        ended: Moment,
+        /// Its pitch.
+        hz: u16,
+        /// How long it sounded.
+        lasted_ms: u32,
+    },
     /// A key was pressed, told with the audio.
     Digit {
         /// 0-9, *, #, A-D.
@@ -70,6 +79,11 @@ pub enum LineOrder {
     Cut {
         /// The answer.
         utterance: UtteranceId,
+    },
+    /// Look for a voicemail's beep from here on, or no longer.
+    SeekBeep {
+        /// From here on.
+        on: bool,
     },
     /// No more media: finish the recording.
     Close,

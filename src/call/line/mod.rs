@@ -18,7 +18,9 @@ pub use playout::LEAD_FRAMES;
 use playout::{Playing, Playout};
 use widen::Widen;
 
-use crate::media::{EchoGuard, Edge, EdgeConfig, ResampleError, VoiceDetector, VoiceEdges, VoiceFrame};
+use crate::media::{
+    BeepDetector, EchoGuard, Edge, EdgeConfig, ResampleError, ToneKind, VoiceDetector, VoiceEdges, VoiceFrame,
+};
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 
 /// Samples of one frame at 16 kHz.
@@ -129,6 +131,8 @@ pub struct Line {
     vad: VoiceDetector,
     edges: VoiceEdges,
     echo: EchoGuard,
+    /// Only while a beep is looked for.
+    beep: Option<BeepDetector>,
     /// The last comparison: in which tick, and what it said.
     echo_asked: u64,
     echoes: bool,
@@ -165,6 +169,7 @@ impl Line {
             vad: VoiceDetector::new(),
             edges: VoiceEdges::new(EdgeConfig::default()),
             echo: EchoGuard::new(rate),
+            beep: None,
             echo_asked: 0,
             echoes: false,
             bot_quiet_ticks: ECHO_TAIL_TICKS,
@@ -269,6 +274,7 @@ impl Line {
                     self.tell(LineFact::SpeechCut { utterance, segment, heard_ms }, wakes);
                 }
             }
+            LineOrder::SeekBeep { on } => self.beep = on.then(|| BeepDetector::new(self.rate)),
             LineOrder::Close => {
                 self.closed = true;
                 wakes.driver = true;
@@ -341,6 +347,12 @@ impl Line {
             wakes.driver = true;
         }
         let mut voice = self.vad.push(wide);
+        if let Some(tone) = self.beep.as_mut().and_then(|beep| beep.push(heard, voice.voiced))
+            && tone.kind == ToneKind::Beep
+        {
+            let ended = due.back_ms(u64::from(tone.ago_ms));
+            self.tell(LineFact::Beeped { ended, hz: tone.hz, lasted_ms: tone.lasted_ms }, wakes);
+        }
         self.echo.played(spoken);
         self.echo.heard(heard);
         if voice.voiced && self.bot_quiet_ticks < ECHO_TAIL_TICKS && self.sounds_like_echo() {

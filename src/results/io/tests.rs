@@ -42,6 +42,7 @@ fn unanswered() -> CallSummary {
         turns: Vec::new(),
         media: MediaQuality::default(),
         sip: None,
+        voicemail: None,
         resources: Resources::default(),
         warnings: Vec::new(),
     }

@@ -10,7 +10,7 @@ use voicefleet::units::{TurnNo, UtteranceId};
 use super::MS_PER_CHAR;
 use super::script::{BotVoice, Reply, Sound};
 use super::voice;
-use super::world::{Event, Waiting, World};
+use super::world::{Event, START_MS, Waiting, World};
 
 impl World {
     pub fn obey(&mut self) {
@@ -73,6 +73,14 @@ impl World {
         self.finishes += 1;
         let ending = self.call.ending().expect("a call that is over has a reason");
         self.note(&format!("end {} by {}", ending.reason.code(), ending.reason.disconnected_by().code()));
+        if let Some(known) = self.call.voicemail() {
+            let left = if known.message_left { ", message left" } else { "" };
+            self.log.push(format!("       {} {:.2}{left}", known.verdict.code(), known.confidence));
+            for signal in known.signals {
+                let ms = signal.at.as_millis() - START_MS;
+                self.log.push(format!("       at {ms} {}: {}", signal.kind.code(), signal.detail));
+            }
+        }
         let lines: Vec<_> = self.call.turn().history().lines().to_vec();
         for line in lines {
             let mark = if line.whole { "" } else { " -" };
@@ -85,9 +93,12 @@ impl World {
             LineOrder::Pause => "pause".to_owned(),
             LineOrder::Resume => "resume".to_owned(),
             LineOrder::Cut { utterance } => format!("cut {utterance}"),
+            LineOrder::SeekBeep { on } => if on { "seek beep" } else { "seek no beep" }.to_owned(),
             LineOrder::Close => "close line".to_owned(),
         });
-        self.paused = order == LineOrder::Pause;
+        if !matches!(order, LineOrder::SeekBeep { .. }) {
+            self.paused = order == LineOrder::Pause;
+        }
         if let LineOrder::Cut { utterance } = order {
             self.speech.retain(|s| s.utterance > utterance);
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! policy idle_ms=5000            a field of the turn policy
 //! ring-limit 45s                 we placed the call, and its leg lets it ring so long
+//! voicemail [wait=20s] ["message"]        the call is watched for a voicemail, and this is said after the beep
 //! outgoing                       the dialler rang the customer; `answers` opens the conversation
 //! ringing                        audio may flow, but nobody said that the caller is on the line
 //! silent-start                   no start, no media: only the acts say what comes
@@ -17,6 +18,7 @@
 //! 900ms caller speaks 1400ms "words" [judged=0.2] [sure=0.5]
 //! 900ms caller says "nine eight [700] seven six" [judged=0.9] [mid=0.3]     330 ms a word, pauses in brackets
 //! 900ms caller makes 400ms of noise | cough
+//! 900ms caller beeps 400ms 1000Hz
 //! bot+300ms caller speaks ...    that long after the bot falls silent for the first time from here on
 //! over+800ms caller speaks ...   that long after the bot becomes audible for the first time from here on
 //! 9s caller hangs up | answers | starts | presses 12# | closes | goes silent | sticks | breaks | fails
@@ -24,6 +26,7 @@
 //! 9s recognition fails | far end throws away
 //! ```
 
+use voicefleet::call::VoicemailSettings;
 use voicefleet::provider::Hints;
 use voicefleet::turn::Policy;
 
@@ -62,6 +65,8 @@ pub enum Sound {
     Murmur,
     /// A burst that decays.
     Cough,
+    /// A tone of this pitch, in hertz.
+    Tone(u32),
 }
 
 /// What the bot's speech is made of.
@@ -82,6 +87,8 @@ pub enum Act {
     Says(Vec<Group>),
     /// The caller makes a sound without words.
     Makes { ms: u64, sound: Sound },
+    /// The caller's machine beeps.
+    Beeps { ms: u64, hz: u32 },
     /// The caller hangs up.
     HangsUp,
     /// The customer answers (outgoing calls).
@@ -159,6 +166,7 @@ pub struct Reply {
 pub struct Script {
     pub policy: Policy,
     pub outgoing: bool,
+    pub voicemail: Option<VoicemailSettings>,
     pub silent_start: bool,
     pub ringing: bool,
     pub bot_voice: BotVoice,
@@ -184,6 +192,7 @@ impl Script {
         let mut script = Self {
             policy: Policy::default(),
             outgoing: false,
+            voicemail: None,
             silent_start: false,
             ringing: false,
             bot_voice: BotVoice::Speech,
@@ -211,6 +220,7 @@ impl Script {
         let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
         match head {
             "outgoing" => self.outgoing = true,
+            "voicemail" => self.voicemail = Some(voicemail(rest)),
             "ringing" => self.ringing = true,
             "ring-limit" => self.ring_limit_ms = Some(millis(rest)),
             "silent-start" => self.silent_start = true,
@@ -252,6 +262,16 @@ impl Script {
             "interruptible" => self.policy.interruptible = value == "true",
             other => panic!("unknown policy field {other}"),
         }
+    }
+}
+
+fn voicemail(rest: &str) -> VoicemailSettings {
+    let (before, message) = rest.split_once('"').unwrap_or((rest, ""));
+    let wait = before.split_whitespace().find_map(|flag| flag.strip_prefix("wait="));
+    let message = message.trim_end_matches('"');
+    VoicemailSettings {
+        message: (!message.is_empty()).then(|| message.to_owned()),
+        beep_wait_ms: wait.map_or(20_000, |wait| millis(wait) as u32),
     }
 }
 
@@ -372,6 +392,10 @@ fn spoken(rest: &str) -> Act {
         let (ms, what) = what.split_once(' ').expect(rest);
         let sound = if what == "cough" { Sound::Cough } else { Sound::Murmur };
         return Act::Makes { ms: millis(ms), sound };
+    }
+    if let Some(what) = rest.strip_prefix("caller beeps ") {
+        let (ms, hz) = what.split_once(' ').expect(rest);
+        return Act::Beeps { ms: millis(ms), hz: hz.trim_end_matches("Hz").parse().expect(rest) };
     }
     let number = |flags: &str, key: &str, or: f32| {
         flags.split_whitespace().find_map(|f| f.strip_prefix(key)).map_or(or, |p| p.parse().expect(rest))

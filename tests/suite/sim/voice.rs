@@ -27,6 +27,14 @@ pub fn caller(frame: &mut [i16], at: usize, is_cough: bool) {
     }
 }
 
+/// Mixes a tone, `at` samples into it, into a frame.
+pub fn tone(frame: &mut [i16], at: usize, hz: u32) {
+    for (i, sample) in frame.iter_mut().enumerate() {
+        let turns = (at + i) as f64 * f64::from(hz) / 8_000.0;
+        *sample = sample.saturating_add(((turns * std::f64::consts::TAU).sin() * 6_000.0) as i16);
+    }
+}
+
 /// Speech of the bot, `ms` long; each answer begins at another place of the clip. Never a zero sample.
 pub fn bot(ms: u64, utterance: UtteranceId) -> Arc<[i16]> {
     static SPEECH: OnceLock<Vec<i16>> = OnceLock::new();

@@ -166,7 +166,10 @@ impl World {
             seq: 0,
             heap: BinaryHeap::new(),
             events: Vec::new(),
-            call: Call::new(start, &meta, script.policy.clone()),
+            call: match script.voicemail.clone() {
+                Some(settings) => Call::new(start, &meta, script.policy.clone()).with_voicemail(settings),
+                None => Call::new(start, &meta, script.policy.clone()),
+            },
             line: None,
             ear: Ear {
                 tagged: script.bot_voice == BotVoice::Tagged,
@@ -319,6 +322,13 @@ impl World {
                     sound,
                 });
             }
+            Act::Beeps { ms, hz } => {
+                self.note(&format!("caller beeps {ms} ms at {hz} Hz"));
+                let sound = Sound::Tone(hz);
+                let (from, to) = (self.now, self.now.plus_ms(ms));
+                let (words, turn_from) = (String::new(), from);
+                self.caller.push(Stretch { turn_from, from, to, words, judged: 0.9, sure: 1.0, sound });
+            }
             Act::HangsUp => self.leg("caller hangs up", LegFact::HungUp { by: Some("customer".to_owned()) }),
             Act::Answers => self.leg("caller answers", LegFact::Answered),
             Act::Starts => self.leg("the format is agreed", LegFact::Started { rate: RATE }),
@@ -460,6 +470,7 @@ impl World {
                 self.note(&format!("stopped {utterance}.{segment} after {heard_ms} ms"));
             }
             LineFact::SpeechBegan { utterance, .. } => self.note(&format!("speech {utterance}")),
+            LineFact::Beeped { hz, lasted_ms, .. } => self.note(&format!("beep {hz} Hz for {lasted_ms} ms")),
             LineFact::Opened { .. } | LineFact::Overrun | LineFact::Digit { .. } | LineFact::FarEndSilent => {}
         }
     }
@@ -517,7 +528,10 @@ impl World {
         for u in &self.caller {
             if u.from < self.now && u.to > from {
                 let at = from.ms_since(u.from) as usize * 8;
-                voice::caller(&mut frame, at, u.sound == Sound::Cough);
+                match u.sound {
+                    Sound::Tone(hz) => voice::tone(&mut frame, at, hz),
+                    sound => voice::caller(&mut frame, at, sound == Sound::Cough),
+                }
             }
         }
         if let Some((db, delay_ms)) = self.script.echo {
