@@ -193,6 +193,7 @@ mod tests {
     fn accents_are_folded_for_english_only() {
         assert_eq!(plain_characters("José Adébáyọ̀ Łukasz Straße", true), "Jose Adebayo Lukasz Strasse");
         assert_eq!(plain_characters("José", false), "José");
-        assert_eq!(plain_characters("हिन्दी", true), "हिन्दी");
+        assert_eq!(plain_characters("हिन्दी नमस्ते Ωμέγα", true), "hindii nmste Omega");
+        assert_eq!(plain_characters("हिन्दी", false), "हिन्दी");
     }
 }

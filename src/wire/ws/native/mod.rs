@@ -94,9 +94,9 @@ const FORMAT: [&str; 9] = [
     "mediaFormat.channels",
     "mediaFormat.binary",
     "start.streamId",
-    // Never native: the format stands at the top. These are other diallers' ways, with other audio in their frames.
-    "start.mediaFormat.encoding",
-    "start.media_format.encoding",
+    // Never native: what Twilio's and Exotel's kin name a stream by, with other audio in their frames.
+    "start.streamSid",
+    "stream_sid",
     "streamSid",
 ];
 
@@ -148,7 +148,7 @@ impl Native {
             return;
         };
         if foreign.iter().any(Option::is_some) && matches!(self.stage, Stage::Waiting | Stage::Connected) {
-            let reason = "expected the native dialect, whose start has mediaFormat at its top and streamId";
+            let reason = "expected the native dialect, whose start names its stream by streamId";
             self.refuse(1008, reason.to_owned(), inbox);
             return;
         }

@@ -198,8 +198,8 @@ fn formats_beyond_the_plain_one_need_caps() {
 #[test]
 fn another_dialects_start_is_refused_before_its_audio_is_taken_for_ours() {
     for start in [
-        r#"{"event":"start","start":{"mediaFormat":{"encoding":"audio/x-mulaw","sampleRate":8000}}}"#,
-        r#"{"event":"start","start":{"media_format":{"encoding":"base64"}}}"#,
+        r#"{"event":"start","start":{"streamSid":"MZ1","mediaFormat":{"encoding":"audio/x-mulaw","sampleRate":8000}}}"#,
+        r#"{"event":"start","stream_sid":"1","start":{"media_format":{"encoding":"base64"}}}"#,
         r#"{"event":"start","streamSid":"MZ1"}"#,
     ] {
         let heard = hear_all(&mut native(), &[CONNECTED, start, MEDIA]);
