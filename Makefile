@@ -40,20 +40,13 @@ fetch: deps
 run: deps
 	cargo run --locked --release --quiet -- demo
 
-# The tests with local speech wait for calls in real time, and so do most others: they run beside each other. The models are
-# fetched by the program that the tests run: `cargo run` would build it once more, with fewer features of shared dependencies.
-SPOKEN := spoken
-TESTS := $(sort $(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
+# The models are fetched by the program that the tests run: `cargo run` would build it once more, with fewer features of
+# dependencies that both share.
 BUILT := $${CARGO_TARGET_DIR:-target}
 test: test-deps
 	cargo test --locked --no-run
 	$(BUILT)/debug/voicefleet models fetch --test-voices
-	@cargo test --locked --no-fail-fast --test $(SPOKEN) >$(BUILT)/spoken.log 2>&1 & beside=$$!; \
-	trap "kill $$beside" INT TERM; failed=0; \
-	cargo test --locked --no-fail-fast --lib --bins $(addprefix --test ,$(filter-out $(SPOKEN),$(TESTS))) || failed=1; \
-	wait $$beside || failed=1; \
-	cat $(BUILT)/spoken.log; \
-	exit $$failed
+	cargo test --locked --no-fail-fast
 
 soak: test-deps
 	cargo test --locked --release --no-run
