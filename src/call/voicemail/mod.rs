@@ -260,7 +260,9 @@ impl Watch {
         if self.voice.on.is_some_and(|on| on.plus_ms(BEEP_EDGE_MS) >= began) {
             self.voice.on = None;
         }
-        self.greeting = Greeting::Over;
+        if self.answered_at.is_some() {
+            self.greeting = Greeting::Over;
+        }
         let kind = if self.answered_at.is_some() { SignalKind::Beep } else { SignalKind::EarlyBeep };
         self.learn(now, kind, format!("{hz} Hz for {lasted_ms} ms"));
         self.look(now);
