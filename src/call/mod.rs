@@ -440,9 +440,11 @@ impl Call {
             | Heard::ToolCalled { .. }
             | Heard::DraftEnded { .. } => {}
         }
-        // First, so that nobody answers what a machine has said.
-        self.watch_words(now, heard);
+        let wanted = self.wants_words(heard);
         self.turn.on_heard(now, heard);
+        if wanted {
+            self.watch_words(now, heard);
+        }
     }
 
     /// When the warning or the end by duration is due.

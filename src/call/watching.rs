@@ -32,9 +32,23 @@ pub struct Voicemail<'a> {
 #[derive(Debug)]
 pub(super) struct Watching {
     watch: Watch,
-    /// The early turn is open, and so many takes of it were asked.
-    early: Option<u32>,
+    early: Option<Early>,
     message_left: bool,
+}
+
+/// The turn that is open before the answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Early {
+    /// Takes that were asked, and the last that was answered.
+    asked: u32,
+    known: u32,
+}
+
+impl Early {
+    /// Is the last take still to come?
+    const fn is_owed(self) -> bool {
+        self.known < self.asked
+    }
 }
 
 impl Call {
@@ -71,7 +85,16 @@ impl Call {
     pub(super) fn watch_answer(&mut self, now: Moment) {
         let Some(watch) = self.watch() else { return };
         watch.answered(now);
+        self.settle_early_turn();
         self.follow_watch(now);
+    }
+
+    /// The early turn goes on after the answer until what was being said has ended and is known.
+    fn settle_early_turn(&mut self) {
+        let Some(Watching { watch, early: Some(early), .. }) = &self.watching else { return };
+        if self.phase == Phase::Live && watch.voice_on().is_none() && !early.is_owed() {
+            self.end_early_turn();
+        }
     }
 
     /// What was said before the answer is known, or nobody can hear it any more: its turn is over.
@@ -88,7 +111,7 @@ impl Call {
             return;
         };
         if let (None, Some(began)) = (watching.early, watching.watch.early_speech()) {
-            watching.early = Some(0);
+            watching.early = Some(Early::default());
             let pos = self.milestones.line_at.map_or(0, |at| began.ms_since(at)) * 16;
             self.orders.push_back(Order::BeginTurn { turn: EARLY, pos: Some(pos) });
         }
@@ -105,9 +128,9 @@ impl Call {
         watching.watch.voice_ceased(now, since);
         self.listen_early();
         let Some(watching) = &mut self.watching else { return };
-        if let Some(take) = &mut watching.early {
-            *take += 1;
-            self.orders.push_back(Order::Take { turn: EARLY, take: *take });
+        if let Some(early) = &mut watching.early {
+            early.asked += 1;
+            self.orders.push_back(Order::Take { turn: EARLY, take: early.asked });
         }
         self.follow_watch(now);
     }
@@ -124,24 +147,39 @@ impl Call {
         self.follow_watch(now);
     }
 
-    /// What recognition has made of the far end's words: of the turn that is open, and of its last take.
+    /// Are these words of the turn that is open, and of its last take? Asked before the turn loop has them, told after.
+    pub(super) fn wants_words(&mut self, heard: &Heard) -> bool {
+        let (turn, take) = match heard {
+            Heard::Partial { turn, .. } => (*turn, None),
+            Heard::Transcribed { turn, take, .. } => (*turn, Some(*take)),
+            _ => return false,
+        };
+        if turn == EARLY { self.take_early(take) } else { self.turn.is_heard(turn, take) }
+    }
+
+    /// Are these words of the early turn wanted? A take is answered once.
+    fn take_early(&mut self, take: Option<u32>) -> bool {
+        let Some(Watching { watch, early: Some(early), .. }) = &mut self.watching else { return false };
+        match take {
+            None => watch.voice_on().is_some() || early.is_owed(),
+            Some(take) => {
+                let wanted = early.is_owed() && take == early.asked;
+                early.known = if wanted { take } else { early.known };
+                wanted
+            }
+        }
+    }
+
+    /// What recognition has made of the far end's words.
     pub(super) fn watch_words(&mut self, now: Moment, heard: &Heard) {
-        let (turn, take, text) = match heard {
-            Heard::Partial { turn, text, .. } => (*turn, None, text),
-            Heard::Transcribed { turn, take, text, .. } => (*turn, Some(*take), text),
+        let (turn, text, whole) = match heard {
+            Heard::Partial { turn, text, .. } => (*turn, text, false),
+            Heard::Transcribed { turn, text, .. } => (*turn, text, true),
             _ => return,
         };
-        let early = self.watching.as_ref().and_then(|watching| watching.early);
-        let open = if turn == EARLY {
-            early.is_some_and(|asked| take.is_none_or(|take| take == asked))
-        } else {
-            self.turn.is_heard(turn, take)
-        };
-        let Some(watch) = self.watch().filter(|_| open) else { return };
-        watch.heard(now, turn, text, take.is_some());
-        if turn == EARLY && take.is_some() && watch.voice_on().is_none() && self.phase == Phase::Live {
-            self.end_early_turn();
-        }
+        let Some(watch) = self.watch() else { return };
+        watch.heard(now, turn, text, whole);
+        self.settle_early_turn();
         self.follow_watch(now);
     }
 

@@ -27,6 +27,8 @@ const GREETED_MS: u64 = 500;
 const SILENCE_MS: u64 = 2_500;
 /// A beep that sounded this long ago still opens the recording.
 const BEEP_HOLDS_MS: u64 = 5_000;
+/// A voice that began no sooner than this before a beep was the beep.
+const BEEP_EDGE_MS: u64 = 200;
 /// Nothing is looked for this long after the answer, or twice as long under suspicion.
 const WATCH_MS: u64 = 30_000;
 /// The bot was heard for so long: what follows may be an answer to it.
@@ -253,6 +255,14 @@ impl Watch {
             return;
         }
         self.beep_at = Some(ended);
+        let began = ended.back_ms(lasted_ms.into());
+        self.score.shorten(began);
+        if self.voice.on.is_some_and(|on| on.plus_ms(BEEP_EDGE_MS) >= began) {
+            self.voice.on = None;
+        }
+        if self.answered_at.is_some() {
+            self.greeting = Greeting::Over;
+        }
         let kind = if self.answered_at.is_some() { SignalKind::Beep } else { SignalKind::EarlyBeep };
         self.learn(now, kind, format!("{hz} Hz for {lasted_ms} ms"));
         self.look(now);

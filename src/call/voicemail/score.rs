@@ -171,6 +171,11 @@ impl Score {
         new
     }
 
+    /// A greeting that was long only by a tone which began then, taken for a voice, was not.
+    pub fn shorten(&mut self, since: Moment) {
+        self.signals.retain(|signal| signal.kind != SignalKind::LongGreeting || signal.at < since);
+    }
+
     /// The call was answered: what was heard before counts from now on only where words came with it.
     pub const fn answered(&mut self, at: Moment) {
         self.answered_at = Some(at);

@@ -206,6 +206,19 @@ fn before_the_answer_words_are_needed_and_what_was_learnt_counts_after_it() {
 }
 
 #[test]
+fn a_beep_does_not_make_the_greeting_before_it_a_long_one() {
+    let mut rig = Rig::answered(None);
+    rig.speaks(1, 10_300, 12_500, "hello who are you");
+    rig.to(13_100);
+    rig.watch.voice_began(at(13_100), at(13_000));
+    rig.beeps(13_400);
+    rig.watch.voice_ceased(at(13_500), at(13_400));
+    rig.to(20_000);
+    assert_eq!(rig.kinds(), [SignalKind::Beep], "what beeps was taken for a voice");
+    assert_eq!(rig.verdict(), Verdict::Unknown);
+}
+
+#[test]
 fn a_greeting_that_goes_on_over_the_answer_is_let_end() {
     let mut rig = Rig::new(None);
     rig.to(4_100);
