@@ -152,7 +152,8 @@ impl<P: MediaPort> Leg<P> {
                 if let Some(word) = word
                     && let Some(mut transaction) = core.send(&word, flow, &name).await
                 {
-                    let _ = transaction.last().await;
+                    // Whether it is heard or not, the BYE has its time.
+                    let _ = rt::timeout(limit, transaction.last()).await;
                 }
                 let mut bye = old.request("BYE");
                 bye.push("Reason", "Q.850;cause=16;text=\"replaced\"");
@@ -244,13 +245,14 @@ impl<P: MediaPort> Leg<P> {
         self.followed = None;
         match outcome {
             Ok(taken) => {
-                let Taken { dialog, row, requests, sdp, plan, session, updates, channel } = *taken;
+                let Taken { dialog, row, requests, sdp, plan, session, updates, channel, known } = *taken;
                 let word = self.word("terminated;reason=noresource", "200 OK");
                 self.note(true, "NOTIFY");
                 // Whether the left dialog was ever acknowledged is of no interest any more.
                 (self.unacknowledged, self.pending) = (None, None);
                 self.go_on_in((dialog, row, requests), Some(word));
                 (self.sdp, self.session, self.updates, self.channel) = (sdp, session, updates, channel);
+                self.known = Some(known);
                 tracing::info!(trunk = %self.trunk.id, "a call goes on with whom the far end named");
                 self.audio(plan).await
             }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
-use super::flow::Flow;
+use super::flow::{Called, Flow};
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
@@ -105,6 +105,8 @@ pub(super) struct Leg<P: MediaPort> {
     transfer: Option<Transfer>,
     /// A call that the far end's REFER made us place.
     followed: Option<Following>,
+    /// The way that such a call went out by, while the leg goes on in it.
+    known: Option<Called>,
     informing: Informing,
     started: bool,
     orders_open: bool,
@@ -149,6 +151,7 @@ impl<P: MediaPort> Leg<P> {
             leave_after_ack: None,
             transfer: None,
             followed: None,
+            known: None,
             informing: Informing::default(),
             started: false,
             orders_open: true,
@@ -215,7 +218,10 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn deadline(&self) -> Moment {
-        let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
+        // What is asked for already, or put off, is not due again; and nothing is refreshed any more behind a BYE.
+        let waits = self.asking.is_some() || self.again_at.is_some();
+        let session = self.session.filter(|_| self.leaving.is_none());
+        let session = session.map(|session| if waits { session.dead() } else { session.due() });
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
         let reliable = self.reliable.as_ref().map(Reliable::due);
         let all = [self.ring_until, reliable, self.again_at, self.leaving, self.informing.due(), session, transfer];
@@ -286,7 +292,8 @@ impl<P: MediaPort> Leg<P> {
             self.hang_up("session expired").await?;
             return Err(LegFact::Lost(LegLoss::Silent));
         }
-        if now >= session.due() && self.asking.is_none() { self.refresh().await } else { Ok(()) }
+        let waits = self.asking.is_some() || self.again_at.is_some();
+        if now >= session.due() && !waits { self.refresh().await } else { Ok(()) }
     }
 
     fn ring(&mut self) {
