@@ -632,13 +632,7 @@ impl<P: MediaPort> Placing<P> {
         Late { core: Arc::clone(&self.core), invite: invite.clone(), flow, number: self.number }
     }
 
-    async fn answered(
-        mut self,
-        invite: &Message,
-        response: &Message,
-        flow: Flow,
-        (channel, known): (Place, Called),
-    ) {
+    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, (channel, known): (Place, Called)) {
         self.stage = SipStage::Answered;
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();

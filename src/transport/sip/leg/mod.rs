@@ -109,6 +109,8 @@ pub(super) struct Leg<P: MediaPort> {
     known: Option<Called>,
     informing: Informing,
     started: bool,
+    /// The far end that took another's place has not told yet where its audio is to go.
+    unsettled: bool,
     orders_open: bool,
 }
 
@@ -154,6 +156,7 @@ impl<P: MediaPort> Leg<P> {
             known: None,
             informing: Informing::default(),
             started: false,
+            unsettled: false,
             orders_open: true,
         }
     }
@@ -410,6 +413,8 @@ impl<P: MediaPort> Leg<P> {
             return Ok(());
         }
         let first = !self.started;
+        // Without an agreement there is no call: at its beginning, or with whoever took the far end's place.
+        let needed = std::mem::take(&mut self.unsettled) || first;
         match crate::wire::sip::session_description(ack).map(|text| self.sdp.accept(text)) {
             Some(Ok(plan)) => {
                 self.audio(plan).await?;
@@ -418,12 +423,12 @@ impl<P: MediaPort> Leg<P> {
                 }
                 Ok(())
             }
-            Some(Err(error)) if first => {
+            Some(Err(error)) if needed => {
                 tracing::info!(trunk = %self.trunk.id, %error, "the answer in the ACK does not fit; hanging up");
                 self.hang_up("no agreement").await?;
                 Err(LegFact::Lost(LegLoss::Protocol))
             }
-            None if first => {
+            None if needed => {
                 self.hang_up("no answer in the ACK").await?;
                 Err(LegFact::Lost(LegLoss::Protocol))
             }
