@@ -439,6 +439,26 @@ impl Trunk {
         let prefixes = &self.outbound.prefixes;
         prefixes.is_empty() || prefixes.iter().any(|prefix| number.starts_with(prefix.as_str()))
     }
+
+    /// May a number be called that a far end wrote? Where anything hangs on how a number begins (prefixes, caps, the national format) it
+    /// has to be E.164 with plus, and may not turn into another country's once the country code is off: whoever could choose how it is
+    /// written would choose which rule it meets.
+    #[must_use]
+    pub fn may_follow(&self, number: &str) -> bool {
+        let identity = &self.identity;
+        let national = identity.number_format == NumberFormat::National;
+        let judged = national || !self.outbound.prefixes.is_empty() || !self.outbound.per_minute.is_empty();
+        let whole = || {
+            let digits = number.strip_prefix('+').unwrap_or_default();
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let disguised = || {
+            let rest = number.strip_prefix(&identity.country_code).filter(|_| national);
+            let prefix = identity.national_prefix.as_str();
+            rest.is_some_and(|rest| rest.starts_with("00") || (!prefix.is_empty() && rest.starts_with(prefix)))
+        };
+        self.may_call(number) && (!judged || (whole() && !disguised()))
+    }
 }
 
 struct Reader<'a> {
@@ -576,6 +596,20 @@ mod tests {
         assert_eq!(trunk.written("+12015550123"), "12015550123");
         trunk.outbound.prefixes = vec!["+91".to_owned()];
         assert!(trunk.may_call("+919800000001") && !trunk.may_call("+12015550123"));
+        for (number, may) in [
+            ("+919800000001", true),
+            ("919800000001", false),
+            ("+910012015550123", false),
+            ("+9109800000001", false),
+            ("+91980", false),
+            ("+9198000000011234", false),
+            ("+91980000000a", false),
+            ("+12015550123", false),
+        ] {
+            assert_eq!(trunk.may_follow(number), may, "{number}");
+        }
+        let free = Trunk::default();
+        assert!(free.may_follow("2000") && free.may_follow("0012015550123"), "where no rule looks at it");
         trunk.outbound.per_minute = [("+91".to_owned(), 60), ("+9198".to_owned(), 5)].into();
         let capped = ["+919800000001", "+912255501000", "+12015550123"].map(|number| trunk.cap_of(number));
         assert_eq!(capped, [Some(("+9198", 5)), Some(("+91", 60)), None]);

@@ -1,6 +1,6 @@
 //! The far end gives its place to somebody else, or tries to; and copies of one INVITE.
 
-use voicefleet::call::{LegFact, LegOrder};
+use voicefleet::call::{LegFact, LegLoss, LegOrder};
 use voicefleet::wire::sip::Message;
 
 use super::phone::{OFFER, Phone};
@@ -92,6 +92,8 @@ async fn a_refer_is_followed_by_our_own_trunk_and_told_of() {
     let end = world.call().await.1;
     for (target, status) in [
         ("<sip:+12015550123@127.0.0.1>", 603),
+        ("<sip:+911@127.0.0.1>", 603),
+        ("<sip:919800000001@127.0.0.1>", 603),
         ("<mailto:x@h>", 400),
         ("<sip:h>", 400),
         ("<sip:+911@h>, <sip:+912@h>", 400),
@@ -102,13 +104,16 @@ async fn a_refer_is_followed_by_our_own_trunk_and_told_of() {
     }
 
     // Whoever is called declines: the call stays where it is.
-    let target = [("Refer-To", "<sip:+911@elsewhere.example>")];
+    let target = [("Refer-To", "<sip:+919800000001@elsewhere.example>")];
     assert_eq!(phone.ask("REFER", &target, "").await.status(), Some(202));
     let trying = phone.asked("NOTIFY").await;
     assert_eq!((body(&trying).as_str(), trying.get("Event")), ("SIP/2.0 100 Trying", Some("refer")));
     phone.answer(&trying, 200, "").await;
     let invite = carrier.asked("INVITE").await;
-    assert!(invite.uri().unwrap().starts_with("sip:+911@127.0.0.1"), "by our trunk, not to the host of the REFER");
+    assert!(
+        invite.uri().unwrap().starts_with("sip:+919800000001@127.0.0.1"),
+        "by our trunk, not to the host of the REFER"
+    );
     assert_eq!(phone.ask("REFER", &target, "").await.status(), Some(491), "one at a time");
     carrier.says(&invite, 486, "c", "").await;
     let over = phone.asked("NOTIFY").await;
@@ -154,6 +159,49 @@ async fn a_call_that_ends_takes_along_what_it_was_referred_to() {
     carrier.says(&cancel, 200, "c", "").await;
     carrier.says(&invite, 487, "c", "").await;
     assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_crosses_our_hang_up_is_ended_too() {
+    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let out = format!("{OPEN}[outbound]\ntargets = [\"{}\"]\n", carrier.address());
+    let mut world = World::new(trunk(&out), config(500)).await;
+    let mut phone = Phone::call(world.endpoint.address()).await;
+    let end = world.call().await.1;
+    assert_eq!(phone.ask("REFER", &[("Refer-To", "<tel:+911>")], "").await.status(), Some(202));
+    let trying = phone.asked("NOTIFY").await;
+    phone.answer(&trying, 200, "").await;
+    let invite = carrier.asked("INVITE").await;
+    carrier.says(&invite, 180, "c", "").await;
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+    let bye = phone.asked("BYE").await;
+    // Our BYE is not answered yet when whoever was called picks up.
+    carrier.says(&invite, 200, "c", &OFFER.replace("4000", "4700")).await;
+    carrier.asked("ACK").await;
+    let untaken = carrier.asked("BYE").await;
+    assert_eq!(untaken.get("Call-ID"), invite.get("Call-ID"));
+    carrier.says(&untaken, 200, "c", "").await;
+    phone.answer(&bye, 200, "").await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }));
+    assert_eq!(ports(&world), [4_000], "nobody went on in it");
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_a_place_without_saying_where_its_audio_goes_is_hung_up_on() {
+    let mut world = World::new(trunk(OPEN), config(500)).await;
+    let mut phone = Phone::call(world.endpoint.address()).await;
+    let end = world.call().await.1;
+    let mut other = Phone::new(world.endpoint.address()).await;
+    let answer = other.ask("INVITE", &[("Replaces", &phone.replaces())], "").await;
+    assert!(answer.status() == Some(200) && !answer.body.is_empty(), "the offer is ours");
+    let bye = phone.asked("BYE").await;
+    phone.answer(&bye, 200, "").await;
+    other.ack("").await;
+    let bye = other.asked("BYE").await;
+    other.answer(&bye, 200, "").await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::Lost(LegLoss::Protocol)));
     world.settle().await;
 }
 

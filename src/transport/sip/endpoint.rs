@@ -530,13 +530,18 @@ fn described(
 /// The local end of a leg's offers and answers, with random numbers of its own; `None` where the system gives no randomness: a key
 /// that anybody can guess is worse than no call.
 pub(super) fn negotiator(local: SocketAddr, trunk: &Trunk) -> Option<Negotiator> {
-    let mut key = [0_u8; KEY_BYTES];
     let mut id = [0_u8; 8];
-    if getrandom::fill(&mut key).is_err() || getrandom::fill(&mut id).is_err() {
+    let key = fresh_key().filter(|_| getrandom::fill(&mut id).is_ok());
+    if key.is_none() {
         tracing::error!(trunk = %trunk.id, "a call is refused: the system gives no randomness");
-        return None;
     }
-    Some(Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), CryptoKeys(key)))
+    Some(Negotiator::new(local, trunk.media_policy(), u64::from_le_bytes(id), key?))
+}
+
+/// A key of ours that nobody knows; `None` where the system gives no randomness.
+pub(super) fn fresh_key() -> Option<CryptoKeys> {
+    let mut key = [0_u8; KEY_BYTES];
+    getrandom::fill(&mut key).is_ok().then_some(CryptoKeys(key))
 }
 
 /// What an INVITE says of its call.

@@ -100,13 +100,16 @@ impl Keepers {
     /// Ends all tasks; registrations are taken back, within the time that a hang-up may take.
     pub async fn close(&self) {
         let rows: Vec<Row> = self.rows().drain().map(|(_, row)| row).collect();
-        let leaving = rows.into_iter().filter_map(|mut row| row.registering.take()).map(|registering| {
-            registering.over.send_replace(true);
-            registering.task
-        });
         let gone: Vec<Row> =
             self.leaving.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, row)| row).collect();
-        let leaving: Vec<Task> = leaving.chain(gone.into_iter().filter_map(|mut row| row.registered.take())).collect();
+        let tasks = |mut row: Row| {
+            let registering = row.registering.take().map(|registering| {
+                registering.over.send_replace(true);
+                registering.task
+            });
+            [registering, row.registered.take()]
+        };
+        let leaving: Vec<Task> = rows.into_iter().chain(gone).flat_map(tasks).flatten().collect();
         let limit = Duration::from_millis(self.core.config.hang_up_ms) + Duration::from_millis(500);
         let _ = rt::timeout(limit, futures_util::future::join_all(leaving)).await;
     }
@@ -169,6 +172,7 @@ impl Row {
         // Dropping the sender makes the old one take itself back.
         let before = self.registering.take().map(|old| old.task).or_else(|| self.registered.take());
         if !trunk.account.register {
+            self.registered = before;
             return;
         }
         let up = Arc::new(AtomicBool::new(false));

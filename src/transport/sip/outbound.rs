@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::{Core, Registered, SipCounters};
 use super::dialog::{Dialog, DialogKey, introduce, random_token};
 use super::endpoint::{Endpoint, negotiator};
-use super::flow::{Flow, Transport};
+use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
 use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
@@ -146,10 +146,24 @@ pub(super) struct Taken {
     pub session: Option<timer::Session>,
     pub updates: bool,
     pub channel: Place,
+    /// The way that it was called by.
+    pub known: Called,
+}
+
+impl Taken {
+    /// BYE: nobody goes on in it.
+    async fn leave(mut self, core: &Core) {
+        let bye = self.dialog.request("BYE");
+        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
+        if let Some(mut transaction) = core.send(&bye, self.dialog.way(), &name).await {
+            let _ = rt::timeout(Duration::from_millis(core.config.hang_up_ms), transaction.last()).await;
+        }
+    }
 }
 
 /// A call that a leg has placed for itself. Dropping it cancels the call, or ends it where it was answered in that moment.
 pub(super) struct Following {
+    core: Arc<Core>,
     outcome: oneshot::Receiver<Result<Box<Taken>, u16>>,
     _orders: mpsc::Sender<LegOrder>,
 }
@@ -158,6 +172,17 @@ impl Following {
     /// The answered call, or the status that it ended with (0: none came).
     pub async fn outcome(&mut self) -> Result<Box<Taken>, u16> {
         (&mut self.outcome).await.unwrap_or(Err(0))
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.outcome.close();
+        // An answer that was handed over and that nobody took must not stay an open line.
+        if let Ok(Ok(taken)) = self.outcome.try_recv() {
+            let core = Arc::clone(&self.core);
+            rt::spawn("sip untaken call", async move { taken.leave(&core).await });
+        }
     }
 }
 
@@ -173,10 +198,10 @@ pub(super) fn follow(
     // Nobody reads its facts: the leg that waits has said all that there is to say.
     let (link, SipEnd { orders, .. }) = SipLink::pair();
     let (then, outcome) = oneshot::channel();
-    let mut placing = Placing::new(core, trunk, sdp, call, (Mute(local), link));
+    let mut placing = Placing::new(Arc::clone(&core), trunk, sdp, call, (Mute(local), link));
     placing.then = Some(then);
     rt::spawn("sip followed call", placing.run(channel));
-    Following { outcome, _orders: orders }
+    Following { core, outcome, _orders: orders }
 }
 
 /// The audio of a call that is not one's own yet: nobody hears what plays before its answer.
@@ -211,8 +236,8 @@ struct Placing<P: MediaPort> {
     link: SipLink,
     report: SipReport,
     stage: SipStage,
-    /// The plan of early media that plays.
-    early: Option<MediaPlan>,
+    /// What the early media that plays agreed to.
+    early: Option<Negotiator>,
     /// What each phone of a forked call said before the answer.
     forks: Vec<Fork>,
     number: u32,
@@ -229,8 +254,8 @@ struct Placing<P: MediaPort> {
 /// One phone that may answer: the tag of its early dialog.
 struct Fork {
     tag: String,
-    /// Its description, where it gave one.
-    plan: Option<MediaPlan>,
+    /// What its description agreed to, where it gave one.
+    sdp: Option<Negotiator>,
     /// The number of its last reliable response (RFC 3262), where there was one.
     acknowledged: Option<u32>,
 }
@@ -299,7 +324,7 @@ impl<P: MediaPort> Placing<P> {
                 last = Tried::GivenUp(GaveUp::Ordered);
                 break;
             }
-            let _known = self.core.flows.called(flow);
+            let known = self.core.flows.called(flow);
             last = self.at(flow, &name, &domain).await;
             if let Tried::Answered(..) | Tried::Refused(_) = last
                 && !std::mem::take(&mut self.unsent)
@@ -310,7 +335,7 @@ impl<P: MediaPort> Placing<P> {
                 Tried::Refused(status) if self.may_try_next(*status) => {}
                 Tried::Answered(..) => {
                     let Tried::Answered(invite, response) = last else { return };
-                    return self.answered(&invite, &response, flow, channel).await;
+                    return self.answered(&invite, &response, flow, (channel, known)).await;
                 }
                 _ => break,
             }
@@ -447,10 +472,14 @@ impl<P: MediaPort> Placing<P> {
         self.report.rang = true;
         let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
         let known = self.forks.iter().position(|fork| fork.tag == tag);
-        if known.is_none() && self.forks.len() < FORKS {
-            self.forks.push(Fork { tag: tag.to_owned(), plan: None, acknowledged: None });
-        }
-        let at = known.unwrap_or(self.forks.len() - 1);
+        let at = match known {
+            Some(at) => at,
+            None if self.forks.len() < FORKS => {
+                self.forks.push(Fork { tag: tag.to_owned(), sdp: None, acknowledged: None });
+                self.forks.len() - 1
+            }
+            None => return,
+        };
         if !self.acknowledge_early(invite, flow, response, at) {
             return;
         }
@@ -459,14 +488,12 @@ impl<P: MediaPort> Placing<P> {
         let mut trial = self.sdp.clone();
         match trial.accept(description) {
             Ok(plan) => {
-                if self.early.as_ref() == Some(&plan) {
-                    return;
-                }
                 if let Some(fork) = self.forks.get_mut(at) {
-                    fork.plan = Some(plan.clone());
+                    fork.sdp = Some(trial.clone());
                 }
                 let rate = plan.codec.audio_rate();
-                match self.early.replace(plan.clone()) {
+                match self.early.replace(trial) {
+                    Some(before) if before.plan() == Some(&plan) => {}
                     Some(_) => self.port.change(plan),
                     None => {
                         self.port.start(plan);
@@ -602,10 +629,10 @@ impl<P: MediaPort> Placing<P> {
 
     /// What ends an answer that nobody wants any more.
     fn late(&self, invite: &Message, flow: Flow) -> Late {
-        Late { core: Arc::clone(&self.core), invite: invite.clone(), flow }
+        Late { core: Arc::clone(&self.core), invite: invite.clone(), flow, number: self.number }
     }
 
-    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, channel: Place) {
+    async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, (channel, known): (Place, Called)) {
         self.stage = SipStage::Answered;
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
@@ -621,7 +648,11 @@ impl<P: MediaPort> Placing<P> {
             // The answer came early and is not repeated.
             None => {
                 let of_this = self.forks.iter().find(|fork| fork.tag == dialog.remote_tag);
-                of_this.and_then(|fork| fork.plan.clone()).or_else(|| self.early.clone())
+                let agreed = of_this.and_then(|fork| fork.sdp.clone()).or_else(|| self.early.clone());
+                agreed.and_then(|agreed| {
+                    self.sdp = agreed;
+                    self.sdp.plan().cloned()
+                })
             }
         };
         let Some(plan) = agreed else {
@@ -631,10 +662,10 @@ impl<P: MediaPort> Placing<P> {
         };
         if let Some(then) = self.then.take() {
             let (session, updates) = (timer::granted(response, rt::now()), allows(response, "UPDATE"));
-            let taken = Taken { dialog, row, requests, sdp: self.sdp, plan, session, updates, channel };
-            if then.send(Ok(Box::new(taken))).is_err() {
+            let taken = Taken { dialog, row, requests, sdp: self.sdp, plan, session, updates, channel, known };
+            if let Err(Ok(taken)) = then.send(Ok(Box::new(taken))) {
                 // The leg ended in this very moment.
-                Late { core: self.core, invite: invite.clone(), flow }.hang_up(response).await;
+                taken.leave(&self.core).await;
             }
             return;
         }
@@ -696,6 +727,8 @@ struct Late {
     core: Arc<Core>,
     invite: Message,
     flow: Flow,
+    /// The last number that any request of ours had: of a PRACK, it is above the INVITE's.
+    number: u32,
 }
 
 impl Late {
@@ -715,15 +748,10 @@ impl Late {
 
     /// ACK and BYE.
     async fn end(&self, response: &Message) {
-        let dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
+        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
         let ack = dialog.ack(dialog.local_number);
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
-        self.hang_up(response).await;
-    }
-
-    /// BYE alone.
-    async fn hang_up(&self, response: &Message) {
-        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
+        dialog.local_number = dialog.local_number.max(self.number);
         let bye = dialog.request("BYE");
         if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;

@@ -125,6 +125,11 @@ impl Negotiator {
         }
     }
 
+    /// Another key of ours from the next description on: for another peer than the one that knows the last.
+    pub const fn rekey(&mut self, key: CryptoKeys) {
+        self.key = key;
+    }
+
     /// What was agreed last.
     #[must_use]
     pub const fn plan(&self) -> Option<&MediaPlan> {

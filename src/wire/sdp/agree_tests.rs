@@ -49,6 +49,22 @@ fn one_codec_and_the_keys_are_answered_in_the_trunks_order() {
 }
 
 #[test]
+fn another_peer_is_told_another_key() {
+    let keys = sdp(&format!("{PLAIN}a=crypto:{THEIR_KEY}\r\n"));
+    let mut leg = with_srtp(Srtp::Required);
+    let before = leg.answer(keys.as_bytes()).unwrap();
+    let fresh = CryptoKeys([9; KEY_BYTES]);
+    leg.rekey(fresh);
+    let offer = leg.offer(Direction::SendRecv);
+    assert!(offer.contains("inline:CQkJ") && !offer.contains("inline:BwcH"), "{offer}");
+    leg.withdraw();
+    let after = leg.answer(keys.as_bytes()).unwrap();
+    assert!(after.sdp.contains("inline:CQkJ"), "{}", after.sdp);
+    assert_eq!(before.plan.crypto.map(|c| c.local), Some(KEY));
+    assert_eq!(after.plan.crypto.map(|c| c.local), Some(fresh));
+}
+
+#[test]
 fn what_carriers_send_is_understood() {
     // (media lines, codec and payload type, remote, event payload type, direction)
     type Row = (&'static str, (Codec, u8), &'static str, Option<u8>, Direction);

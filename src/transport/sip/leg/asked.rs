@@ -1,6 +1,8 @@
 //! What the peer asks for inside the dialog: BYE, re-INVITE, UPDATE, INFO, OPTIONS, NOTIFY. A request that cannot be met is refused and
 //! the call goes on.
 
+use std::time::Duration;
+
 use super::digits::{cause_of, digit_of};
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
@@ -11,6 +13,9 @@ use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
 use crate::wire::sdp::{Direction, SdpError};
 use crate::wire::sip::{Message, list, session_description};
+
+/// How long a re-INVITE waits for the ACK of the one before, which comes by another channel and may be read after it.
+const ACK_GRACE: Duration = Duration::from_millis(100);
 
 impl<P: MediaPort> Leg<P> {
     pub(super) async fn asked(&mut self, mut request: ServerTransaction) -> Step {
@@ -94,6 +99,14 @@ impl<P: MediaPort> Leg<P> {
     }
 
     async fn reinvited(&mut self, mut request: ServerTransaction) -> Step {
+        if self.answering.is_none()
+            && let Some(before) = &mut self.unacknowledged
+            && let Some(event) = rt::timeout(ACK_GRACE, before.next()).await
+            && let Err(last) = self.server(event).await
+        {
+            self.reply(&mut request, 481, &[]);
+            return Err(last);
+        }
         if self.answering.is_some() || self.unacknowledged.is_some() {
             self.reply(&mut request, 500, &[("Retry-After", "2")]);
             return Ok(());
@@ -172,7 +185,14 @@ impl<P: MediaPort> Leg<P> {
         self.note(true, "200");
         match agreed {
             Some(agreed) if self.answering.is_none() => self.audio(agreed.plan).await,
-            _ => Ok(()),
+            Some(agreed) => {
+                // What a PRACK settled is what the 200 begins with, unless it was changed since.
+                if let Some((plan, None)) = self.answering.as_mut().and_then(|answering| answering.agreed.as_mut()) {
+                    *plan = agreed.plan;
+                }
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

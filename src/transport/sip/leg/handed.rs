@@ -9,12 +9,13 @@ use super::{Leg, Step, allows};
 use crate::rt;
 use crate::transport::sip::core::Registered;
 use crate::transport::sip::dialog::{Dialog, DialogKey, introduce, random_token};
+use crate::transport::sip::endpoint::fresh_key;
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::leg::ours::Kind;
 use crate::transport::sip::outbound::{Following, OutboundCall, Taken, follow};
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
-use crate::wire::sdp::{Direction, SdpError};
+use crate::wire::sdp::{Direction, Negotiator, SdpError};
 use crate::wire::sip::{Address, Message, Uri, list, parameter, session_description};
 
 /// Most characters of a number or of a field that a REFER hands on.
@@ -69,9 +70,13 @@ impl<P: MediaPort> Leg<P> {
                 return Ok(());
             }
         };
-        let (plan, sdp) = match session_description(&request.request).map(|offer| self.sdp.answer(offer)).transpose() {
+        let Some(mut ours) = self.for_another() else {
+            self.decline(&mut request, 500, &tag, &[]);
+            return Ok(());
+        };
+        let (plan, sdp) = match session_description(&request.request).map(|offer| ours.answer(offer)).transpose() {
             Ok(Some(agreed)) => (Some(agreed.plan), agreed.sdp),
-            Ok(None) => (None, self.sdp.offer(Direction::SendRecv)),
+            Ok(None) => (None, ours.offer(Direction::SendRecv)),
             Err(error) => {
                 let status = if matches!(error, SdpError::Parse(_)) { 400 } else { 488 };
                 self.decline(&mut request, status, &tag, &[]);
@@ -90,7 +95,7 @@ impl<P: MediaPort> Leg<P> {
         request.respond(&response);
         self.note(true, "200");
         self.updates = allows(&request.request, "UPDATE");
-        self.session = session;
+        (self.sdp, self.session, self.unsettled) = (ours, session, plan.is_none());
         self.unacknowledged = Some(request);
         self.go_on_in((dialog, row, requests), None);
         tracing::info!(trunk = %self.trunk.id, "the far end of a call was replaced");
@@ -98,6 +103,14 @@ impl<P: MediaPort> Leg<P> {
             Some(plan) => self.audio(plan).await,
             None => Ok(()),
         }
+    }
+
+    /// What is agreed, to be agreed with another peer: with a key that the last one does not know, and whose packets are counted from
+    /// the beginning, as the new one counts them. `None` without randomness.
+    fn for_another(&self) -> Option<Negotiator> {
+        let mut sdp = self.sdp.clone();
+        sdp.rekey(fresh_key()?);
+        Some(sdp)
     }
 
     /// The status by which a replacement is refused, in the order of RFC 3891 section 3.
@@ -152,7 +165,8 @@ impl<P: MediaPort> Leg<P> {
                 if let Some(word) = word
                     && let Some(mut transaction) = core.send(&word, flow, &name).await
                 {
-                    let _ = transaction.last().await;
+                    // Whether it is heard or not, the BYE has its time.
+                    let _ = rt::timeout(limit, transaction.last()).await;
                 }
                 let mut bye = old.request("BYE");
                 bye.push("Reason", "Q.850;cause=16;text=\"replaced\"");
@@ -193,7 +207,7 @@ impl<P: MediaPort> Leg<P> {
             self.reply(&mut request, 400, &[]);
             return Ok(());
         };
-        if self.trunk.outbound.targets.is_empty() || !self.trunk.may_call(&call.to) {
+        if self.trunk.outbound.targets.is_empty() || !self.trunk.may_follow(&call.to) {
             self.reply(&mut request, 603, &[]);
             return Ok(());
         }
@@ -201,12 +215,16 @@ impl<P: MediaPort> Leg<P> {
             self.reply(&mut request, 503, &[("Retry-After", "5")]);
             return Ok(());
         };
+        let Some(sdp) = self.for_another() else {
+            self.reply(&mut request, 500, &[]);
+            return Ok(());
+        };
         let contact = self.dialog.contact().to_owned();
         self.reply(&mut request, 202, &[("Contact", &contact)]);
         let trying = self.word("active;expires=60", "100 Trying");
         self.ask(Kind::Notify, trying, false);
         let (core, trunk) = (std::sync::Arc::clone(&self.core), std::sync::Arc::clone(&self.trunk));
-        self.followed = Some(follow(core, trunk, self.sdp.clone(), call, self.port.local(), channel));
+        self.followed = Some(follow(core, trunk, sdp, call, self.port.local(), channel));
         Ok(())
     }
 
@@ -244,13 +262,14 @@ impl<P: MediaPort> Leg<P> {
         self.followed = None;
         match outcome {
             Ok(taken) => {
-                let Taken { dialog, row, requests, sdp, plan, session, updates, channel } = *taken;
+                let Taken { dialog, row, requests, sdp, plan, session, updates, channel, known } = *taken;
                 let word = self.word("terminated;reason=noresource", "200 OK");
                 self.note(true, "NOTIFY");
                 // Whether the left dialog was ever acknowledged is of no interest any more.
                 (self.unacknowledged, self.pending) = (None, None);
                 self.go_on_in((dialog, row, requests), Some(word));
                 (self.sdp, self.session, self.updates, self.channel) = (sdp, session, updates, channel);
+                (self.known, self.unsettled) = (Some(known), false);
                 tracing::info!(trunk = %self.trunk.id, "a call goes on with whom the far end named");
                 self.audio(plan).await
             }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
-use super::flow::Flow;
+use super::flow::{Called, Flow};
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
@@ -105,8 +105,12 @@ pub(super) struct Leg<P: MediaPort> {
     transfer: Option<Transfer>,
     /// A call that the far end's REFER made us place.
     followed: Option<Following>,
+    /// The way that such a call went out by, while the leg goes on in it.
+    known: Option<Called>,
     informing: Informing,
     started: bool,
+    /// The far end that took another's place has not told yet where its audio is to go.
+    unsettled: bool,
     orders_open: bool,
 }
 
@@ -149,8 +153,10 @@ impl<P: MediaPort> Leg<P> {
             leave_after_ack: None,
             transfer: None,
             followed: None,
+            known: None,
             informing: Informing::default(),
             started: false,
+            unsettled: false,
             orders_open: true,
         }
     }
@@ -215,7 +221,10 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn deadline(&self) -> Moment {
-        let session = self.session.map(|session| if self.asking.is_some() { session.dead() } else { session.due() });
+        // What is asked for already, or put off, is not due again; and nothing is refreshed any more behind a BYE.
+        let waits = self.asking.is_some() || self.again_at.is_some();
+        let session = self.session.filter(|_| self.leaving.is_none());
+        let session = session.map(|session| if waits { session.dead() } else { session.due() });
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
         let reliable = self.reliable.as_ref().map(Reliable::due);
         let all = [self.ring_until, reliable, self.again_at, self.leaving, self.informing.due(), session, transfer];
@@ -286,7 +295,8 @@ impl<P: MediaPort> Leg<P> {
             self.hang_up("session expired").await?;
             return Err(LegFact::Lost(LegLoss::Silent));
         }
-        if now >= session.due() && self.asking.is_none() { self.refresh().await } else { Ok(()) }
+        let waits = self.asking.is_some() || self.again_at.is_some();
+        if now >= session.due() && !waits { self.refresh().await } else { Ok(()) }
     }
 
     fn ring(&mut self) {
@@ -403,6 +413,8 @@ impl<P: MediaPort> Leg<P> {
             return Ok(());
         }
         let first = !self.started;
+        // Without an agreement there is no call: at its beginning, or with whoever took the far end's place.
+        let needed = std::mem::take(&mut self.unsettled) || first;
         match crate::wire::sip::session_description(ack).map(|text| self.sdp.accept(text)) {
             Some(Ok(plan)) => {
                 self.audio(plan).await?;
@@ -411,12 +423,12 @@ impl<P: MediaPort> Leg<P> {
                 }
                 Ok(())
             }
-            Some(Err(error)) if first => {
+            Some(Err(error)) if needed => {
                 tracing::info!(trunk = %self.trunk.id, %error, "the answer in the ACK does not fit; hanging up");
                 self.hang_up("no agreement").await?;
                 Err(LegFact::Lost(LegLoss::Protocol))
             }
-            None if first => {
+            None if needed => {
                 self.hang_up("no answer in the ACK").await?;
                 Err(LegFact::Lost(LegLoss::Protocol))
             }

@@ -80,12 +80,16 @@ impl<P: MediaPort> Leg<P> {
             self.refuse(480, "");
             return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
         }
+        // Whoever was called for a REFER has nobody to talk to any more.
+        self.followed = None;
         if self.unacknowledged.is_some() {
             // RFC 3261 section 15: who was called sends no BYE before the ACK, or before that is given up.
             self.leave_after_ack = Some(why);
             return Ok(());
         }
         self.leaving = Some(rt::now().plus_ms(self.core.config.hang_up_ms));
+        // Nothing that waits for its time goes behind a BYE.
+        (self.informing, self.again_at) = (super::Informing::default(), None);
         let mut bye = self.dialog.request("BYE");
         bye.push("Reason", &format!("Q.850;cause=16;text={}", crate::wire::sip::quoted(why)));
         self.ask(Kind::Bye, bye, false);
