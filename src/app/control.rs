@@ -12,7 +12,7 @@ use crate::api::{
 use crate::fleet::{FleetView, WorkerState};
 use crate::results::{CallRow, NO_ANALYSIS, call_folder};
 use crate::rt;
-use crate::telemetry::ProcessSample;
+use crate::telemetry::{ProcessSample, SipFigures};
 use crate::units::CallId;
 
 impl Control for App {
@@ -48,6 +48,17 @@ impl Control for App {
         if let Some(sip) = self.sip.get().and_then(std::sync::Weak::upgrade) {
             let (watched, registrations) = (sip.endpoint.watched(), sip.endpoint.registrations());
             self.metrics.sample_trunks(watched.iter().map(|row| row.up), registrations.iter().map(|row| row.1));
+            let (counted, now) = (sip.endpoint.counters(), sip.endpoint.census());
+            self.metrics.sample_sip(SipFigures {
+                calls: counted.calls.load(Relaxed),
+                refused: counted.refused.load(Relaxed),
+                strangers: counted.strangers.load(Relaxed),
+                faulty: counted.faulty.load(Relaxed),
+                unreadable: counted.unreadable.load(Relaxed),
+                dialogs: now.dialogs,
+                transactions: now.transactions,
+                streams: now.streams,
+            });
         }
         self.metrics.encode()
     }

@@ -136,7 +136,30 @@ pub struct Metrics {
     slots_max: Gauge,
     sip_addresses: UpDown,
     sip_registrations: UpDown,
+    sip_events: Family<KindOf, Counter>,
+    sip_live: Family<KindOf, Gauge>,
     process: ProcessGauges,
+}
+
+/// What a SIP endpoint counted since its start, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SipFigures {
+    /// Calls that were opened, both directions.
+    pub calls: u64,
+    /// INVITEs refused because of a cap.
+    pub refused: u64,
+    /// Messages of strangers that were dropped or refused.
+    pub strangers: u64,
+    /// Requests refused for a fault of their own.
+    pub faulty: u64,
+    /// Messages that were none.
+    pub unreadable: u64,
+    /// Dialogs.
+    pub dialogs: usize,
+    /// Transactions that are not over.
+    pub transactions: usize,
+    /// TCP and TLS connections.
+    pub streams: usize,
 }
 
 /// How many of something are up, and how many down.
@@ -232,6 +255,8 @@ impl Metrics {
             slots_max: add(r, names::SLOTS_MAX, Gauge::default()),
             sip_addresses: UpDown::new(r, names::SIP_ADDRESSES),
             sip_registrations: UpDown::new(r, names::SIP_REGISTRATIONS),
+            sip_events: add(r, names::SIP_EVENTS, Family::default()),
+            sip_live: add(r, names::SIP_LIVE, Family::default()),
             process: ProcessGauges::new(r),
             registry,
         };
@@ -289,6 +314,25 @@ impl Metrics {
         self.sip_registrations.set(registrations);
     }
 
+    /// Takes in what the SIP endpoint says of itself: before each [`Metrics::encode`].
+    pub fn sample_sip(&self, of: SipFigures) {
+        let events = [
+            ("calls", of.calls),
+            ("refused", of.refused),
+            ("strangers", of.strangers),
+            ("faulty", of.faulty),
+            ("unreadable", of.unreadable),
+        ];
+        for (kind, total) in events {
+            // A sum that only rises; two scrapes at once must not add it twice.
+            let counter = self.sip_events.get_or_create(&KindOf { kind });
+            counter.inner().fetch_max(total, std::sync::atomic::Ordering::Relaxed);
+        }
+        for (kind, now) in [("dialogs", of.dialogs), ("transactions", of.transactions), ("streams", of.streams)] {
+            self.sip_live.get_or_create(&KindOf { kind }).set(i64::try_from(now).unwrap_or(i64::MAX));
+        }
+    }
+
     /// All metrics as text of [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
@@ -334,6 +378,7 @@ mod tests {
         metrics.barge_ins("cut", 1);
         metrics.provider_failed(&ProviderLabels { role: "tts", kind: "timed_out" });
         metrics.stage(Stage::Llm).observe_us(20_000);
+        metrics.sample_sip(SipFigures { calls: 3, strangers: 7, dialogs: 2, ..SipFigures::default() });
         metrics
     }
 
@@ -377,6 +422,9 @@ mod tests {
             "voicefleet_sip_addresses{state=\"up\"} 2",
             "voicefleet_sip_addresses{state=\"down\"} 1",
             "voicefleet_sip_registrations{state=\"down\"} 1",
+            "voicefleet_sip_events_total{kind=\"calls\"} 3",
+            "voicefleet_sip_events_total{kind=\"strangers\"} 7",
+            "voicefleet_sip_live{kind=\"dialogs\"} 2",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

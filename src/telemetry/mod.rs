@@ -11,6 +11,6 @@ mod process;
 pub use histogram::Histogram;
 pub use live::{Live, LiveGuard};
 pub use log::{Format, LogError, init, subscriber};
-pub use metrics::{CONTENT_TYPE, Metrics, ProviderLabels, Stage};
+pub use metrics::{CONTENT_TYPE, Metrics, ProviderLabels, SipFigures, Stage};
 pub use names::{DECLARED, Declared, Kind, ZERO_AFTER_DRAIN};
 pub use process::ProcessSample;

@@ -46,6 +46,8 @@ declare! {
     SLOTS_MAX = Gauge "voicefleet_slots_max" "Places of this worker";
     SIP_ADDRESSES = Gauge "voicefleet_sip_addresses" "Addresses of trunks that are watched, by state";
     SIP_REGISTRATIONS = Gauge "voicefleet_sip_registrations" "Trunks that are to be registered, by state";
+    SIP_EVENTS = Counter "voicefleet_sip_events" "Calls over SIP, and messages that came to nothing, by kind";
+    SIP_LIVE = Gauge "voicefleet_sip_live" "What the SIP endpoint holds, by kind";
     WS_FRAMES = Counter "voicefleet_ws_frames" "WebSocket audio frames, by direction";
     WS_FAULTS = Counter "voicefleet_ws_faults" "WebSocket messages that could not be used, by kind";
     TICK_LATENESS = Histogram "voicefleet_tick_lateness_seconds" "How late the 20 ms tick of a media shard began";

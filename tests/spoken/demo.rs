@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use voicefleet::tools::caller::{Ended, Script, run};
+use voicefleet::tools::caller::{CallOptions, Ended, Script, run};
 use voicefleet::units::dbfs;
 
 use crate::kept::Kept;
 use crate::tally::show;
-use crate::worker::world;
+use crate::worker::{TRUNK_BOT, world};
 
 /// 20 ms frames above −45 dBFS.
 fn loud_frames(samples: &[i16]) -> usize {
@@ -38,4 +38,32 @@ fn a_borrower_promises_to_pay() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("result"));
     assert_eq!(results.count(), 1, "one result");
     assert_eq!(kept.told("/note/ended").count(), 1, "one end");
+}
+
+/// A number that no other call of this world has.
+const CARRIER_CALLER: &str = "+919876500055";
+
+#[test]
+fn a_borrower_who_calls_over_a_trunk_promises_to_pay() {
+    let world = world();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/payment-reminder.toml");
+    let mut script = Script::parse(&std::fs::read_to_string(&path).unwrap(), "payment-reminder-trunk").unwrap();
+    script.caller_id = Some(CARRIER_CALLER.to_owned());
+    // Over a trunk the caller does not know the call's id: its result is found by the number, below.
+    script.disposition = None;
+    let url = format!("sip:+918000000002@{}", world.running.sip_address().unwrap());
+    let call = CallOptions { url, result: None, ..world.call(TRUNK_BOT, script) };
+    let (report, kept) =
+        world.run(1, async { (run(call).await.unwrap(), Kept::of_caller(world, CARRIER_CALLER).await) });
+    show(&report.table());
+    assert!(report.passed(), "{:?}\n{:?}", report.failures, report.transcript);
+    assert!(report.turns.len() >= 4, "{} turns", report.turns.len());
+    assert_eq!(report.ended, Ended::BotHungUp);
+
+    assert_eq!(kept.result["post_call_analysis"]["disposition"], "promise_to_pay");
+    assert_eq!((&kept.result["disconnected_by"], &kept.result["end_reason"]), (&"bot".into(), &"completed".into()));
+    assert_eq!(kept.result["sip"]["status"], 200);
+    assert!(loud_frames(&kept.caller) > 100 && loud_frames(&kept.bot) > 250, "both are on the recording");
+    let said = kept.result["transcript"].to_string();
+    assert!(said.contains("Rahul"), "what the carrier's fields told was said: {said}");
 }

@@ -1,8 +1,10 @@
 //! What the worker kept of a call: journal, result and recording, read as any program would.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
+use voicefleet::rt;
 
 use crate::worker::World;
 
@@ -34,6 +36,26 @@ impl Kept {
             caller,
             bot,
         }
+    }
+
+    /// The only call of this caller, once its result is there.
+    pub async fn of_caller(world: &World, number: &str) -> Self {
+        let find = || {
+            let calls = std::fs::read_dir(world.data.join("calls")).unwrap().map(|entry| entry.unwrap());
+            let mut mine = calls.filter(|call| {
+                std::fs::read_to_string(call.path().join("result.json")).is_ok_and(|result| result.contains(number))
+            });
+            mine.next().map(|call| call.file_name().into_string().unwrap())
+        };
+        let found = rt::timeout(Duration::from_secs(20), async {
+            loop {
+                if let Some(id) = find() {
+                    return id;
+                }
+                rt::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self::of(world, &found.await.unwrap_or_else(|| panic!("no result of {number}")))
     }
 
     /// The values of one kind of line, e.g. `/fact/line/voice_ceased`, with the moment at which it was written.

@@ -17,10 +17,14 @@ use voicefleet::tools::caller::{CallOptions, Opening, ResultFrom, Script, Spoil,
 /// Calls that one machine of two cores carries with both ends' speech models in one process.
 pub const CALLS_AT_ONCE: usize = 3;
 
+/// The bot that answers the trunk.
+pub const TRUNK_BOT: &str = "payment-reminder-trunk";
+
 /// The worker, its callers' ears, and where things are.
 pub struct World {
     runtime: Runtime,
-    running: Running,
+    /// The worker.
+    pub running: Running,
     /// The callers' own recognition, and their natural voices.
     pub speech: Arc<LocalSpeech>,
     /// Models and rendered lines.
@@ -63,7 +67,15 @@ impl World {
                 std::fs::copy(&path, bots.join(path.file_name().unwrap())).unwrap();
             }
         }
+        // What a carrier tells comes as `X-` fields, so the bot on its trunk knows them by that name.
+        let reminder = std::fs::read_to_string(bots.join("payment-reminder.toml")).unwrap();
+        std::fs::write(bots.join(format!("{TRUNK_BOT}.toml")), reminder.replace("{{crm.", "{{crm.x_")).unwrap();
+        let trunks = folder.join("trunks");
+        std::fs::create_dir_all(&trunks).unwrap();
+        let carrier = format!("name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"{TRUNK_BOT}\"\n");
+        std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
         let mut config = Config::default();
+        config.sip.trunks = trunks;
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.sip.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.bots.dir = bots;

@@ -161,6 +161,8 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     let journal = std::fs::read_to_string(folder.join("journal")).unwrap();
     assert_eq!(journal.matches("\"digit\":{\"digit\":\"5\"}").count(), 1, "one key, told once");
     world.quiet().await;
+    let (calls, dialogs) = ("voicefleet_sip_events_total{kind=\"calls\"}", "voicefleet_sip_live{kind=\"dialogs\"}");
+    assert_eq!((world.metric(calls).await, world.metric(dialogs).await), (1.0, 0.0), "on the metrics page");
     let left = world.running.sip_census().unwrap();
     assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
     world.stop().await;
