@@ -260,6 +260,8 @@ impl Metrics {
             process: ProcessGauges::new(r),
             registry,
         };
+        // A worker without a trunk serves zeros: a series that comes and goes cannot be alerted on.
+        metrics.sample_sip(SipFigures::default());
         Arc::new(metrics)
     }
 
