@@ -119,3 +119,26 @@ async fn an_answer_counts_once_and_in_its_own_call_only() {
     let report = call_one.over().await;
     assert_eq!((report.counters.unknown_marks, report.tally.bad_value), (4, 1));
 }
+
+/// Row 6 of the conformance list: a dialler that holds two hundred short pieces answers for all of them at once.
+#[tokio::test]
+async fn two_hundred_marks_that_are_open_at_once_are_all_told_in_their_order() {
+    const OPEN: u32 = 200;
+    let mut world = World::new(WsConfig::default()).await;
+    let (mut dialler, mut call) = marked(&mut world, r#"["mark"]"#).await;
+    for utterance in 1..=OPEN {
+        call.put(vec![last(&[mark(utterance, 0)])]);
+        assert_eq!(hear(&mut dialler, 2).await, ["2".to_owned(), format!("g{utterance}.u1")]);
+    }
+    let answers: Vec<String> =
+        (1..=OPEN).map(|utterance| dialler.dialler.mark_played(&format!("g{utterance}.u1"), true)).collect();
+    for answer in answers {
+        dialler.say(answer).await;
+    }
+    for utterance in 1..=OPEN {
+        assert_eq!(call.fact().await, LegFact::Mark { mark: mark(utterance, 0), played: true });
+    }
+    dialler.close(1000).await;
+    assert_eq!(call.fact().await, LegFact::Lost(LegLoss::Closed));
+    assert_eq!(call.over().await.counters.unknown_marks, 0);
+}

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use crate::call::Mark;
 
-/// Marks that may be open. A dialler that answers has few; for one that does not, the oldest is forgotten.
-const MOST_OPEN: usize = 32;
+/// Marks that may be open. A dialler that answers has few, one that answers late and holds short pieces has hundreds at most; for
+/// one that never does, the oldest is forgotten.
+const MOST_OPEN: usize = 256;
 
 /// The open marks of one session, oldest first.
 #[derive(Debug, Default)]
@@ -40,12 +41,12 @@ mod tests {
     fn a_mark_is_answered_once_and_only_if_it_was_sent() {
         let mark = |n: u32| Mark { utterance: UtteranceId(n), segment: 0 };
         let mut marks = Marks::default();
-        (1..=40).for_each(|n| marks.sent(mark(n)));
-        assert_eq!(marks.answered("g40.u1"), Some(mark(40)));
-        assert_eq!(marks.answered("g40.u1"), None, "answered already");
-        assert_eq!(marks.answered("g9.u1"), Some(mark(9)));
-        assert_eq!(marks.answered("g8.u1"), None, "the oldest are forgotten");
-        assert_eq!(marks.answered("g41.u1"), None, "not sent yet");
+        (1..=260).for_each(|n| marks.sent(mark(n)));
+        assert_eq!(marks.answered("g260.u1"), Some(mark(260)));
+        assert_eq!(marks.answered("g260.u1"), None, "answered already");
+        assert_eq!(marks.answered("g5.u1"), Some(mark(5)));
+        assert_eq!(marks.answered("g4.u1"), None, "the oldest are forgotten");
+        assert_eq!(marks.answered("g261.u1"), None, "not sent yet");
         assert_eq!(marks.answered("goodbye"), None);
     }
 }
