@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use voicefleet::tools::caller::dialogues::Dialogues;
-use voicefleet::tools::caller::{Report, Spread, run};
+use voicefleet::tools::caller::{Report, Spread, TurnRow, run};
 use voicefleet::units::dbfs;
 
 use crate::kept::Kept;
@@ -56,7 +56,9 @@ fn first_heard(samples: &[i16], in_frame: usize) -> Option<usize> {
 /// `jitter`, that frame's wait in the queue; `detect`, from the frame with his last audible sample, in the recording, to the
 /// silence that the voice detector saw; `return`, how late the reply's first frame was by the pace of those behind it, as the
 /// caller saw it; `lead`, the silence at the head of the bot's audio.
-fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
+///
+/// A turn whose wait the caller measured and whose parts cannot be told is named, by what is missing.
+fn waterfalls(report: &Report, kept: &Kept) -> Vec<Result<Waterfall, &'static str>> {
     let us = |fact: &Value, key: &str| fact[key].as_u64().unwrap();
     let ceased: Vec<(u64, f64)> = kept
         .told("/fact/line/voice_ceased")
@@ -65,21 +67,20 @@ fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
     let opinions: Vec<(u64, f64)> =
         kept.told("/fact/heard/judged").map(|(at, fact)| (at, fact["complete"].as_f64().unwrap())).collect();
     let lines = kept.result["transcript"].as_array().unwrap();
-    let mut all = Vec::new();
-    for row in &report.turns {
-        let (Some(wire_ms), Some(server)) = (row.wire_ms, &row.server) else { continue };
-        let line = lines.iter().rfind(|line| line["speaker"] == "customer" && line["turn"] == server.turn);
-        let Some(line) = line else { continue };
+    let told = |row: &TurnRow, wire_ms: f64| {
+        let server = row.server.as_ref().ok_or("the server has no such turn")?;
+        let of_turn = |line: &&Value| line["speaker"] == "customer" && line["turn"] == server.turn;
+        let line = lines.iter().rfind(of_turn).ok_or("no line of the caller in the transcript")?;
         let silent_at = kept.zero_us() + us(line, "end_ms") * 1_000;
         let near = ceased.iter().find(|(since, _)| since.abs_diff(silent_at) < 2_000);
-        let Some(&(silent_us, queue_ms)) = near else { continue };
+        let &(silent_us, queue_ms) = near.ok_or("the end of the line is no silence of the voice detector")?;
         let audible_us = silent_us + (server.total_ms * 1_000.0) as u64;
         let (silent, audible) = (kept.sample(silent_us), kept.sample(audible_us));
-        let Some(last) = kept.caller[..audible].iter().rposition(|s| s.unsigned_abs() >= AUDIBLE) else { continue };
+        let last = kept.caller[..audible].iter().rposition(|s| s.unsigned_abs() >= AUDIBLE);
+        let frame = last.ok_or("the caller is not on the recording")? / FRAME * FRAME;
         // The caller's ear looks at frames of its own clock: where the sample lies in such a frame is known from its onset.
         let in_frame = ((row.end_ms + wire_ms) * 8.0).round() as usize % FRAME;
-        let Some(lead) = first_heard(&kept.bot[audible - FRAME..], in_frame) else { continue };
-        let frame = last / FRAME * FRAME;
+        let lead = first_heard(&kept.bot[audible - FRAME..], in_frame).ok_or("the bot is not on the recording")?;
         let tick_ms = (row.end_ms + wire_ms - row.late_ms - ms(lead)).rem_euclid(20.0);
         let mut parts = vec![
             ("tick".to_owned(), tick_ms),
@@ -90,9 +91,9 @@ fn waterfalls(report: &Report, kept: &Kept) -> Vec<Waterfall> {
         parts.push(("return".to_owned(), row.late_ms));
         parts.push(("lead".to_owned(), ms(lead)));
         let waited = opinions.iter().any(|&(at, complete)| (silent_us..=audible_us).contains(&at) && complete < 0.5);
-        all.push(Waterfall { wire_ms, parts, waited });
-    }
-    all
+        Ok(Waterfall { wire_ms, parts, waited })
+    };
+    report.turns.iter().filter_map(|row| Some(told(row, row.wire_ms?))).collect()
 }
 
 /// Has these callers talk, one call at a time with nothing beside it, each in the next of the voices; shows every turn and the figures,
@@ -102,18 +103,24 @@ pub fn parts_are_the_whole(world: &World, chosen: &[&str], least: usize) {
     let mut dialogues = Dialogues::read(&path).unwrap().dialogue;
     dialogues.retain(|dialogue| chosen.contains(&dialogue.name.as_str()));
     assert_eq!(dialogues.len(), chosen.len());
-    let mut all = Vec::new();
+    let (mut all, mut untold) = (Vec::new(), Vec::new());
     world.run(CALLS_AT_ONCE, async {
         for (mut script, voice) in dialogues.into_iter().zip(VOICES.iter().cycle()) {
             script.voice = Some((*voice).to_owned());
             let bot = script.bot.clone();
             let report = run(world.call(&bot, script)).await.unwrap();
             let Some(server) = &report.server else { panic!("{}: {:?}", report.name, report.failures) };
-            all.extend(waterfalls(&report, &Kept::of(world, &server.call_id)));
+            for turn in waterfalls(&report, &Kept::of(world, &server.call_id)) {
+                match turn {
+                    Ok(turn) => all.push(turn),
+                    Err(missing) => untold.push(format!("{}: {missing}", report.name)),
+                }
+            }
         }
     });
     figures(&all);
     assert!(all.len() >= least, "{} turns", all.len());
+    assert!(untold.is_empty(), "turns that were measured and are not explained: {untold:?}");
     for turn in &all {
         assert!(
             turn.unexplained_ms().abs().round() <= UNEXPLAINED_MS,
