@@ -86,7 +86,9 @@ async fn pip(package: &Package, into: &Path) -> Result<(), ClientError> {
         .args(["download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"])
         .args(["--only-binary", ":all:", "--python-version", "3.11", "--platform", platform, "--dest"])
         .arg(into)
-        .arg(package.specification());
+        .arg(package.specification())
+        // A download that breaks off goes on where it broke (pip 25.1 and later; the older ones do not look at it).
+        .env("PIP_RESUME_RETRIES", "5");
     succeed(CLIENT, run(CLIENT, &mut command, DOWNLOAD_BOUND).await?)
 }
 
