@@ -43,10 +43,19 @@ run: deps
 # The models are fetched by the program that the tests run: `cargo run` would build it once more, with fewer features of
 # dependencies that both share.
 BUILT := $${CARGO_TARGET_DIR:-target}
+# Spoken tests wait for speech most of the time, and the others for time-outs: they run beside each other. The one that holds a
+# worker to a single frame of real time runs alone, last.
+ALONE := barge_in::words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end
+OTHERS := $(filter-out spoken,$(sort $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) $(patsubst tests/%.rs,%,$(wildcard tests/*.rs))))
 test: test-deps
 	cargo test --locked --no-run
 	$(BUILT)/debug/voicefleet models fetch --test-voices
-	cargo test --locked --no-fail-fast
+	@heard=$$(mktemp); trap 'rm -f "$$heard"' EXIT; failed=0; \
+	cargo test --locked --test spoken -- --skip $(ALONE) >"$$heard" 2>&1 & spoken=$$!; \
+	cargo test --locked --no-fail-fast --lib --bins $(addprefix --test ,$(OTHERS)) || failed=1; \
+	wait $$spoken || failed=1; cat "$$heard"; \
+	cargo test --locked --test spoken -- --exact $(ALONE) || failed=1; \
+	[ $$failed = 0 ] || { echo "make test: not every test passed; each that failed is named above" >&2; exit 1; }
 
 soak: test-deps
 	cargo test --locked --release --no-run
