@@ -1,5 +1,6 @@
-//! S13 of the session scripts: ten thousand sockets without a token, beside a good call. They come in waves, because both ends are
-//! in this process and count twice against its limit of open files; within a wave all are up at once.
+//! S13 of the session scripts: ten thousand sockets without a token, beside a good call and one that comes in the thick of it. They
+//! come in waves, because both ends are in this process and count twice against its limit of open files; the sockets of a wave
+//! that say nothing take every place that the worker has.
 
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,33 +17,40 @@ use crate::world::{PATIENCE, World, alone, brisk, until};
 
 const SOCKETS: usize = 10_000;
 const WAVES: usize = 4;
+/// The half of a wave that says nothing.
+const MUTE: usize = SOCKETS / WAVES / 2;
 /// Both ends of a socket that is up, the connection's task, its buffers and what the test keeps of it.
 const MOST_BYTES_A_SOCKET: u64 = 64 * 1024;
 /// What may be left behind by the second half of the waves; the first half makes what is kept for ever.
 const GROWTH: f64 = 0.10;
 const TOKEN: &str = "opens-the-door";
 
-/// Asks for a media socket without the token, reads the refusal, stays on the connection.
-async fn refused(address: std::net::SocketAddr) -> TcpStream {
+/// Asks for a media socket without the token, reads the refusal, stays on the line until the worker closes it.
+async fn refused(address: std::net::SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let ask = format!(
         "GET /ws/demo HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(ask.as_bytes()).await.unwrap();
-    let mut head = [0; 12];
-    let read = rt::timeout(PATIENCE, stream.read_exact(&mut head)).await.expect("an answer in time");
-    assert!(read.is_ok() && &head == b"HTTP/1.1 401", "{}", String::from_utf8_lossy(&head));
-    stream
+    let mut answer = Vec::new();
+    let read = rt::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer and a close in time");
+    assert!(read.is_ok() && answer.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Half of a wave asks and is refused, the other half says nothing at all. All are up when memory is read.
-async fn wave(address: std::net::SocketAddr) -> u64 {
-    let half = SOCKETS / WAVES / 2;
-    let mute = join_all((0..half).map(|_| async { TcpStream::connect(address).await.unwrap() })).await;
-    let asking = join_all((0..half).map(|_| refused(address))).await;
-    assert_eq!(mute.len() + asking.len(), SOCKETS / WAVES);
-    ProcessSample::read().resident_bytes
+/// Half of a wave says nothing at all and takes every place, the other half asks, is refused and has to go. The memory with the
+/// mute ones up; and in the thick of it a caller with a token gets through.
+async fn wave(world: &World, number: usize) -> u64 {
+    let address = world.running.address;
+    let mute = join_all((0..MUTE).map(|_| async { TcpStream::connect(address).await.unwrap() })).await;
+    let resident = ProcessSample::read().resident_bytes;
+    join_all((0..MUTE).map(|_| refused(address))).await;
+    let plan = Plan { token: Some(TOKEN.to_owned()), ..Plan::new(&format!("late-{number}")) };
+    let mut late = Caller::open(&world.ws("demo"), plan).await.unwrap_or_else(|error| panic!("wave {number}: {error}"));
+    assert!(late.until(|m| m.first_audio_ms().is_some()).await, "wave {number}: the new caller is greeted");
+    drop(late.drop_line());
+    drop(mute);
+    resident
 }
 
 /// Raises the limit of open files as far as this process may.
@@ -71,19 +79,22 @@ async fn ten_thousand_sockets_without_a_token_cost_a_good_call_nothing() {
     assert!(files >= wanted, "this test opens {wanted} files at once, the limit is {files}: raise it with `ulimit -n`");
     let token = Pii::new(TOKEN.to_owned());
     let speech = standin::Config { endless: true, ..brisk() };
-    let world = World::with("crowd", |c| c.auth.ws_token = Some(token), speech).await;
+    let tune = |c: &mut voicefleet::config::Config| {
+        c.auth.ws_token = Some(token);
+        c.server.max_connections = MUTE as u32;
+    };
+    let world = World::with("crowd", tune, speech).await;
     let plan = Plan { tone: 4, token: Some(TOKEN.to_owned()), ..Plan::new("good") };
     let mut good = Caller::open(&world.ws("demo"), plan).await.unwrap();
     assert!(good.until(|m| m.turns >= 1).await);
 
     let over = std::sync::atomic::AtomicBool::new(false);
     let order = std::sync::atomic::Ordering::Relaxed;
-    let address = world.running.address;
     let attack = async {
         let ProcessSample { resident_bytes: before, open_files: files_before, .. } = ProcessSample::read();
         let (mut at_once, mut left) = (Vec::new(), Vec::new());
-        for _ in 0..WAVES {
-            at_once.push(wave(address).await);
+        for number in 0..WAVES {
+            at_once.push(wave(&world, number).await);
             // The worker has closed its ends too before the next wave is counted.
             until(|| ProcessSample::read().open_files <= files_before + 8, || "sockets are left".to_owned()).await;
             left.push(settled_memory());
@@ -95,7 +106,7 @@ async fn ten_thousand_sockets_without_a_token_cost_a_good_call_nothing() {
     assert!(up, "the good call stands: {:?}", good.memory.closed);
     show(before, &at_once, &left);
     let most = at_once.iter().max().copied().unwrap_or(0);
-    let a_socket = most.saturating_sub(before) / (SOCKETS / WAVES) as u64;
+    let a_socket = most.saturating_sub(before) / MUTE as u64;
     assert!(a_socket <= MOST_BYTES_A_SOCKET, "{a_socket} bytes a socket");
     let growth = left[WAVES - 1] as f64 / left[WAVES / 2 - 1] as f64 - 1.0;
     assert!(growth <= GROWTH, "a wave leaves something behind: {:+.2} %", growth * 100.0);

@@ -114,16 +114,39 @@ async fn a_client_that_dribbles_its_request_is_cut_off() {
     assert_eq!(dialler.settle().await, 0, "others are served");
 }
 
+/// A connection that said so much and nothing more.
+async fn holding(world: &World, text: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(text).await.unwrap();
+    stream
+}
+
 #[tokio::test]
 async fn more_connections_than_the_bound_are_told_to_come_again() {
     let limits = HttpLimits { connections: 1, ..HttpLimits::default() };
     let world = World::with(WsConfig::default(), 4, None, limits).await;
-    let mut idle = TcpStream::connect(world.address).await.unwrap();
-    idle.write_all(b"GET /").await.unwrap();
+    // It has asked for something, so it keeps its place until its time is up.
+    let mut first = holding(&world, b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(rt::timeout(PATIENCE, first.read(&mut [0; 12])).await.expect("an answer").is_ok());
     let mut second = TcpStream::connect(world.address).await.unwrap();
     let mut answer = Vec::new();
     let _ = rt::timeout(PATIENCE, second.read_to_end(&mut answer)).await.expect("an answer and a close");
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 503"));
+}
+
+#[tokio::test]
+async fn a_connection_that_asked_for_nothing_gives_way_to_a_caller() {
+    let limits = HttpLimits { connections: 2, request_head: PATIENCE, ..HttpLimits::default() };
+    let world = World::with(WsConfig::default(), 4, None, limits).await;
+    let mut oldest = holding(&world, b"GET /ws/demo HTTP/1.1\r\n").await;
+    let mut newer = holding(&world, b"").await;
+    let mut dialler = world.dial().await;
+    assert_eq!(dialler.settle().await, 0, "the caller is served");
+    let over = rt::timeout(PATIENCE, oldest.read(&mut [0; 12])).await.expect("the oldest is closed");
+    assert!(matches!(over, Ok(0) | Err(_)), "{over:?}");
+    // The upgrade gave its place back, so nobody else had to go.
+    newer.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(rt::timeout(PATIENCE, newer.read(&mut [0; 12])).await.expect("an answer").is_ok_and(|read| read > 0));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::impatient::Impatient;
+use super::mute::{Mute, Word};
 use crate::rt;
 
 /// What a client may hold.
@@ -51,6 +52,9 @@ impl Default for HttpLimits {
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// The longest that the next connection waits until one that was told to give way has; it takes a turn of the runtime.
+const GIVE_WAY: Duration = Duration::from_millis(500);
+
 /// Serves `router` until `stop` turns true (or its sender is gone), then lets running requests finish for
 /// [`HttpLimits::goodbye`]. Upgraded sockets are not waited for: their calls are drained by whoever runs them.
 pub async fn serve(
@@ -61,6 +65,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
+    let mut mute = Mute::default();
     loop {
         let came = tokio::select! {
             biased;
@@ -77,16 +82,28 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+        let Some(permit) = place(&room, &mut mute).await else {
             refuse(stream, tls.is_some());
             continue;
         };
-        let connection = Connection { router: router.clone(), limits, peer, stop: stop.clone(), _permit: permit };
+        let word = mute.enter(limits.connections);
+        let connection = Connection { router: router.clone(), limits, peer, stop: stop.clone(), word, _permit: permit };
         drop(rt::spawn("http connection", connection.run(stream, tls.clone())));
     }
     drop(listener);
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     let _ = rt::timeout(limits.goodbye, room.acquire_many(all)).await;
+}
+
+/// A connection's place: a free one, or that of the oldest connection that never asked for anything.
+async fn place(room: &Arc<Semaphore>, mute: &mut Mute) -> Option<OwnedSemaphorePermit> {
+    if let Ok(free) = Arc::clone(room).try_acquire_owned() {
+        return Some(free);
+    }
+    if !mute.give_way() {
+        return None;
+    }
+    rt::timeout(GIVE_WAY, Arc::clone(room).acquire_owned()).await?.ok()
 }
 
 /// Says that there is no room, where it can be said without waiting.
@@ -101,18 +118,27 @@ struct Connection {
     limits: HttpLimits,
     peer: SocketAddr,
     stop: watch::Receiver<bool>,
+    word: Arc<Word>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        match tls {
-            None => self.http(stream).await,
-            Some(tls) => match rt::timeout(self.limits.tls_handshake, tls.accept(stream)).await {
-                Some(Ok(stream)) => self.http(stream).await,
-                Some(Err(error)) => tracing::debug!(peer = %self.peer, %error, "a TLS handshake failed"),
-                None => tracing::debug!(peer = %self.peer, "a TLS handshake took too long"),
-            },
+        let (word, peer) = (Arc::clone(&self.word), self.peer);
+        let served = async move {
+            match tls {
+                None => self.http(stream).await,
+                Some(tls) => match rt::timeout(self.limits.tls_handshake, tls.accept(stream)).await {
+                    Some(Ok(stream)) => self.http(stream).await,
+                    Some(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                    None => tracing::debug!(%peer, "a TLS handshake took too long"),
+                },
+            }
+        };
+        tokio::select! {
+            biased;
+            () = served => {}
+            () = word.dismissed() => tracing::debug!(%peer, "a connection that asked for nothing gave way to the next"),
         }
     }
 
@@ -120,8 +146,9 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (router, peer) = (self.router, self.peer);
+        let (router, peer, word) = (self.router, self.peer, self.word);
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            word.asked();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let router = router.clone();

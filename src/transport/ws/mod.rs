@@ -9,6 +9,7 @@ mod flood;
 mod host;
 mod impatient;
 mod listener;
+mod mute;
 mod session;
 mod socket;
 mod tls;

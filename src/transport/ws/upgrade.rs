@@ -95,9 +95,12 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        // Who was refused a call has nothing more to ask here, and must not hold a connection that a caller could use.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         match self.status {
             401 => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             426 => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
