@@ -1,4 +1,5 @@
-//! How many frames a peer may send: a bucket of one second's worth. Never looks into a frame.
+//! How many frames a peer may send: a bucket of one second's worth, and an answer to each of our questions beside it. Never looks
+//! into a frame.
 
 use crate::units::Moment;
 
@@ -20,13 +21,24 @@ pub(super) struct Flood {
     close_after: u32,
     /// Thousandths of a frame.
     tokens: u64,
+    /// Answers that we asked for and that did not come yet.
+    asked: u32,
     seen: Moment,
     dropped: u32,
 }
 
+/// Open questions that count. The oldest beyond them are forgotten.
+pub(super) const MOST_ASKED: u32 = 256;
+
 impl Flood {
     pub(super) fn new(per_second: u32, close_after: u32, now: Moment) -> Self {
-        Self { per_second, close_after, tokens: u64::from(per_second) * 1000, seen: now, dropped: 0 }
+        Self { per_second, close_after, tokens: u64::from(per_second) * 1000, asked: 0, seen: now, dropped: 0 }
+    }
+
+    /// We sent something that the peer answers, at a time that is the peer's to choose: all answers may come at once, and none of
+    /// them takes the place of audio.
+    pub(super) fn ask(&mut self) {
+        self.asked = (self.asked + 1).min(MOST_ASKED);
     }
 
     pub(super) fn frame(&mut self, now: Moment) -> Verdict {
@@ -39,6 +51,10 @@ impl Flood {
         }
         if self.tokens >= 1000 {
             self.tokens -= 1000;
+            return Verdict::Take;
+        }
+        if self.asked > 0 {
+            self.asked -= 1;
             return Verdict::Take;
         }
         self.dropped += 1;
@@ -70,6 +86,18 @@ mod tests {
         for _ in 0..190 {
             assert_eq!(flood.frame(Moment::from_millis(64_000)), Verdict::Take);
         }
+    }
+
+    #[test]
+    fn answers_that_were_asked_for_come_on_top_and_only_so_many() {
+        let mut flood = Flood::new(200, 1000, Moment::ZERO);
+        let taken =
+            |flood: &mut Flood| (0..1_000).filter(|_| flood.frame(Moment::from_millis(1)) == Verdict::Take).count();
+        (0..60).for_each(|_| flood.ask());
+        assert_eq!((taken(&mut flood), taken(&mut flood)), (260, 0));
+        let mut flood = Flood::new(200, 10_000, Moment::ZERO);
+        (0..5_000).for_each(|_| flood.ask());
+        assert_eq!(taken(&mut flood), 456);
     }
 
     #[test]

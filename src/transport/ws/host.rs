@@ -21,9 +21,11 @@ use crate::shard::LegPort;
 use crate::units::BotId;
 
 use super::LegReport;
+use super::flood::MOST_ASKED;
 
-/// Facts on their way to the driver. Full: a digit or mark is dropped and counted; the others wait for at most 1 s.
-const FACTS: usize = 64;
+/// Facts on their way to the driver: every mark that may be open, answered at once, and 64 others. Full: a digit or mark is dropped
+/// and counted; the others wait for at most 1 s.
+const FACTS: usize = MOST_ASKED as usize + 64;
 /// Orders on their way to the session. Full: the driver waits.
 const ORDERS: usize = 16;
 

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 
+use super::super::flood::MOST_ASKED;
 use crate::call::Mark;
 
 /// Marks that may be open. A dialler that answers has few, one that answers late and holds short pieces has hundreds at most; for
 /// one that never does, the oldest is forgotten.
-const MOST_OPEN: usize = 256;
+const MOST_OPEN: usize = MOST_ASKED as usize;
 
 /// The open marks of one session, oldest first.
 #[derive(Debug, Default)]

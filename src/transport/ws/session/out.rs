@@ -89,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
         }
         for mark in ended.iter().flatten() {
             self.marks.sent(*mark);
+            self.flood.ask();
             self.write(&Egress::Mark { name: &mark.to_string() }, now)?;
         }
         Ok(())
