@@ -162,6 +162,12 @@ async fn of_two_phones_that_answer_the_first_is_heard_and_the_second_hung_up() {
     says(&phone, &invite, 200, "b", &[], &at_port(4_200)).await;
     let again = phone.next_of_all().await;
     assert_eq!((again.method(), again.to_bytes()), (Some("ACK"), ack.to_bytes()));
+    assert_eq!(world.endpoint.census().dialogs, 1, "the call is up");
+    drop(end.orders);
+    let bye = phone.asked("BYE").await;
+    assert!(bye.get("To").unwrap().ends_with("tag=a"));
+    says(&phone, &bye, 200, "a", &[], "").await;
+    world.settle().await;
     let plans: Vec<u16> = world
         .notes()
         .iter()
@@ -171,10 +177,4 @@ async fn of_two_phones_that_answer_the_first_is_heard_and_the_second_hung_up() {
         })
         .collect();
     assert_eq!(plans, [4_100, 4_200, 4_100], "early media of each, then the one that answered");
-    assert_eq!(world.endpoint.census().dialogs, 1, "the call is up");
-    drop(end.orders);
-    let bye = phone.asked("BYE").await;
-    assert!(bye.get("To").unwrap().ends_with("tag=a"));
-    says(&phone, &bye, 200, "a", &[], "").await;
-    world.settle().await;
 }
