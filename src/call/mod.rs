@@ -390,6 +390,10 @@ impl Call {
                 self.note_error("the media line's facts overran their queue of 256".to_owned());
                 self.end(now, EndReason::Internal, true);
             }
+            LineFact::Broken => {
+                self.note_error("the media line broke off; the log has the panic".to_owned());
+                self.end(now, EndReason::Internal, true);
+            }
         }
     }
 

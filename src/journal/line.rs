@@ -70,6 +70,8 @@ pub enum LineFact {
     FarEndSilent,
     /// The line's facts overran.
     Overrun,
+    /// The line broke off.
+    Broken,
 }
 
 impl LineFact {
@@ -94,6 +96,7 @@ impl LineFact {
             line::LineFact::Digit { digit } => Self::Digit { digit },
             line::LineFact::FarEndSilent => Self::FarEndSilent,
             line::LineFact::Overrun => Self::Overrun,
+            line::LineFact::Broken => Self::Broken,
         }
     }
 
@@ -121,6 +124,7 @@ impl LineFact {
             Self::Digit { digit } => line::LineFact::Digit { digit },
             Self::FarEndSilent => line::LineFact::FarEndSilent,
             Self::Overrun => line::LineFact::Overrun,
+            Self::Broken => line::LineFact::Broken,
         }
     }
 }

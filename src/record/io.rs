@@ -15,6 +15,7 @@ mod space;
 mod tests;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -73,13 +74,33 @@ impl Default for Config {
 /// What the recorder thread is told.
 #[derive(Debug)]
 enum Order {
-    Open { id: u32, path: PathBuf, rate: SampleRate },
-    Close { id: u32, reply: oneshot::Sender<Recording> },
-    OpenLog { id: u32, path: PathBuf },
-    Append { id: u32, bytes: Vec<u8> },
-    Settle { reply: oneshot::Sender<()> },
-    CloseLog { id: u32, reply: oneshot::Sender<u64> },
+    Open {
+        id: u32,
+        path: PathBuf,
+        rate: SampleRate,
+    },
+    Close {
+        id: u32,
+        reply: oneshot::Sender<Recording>,
+    },
+    OpenLog {
+        id: u32,
+        path: PathBuf,
+    },
+    Append {
+        id: u32,
+        bytes: Vec<u8>,
+    },
+    Settle {
+        reply: oneshot::Sender<()>,
+    },
+    CloseLog {
+        id: u32,
+        reply: oneshot::Sender<u64>,
+    },
     Stop,
+    #[cfg(test)]
+    Panic,
 }
 
 /// Counts that the recorder keeps for metrics; written by the thread, read by anybody.
@@ -172,11 +193,18 @@ impl Desk {
         }
     }
 
+    /// One step, whose panic costs what it was about and no other recording or journal.
+    fn contained(&mut self, step: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| step(self))).is_err() {
+            tracing::error!("a step of the recorder panicked; the recorder goes on with the next");
+        }
+    }
+
     fn run(&mut self) {
         while !self.stopping {
             let wait = if self.tapes.is_empty() { REST } else { POLL };
             match self.orders.recv_timeout(wait) {
-                Ok(order) => self.obey(order),
+                Ok(order) => self.contained(|desk| desk.obey(order)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.stopping = true,
             }
@@ -188,7 +216,7 @@ impl Desk {
             let now = rt::now();
             if now.since(self.swept) >= POLL {
                 self.swept = now;
-                self.sweep(now);
+                self.contained(|desk| desk.sweep(now));
             }
         }
         self.finish_all();
@@ -197,7 +225,7 @@ impl Desk {
     fn obey_waiting(&mut self) {
         for _ in 0..ORDERS {
             let Ok(order) = self.orders.try_recv() else { return };
-            self.obey(order);
+            self.contained(|desk| desk.obey(order));
         }
     }
 
@@ -235,6 +263,8 @@ impl Desk {
                 }
             }
             Order::Stop => self.stopping = true,
+            #[cfg(test)]
+            Order::Panic => panic!("a panic of a test"),
         }
     }
 
@@ -242,7 +272,7 @@ impl Desk {
     fn write_burst(&mut self) -> bool {
         for _ in 0..BURST {
             let Some(block) = self.pool.pop_full() else { return false };
-            self.write(&block);
+            self.contained(|desk| desk.write(&block));
             self.pool.give_back(block);
         }
         true

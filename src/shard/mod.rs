@@ -181,9 +181,12 @@ impl Shards {
         leg_wake: Arc<Notify>,
         seat: impl FnOnce(u32) -> Seat,
     ) -> Result<LineHandle, OpenError> {
+        // A thread that died takes nothing in.
+        let alive = |shard: &&Shard| shard.thread.as_ref().is_some_and(|thread| !thread.is_finished());
         let shard = self
             .shards
             .iter()
+            .filter(alive)
             .min_by_key(|s| s.shared.gauge.lines.load(Ordering::Relaxed))
             .ok_or(OpenError::Stopped)?;
         if shard.shared.stop.load(Ordering::Relaxed) {

@@ -2,6 +2,7 @@
 //! after; catches up in order while it is a little late, and lets time go where it is very late. Never allocates or locks
 //! while lines are up.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
@@ -61,6 +62,10 @@ pub(super) struct Seat {
     tape: Tape,
     owed: WakeFor,
     closing: bool,
+    /// A tick panicked.
+    broken: bool,
+    #[cfg(test)]
+    planted: bool,
 }
 
 impl Seat {
@@ -80,7 +85,17 @@ impl Seat {
     }
 
     fn new(key: u32, line: Line, edge: Edge, recording: Option<BlockWriter>) -> Self {
-        Self { key, line, edge, tape: Tape(recording), owed: WakeFor::default(), closing: false }
+        Self {
+            key,
+            line,
+            edge,
+            tape: Tape(recording),
+            owed: WakeFor::default(),
+            closing: false,
+            broken: false,
+            #[cfg(test)]
+            planted: false,
+        }
     }
 
     /// What the line and its leg counted.
@@ -92,10 +107,24 @@ impl Seat {
         LineReport { line: self.line.stats(), rtp }
     }
 
-    fn tick(&mut self, due: Moment) {
+    /// This slot's turn of the line. A panic ends this line alone: its call is told, its recording handed over as it stands.
+    fn turn(&mut self, due: Moment, too_late: bool) {
         if self.closing {
             return;
         }
+        if !self.broken {
+            let turn = AssertUnwindSafe(|| if too_late { self.skip(due) } else { self.tick(due) });
+            self.broken = catch_unwind(turn).is_err();
+        }
+        if self.broken {
+            self.closing = self.line.break_off();
+            self.owed = WakeFor { leg: true, driver: true };
+        }
+    }
+
+    fn tick(&mut self, due: Moment) {
+        #[cfg(test)]
+        assert!(!self.planted, "a panic of a test");
         let Wakes { driver, closed } = match &mut self.edge {
             Edge::Port(port) => {
                 port.settle();
@@ -117,7 +146,7 @@ impl Seat {
 
     /// One tick, and whom it wakes.
     pub(super) fn step(&mut self, due: Moment) -> WakeFor {
-        self.tick(due);
+        self.turn(due, false);
         std::mem::take(&mut self.owed)
     }
 
@@ -219,12 +248,8 @@ impl Wheel {
         let mut i = 0;
         while i < seats.len() {
             let seat = &mut seats[i];
-            if too_late && !seat.closing {
-                seat.skip(due);
-                shared.gauge.skipped.fetch_add(1, Ordering::Relaxed);
-            } else {
-                seat.tick(due);
-            }
+            shared.gauge.skipped.fetch_add(u64::from(too_late && !seat.closing), Ordering::Relaxed);
+            seat.turn(due, too_late);
             shared.gauge.ticks.fetch_add(1, Ordering::Relaxed);
             if seat.owed.any() && shared.dirty.push((seat.key, seat.owed)).is_ok() {
                 seat.owed = WakeFor::default();
@@ -274,5 +299,78 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
         let late = rt::now().since(due).as_micros() as u64;
         shared.gauge.note_late(late);
         wheel.tick(slot, due, late > TOO_LATE_US, shared);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::call::line::{DriverEnd, LineFact, Rings};
+    use crate::record::BlockPool;
+    use crate::units::SampleRate;
+
+    fn seat(key: u32, pool: &Arc<BlockPool>) -> (Seat, DriverEnd, rtrb::Consumer<OutItem>) {
+        let (rings, _caller, ends) = Rings::new(SampleRate::NARROW);
+        let line = Line::new(SampleRate::NARROW, rings).unwrap();
+        let (out, items) = rtrb::RingBuffer::new(8);
+        (Seat::with_port(key, line, out, Some(BlockWriter::new(Arc::clone(pool), key))), ends, items)
+    }
+
+    fn facts(ends: &mut DriverEnd) -> Vec<LineFact> {
+        std::iter::from_fn(|| ends.facts.pop().ok()).collect()
+    }
+
+    #[test]
+    fn a_line_that_panics_ends_alone_and_its_call_is_told() {
+        let (bell, _hear) = Bell::new().unwrap();
+        let shared = Shared {
+            inbox: ArrayQueue::new(4),
+            dirty: ArrayQueue::new(64),
+            done: ArrayQueue::new(4),
+            bell,
+            stop: AtomicBool::new(false),
+            gauge: ShardGauge::new(None),
+        };
+        let pool = BlockPool::new(8);
+        let mut wheel = Wheel::new(4);
+        let (faulty, mut its_call, _items) = seat(1, &pool);
+        let (sound, mut other_call, _others) = seat(2, &pool);
+        shared.gauge.lines.fetch_add(2, Ordering::Relaxed);
+        wheel.slots[0].extend([Box::new(faulty), Box::new(sound)]);
+        wheel.lines = 2;
+        let at = |tick: u64| Moment::from_millis(20 * tick);
+        (1..=5).for_each(|tick| wheel.tick(0, at(tick), false, &shared));
+        facts(&mut its_call);
+        wheel.slots[0][0].planted = true;
+        (6..=9).for_each(|tick| wheel.tick(0, at(tick), tick == 8, &shared));
+
+        assert_eq!(facts(&mut its_call), [LineFact::Broken], "once");
+        assert_eq!(facts(&mut other_call), [LineFact::Opened { at: at(1) }]);
+        let over = shared.done.pop().expect("the line is over");
+        assert_eq!((over.key, over.line.stats().ticks), (1, 5));
+        assert!(shared.done.pop().is_none() && wheel.lines == 1);
+        let kept = &wheel.slots[0][0];
+        assert_eq!((kept.key, kept.line.stats().ticks, kept.line.stats().skipped), (2, 8, 1));
+        let block = pool.pop_full().expect("the recording is handed over");
+        assert_eq!((block.call, block.len, block.last), (1, 5 * 160, true));
+        let woken: Vec<u32> =
+            std::iter::from_fn(|| shared.dirty.pop()).filter(|(_, w)| w.driver).map(|(k, _)| k).collect();
+        assert_eq!(woken.iter().filter(|&&key| key == 1).count(), 2, "for its opening and for its end: {woken:?}");
+    }
+
+    #[test]
+    fn a_call_that_reads_late_learns_all_the_same_that_its_line_broke() {
+        let pool = BlockPool::new(8);
+        let (mut seat, mut call, _items) = seat(1, &pool);
+        let due = Moment::from_millis(20);
+        while seat.line.break_off() {}
+        seat.planted = true;
+        let _ = (seat.step(due), seat.step(due));
+        assert!(!seat.closing, "its queue is full");
+        facts(&mut call);
+        assert!(seat.step(due).driver && seat.closing);
+        assert_eq!(facts(&mut call), [LineFact::Broken]);
     }
 }

@@ -66,6 +66,8 @@ pub enum LineFact {
     FarEndSilent,
     /// The line's facts did not find room: it is out of step with its call.
     Overrun,
+    /// The line broke off: a fault of its own code, which must not end any other.
+    Broken,
 }
 
 /// An order to a media line.

@@ -227,6 +227,13 @@ impl Line {
         wakes
     }
 
+    /// A tick of this line panicked: tells its call and ticks no more. False where the call has not read what it was told before;
+    /// ask again.
+    pub fn break_off(&mut self) -> bool {
+        self.closed = self.rings.facts.push(LineFact::Broken).is_ok() || self.rings.facts.is_abandoned();
+        self.closed
+    }
+
     /// The thread came so late that this tick cannot be made up for: nothing is sent, nothing is listened to. Time passes
     /// all the same: the far end plays on from what it holds, and both are recorded.
     pub fn skip(&mut self, due: Moment, edge: &mut impl LegEdge, tap: &mut impl RecordTap) {

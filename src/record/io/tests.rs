@@ -40,6 +40,26 @@ async fn a_call_is_recorded_on_its_own_channels() {
 }
 
 #[tokio::test]
+async fn a_step_that_panics_costs_no_recording_and_no_journal() {
+    let dir = Scratch::new("recorder-panic");
+    let (recorder, thread) = start(&dir, 0);
+    let (id, mut writer) = recorder.open(dir.path().join("a/recording.wav"), SampleRate::NARROW).unwrap();
+    let mut log = recorder.open_log(dir.path().join("a/journal")).unwrap();
+    writer.push(&[1; 2_000], &[2; 2_000]);
+    log.append(b"before\n");
+    assert!(log.settle(LONG).await);
+    thread.orders.send(Order::Panic).unwrap();
+    writer.push(&[1; 2_000], &[2; 2_000]);
+    log.append(b"after\n");
+    assert!(writer.finish());
+    let outcome = recorder.close(id, LONG).await;
+    assert_eq!((outcome.duration_ms, outcome.incomplete), (500, None));
+    assert_eq!(log.close(LONG).await, LogOutcome { lost_bytes: 0, closed: true });
+    assert_eq!(std::fs::read(dir.path().join("a/journal")).unwrap(), b"before\nafter\n");
+    assert!(thread.stop(), "the thread itself did not fall");
+}
+
+#[tokio::test]
 async fn a_settled_journal_is_in_its_file() {
     let dir = Scratch::new("recorder-settle");
     let (recorder, thread) = start(&dir, 0);

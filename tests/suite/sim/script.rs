@@ -22,7 +22,7 @@
 //! bot+300ms caller speaks ...    that long after the bot falls silent for the first time from here on
 //! over+800ms caller speaks ...   that long after the bot becomes audible for the first time from here on
 //! 9s caller hangs up | answers | starts | presses 12# | closes | goes silent | sticks | breaks | fails
-//! 9s operator hangs up | drain is over | worker breaks | provider is missing | facts overrun | stale facts | leg stalls | peer is mute
+//! 9s operator hangs up | drain is over | worker breaks | provider is missing | facts overrun | line breaks | stale facts | leg stalls | peer is mute
 //! 9s recognition fails | far end throws away
 //! ```
 
@@ -121,6 +121,8 @@ pub enum Act {
     ProviderMissing,
     /// The line's facts find no room.
     Overrun,
+    /// A tick of the line panicked.
+    LineBreaks,
     /// Facts about turns and answers that are over, or never were.
     Stale,
     /// Recognition says that it is broken.
@@ -372,6 +374,7 @@ fn act(rest: &str) -> Act {
         "worker breaks" => Act::WorkerBreaks,
         "provider is missing" => Act::ProviderMissing,
         "facts overrun" => Act::Overrun,
+        "line breaks" => Act::LineBreaks,
         "stale facts" => Act::Stale,
         "recognition fails" => Act::ListenFails,
         "leg stalls" => Act::Stalls,

@@ -358,6 +358,7 @@ impl World {
                 self.outside("a provider is missing", Fact::ProviderMissing { error: "asked to".to_owned() });
             }
             Act::Overrun => self.outside("the line's facts overrun", Fact::Line(LineFact::Overrun)),
+            Act::LineBreaks => self.outside("the line breaks off", Fact::Line(LineFact::Broken)),
             Act::ListenFails => {
                 let error = "asked to".to_owned();
                 self.outside("recognition fails", Fact::Heard(Heard::ListenFailed { error }));
@@ -471,7 +472,11 @@ impl World {
             }
             LineFact::SpeechBegan { utterance, .. } => self.note(&format!("speech {utterance}")),
             LineFact::Beeped { hz, lasted_ms, .. } => self.note(&format!("beep {hz} Hz for {lasted_ms} ms")),
-            LineFact::Opened { .. } | LineFact::Overrun | LineFact::Digit { .. } | LineFact::FarEndSilent => {}
+            LineFact::Opened { .. }
+            | LineFact::Overrun
+            | LineFact::Broken
+            | LineFact::Digit { .. }
+            | LineFact::FarEndSilent => {}
         }
     }
 
