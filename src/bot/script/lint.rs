@@ -140,6 +140,9 @@ impl Lint<'_> {
                 let expected = format!("`{}` = where to go once the slot is filled", slot.name);
                 self.fault(&key("expect"), "", &expected);
             }
+            if slot.kind == SlotKind::Money && !slot.confirms() {
+                self.fault(&key("slot.confirm"), "false", "true, or nothing: no amount counts that was not read back");
+            }
             if slot.kind == SlotKind::YesNo && slot.confirms() {
                 self.fault(&key("slot.confirm"), "true", "no confirmation of a yes or no");
             }

@@ -50,6 +50,8 @@ fn each_fault_is_found() {
     has(&SOUND.replace("result.amount", "bank.amount"), "script.end.thanks.say `{{bank.amount}}`");
     has(&SOUND.replace("{{result.amount}}", "{{crm.amount}"), "script.end.thanks.say");
     has(&SOUND.replace("What amount works?", " "), "script.step.ask.say");
+    has(&SOUND.replace("\"money\" }", "\"money\", confirm = false }"), "script.step.ask.slot.confirm `false`");
+    has(&SOUND.replace("\"money\" }", "\"yes_no\", confirm = true }"), "script.step.ask.slot.confirm `true`");
     has(&format!("lost = \"x\"\n{SOUND}"), "script.lost `x`");
     has(&format!("utc_offset = \"IST\"\n{SOUND}"), "script.utc_offset `IST`");
     has(&format!("max_turns = 3\n{SOUND}"), "script.max_turns `3`");
