@@ -16,11 +16,12 @@ mod tally;
 #[path = "spoken/worker.rs"]
 mod worker;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tally::{account, show};
 use voicefleet::tools::caller::Spoil;
-use voicefleet::tools::caller::dialogues::{Dialogues, run_all};
+use voicefleet::tools::caller::dialogues::{DialogueRow, Dialogues, run_all};
 use worker::{CALLS_AT_ONCE, world};
 
 /// The line of the long form: 15 dB of noise, µ-law, 2 % of the frames lost.
@@ -32,13 +33,25 @@ const SPOILT: Spoil = Spoil { noise_db: Some(15.0), loss_pct: 2.0, mulaw: true, 
 fn callers_reach_what_they_called_for() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/dialogues.toml");
     let mut dialogues = Dialogues::read(&path).unwrap();
-    if let Ok(only) = std::env::var("VOICEFLEET_SOAK_ONLY") {
-        dialogues.dialogue.retain(|dialogue| only.split(',').any(|name| dialogue.name.contains(name)));
+    match std::env::var("VOICEFLEET_SOAK_ONLY") {
+        Ok(only) => dialogues.dialogue.retain(|dialogue| only.split(',').any(|name| dialogue.name.contains(name))),
+        Err(_) => {
+            let voices: BTreeSet<_> =
+                dialogues.dialogue.iter().filter_map(|dialogue| dialogue.voice.as_ref()).collect();
+            let bots: BTreeSet<_> = dialogues.dialogue.iter().map(|dialogue| &dialogue.bot).collect();
+            assert!(dialogues.dialogue.len() >= 40 && voices.len() >= 3 && bots.len() == 2, "{voices:?} {bots:?}");
+        }
     }
     let world = world();
     let how = world.dialogues(CALLS_AT_ONCE, SPOILT);
     let report = world.run(CALLS_AT_ONCE, run_all(&dialogues, &how, |row| show(&account(row))));
     show(&tally::summary(&report));
+    let held = |row: &DialogueRow| row.report.as_ref().is_some_and(|call| call.server.is_some() && row.lines > 0);
+    let missing: Vec<_> = report.rows.iter().filter(|row| !held(row)).map(|row| &row.name).collect();
+    assert!(
+        missing.is_empty() && report.rows.len() == dialogues.dialogue.len(),
+        "calls that never came about: {missing:?}"
+    );
     assert!(report.right_share >= 0.90, "{:.3} of the dialogues ended as they should", report.right_share);
     assert!(report.cut_in_share <= 0.05, "the bot cut in on {:.3} of the callers' lines", report.cut_in_share);
     assert_eq!(report.with_repeats, 0, "dialogues in which a line was said more than twice");

@@ -249,10 +249,11 @@ fn row(script: &Script, outcome: Result<Report, CallError>) -> DialogueRow {
     row
 }
 
-/// Lines said more than twice, by the server's transcript: what this end recognised may differ from one time to the next.
+/// Sentences said more than twice, whatever stood beside them, by the server's transcript: what this end recognised may differ from
+/// one time to the next.
 fn repeated(lines: &[String]) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for line in lines {
+    for line in lines.iter().flat_map(|line| line.split_inclusive(['.', '?', '!'])) {
         let plain: String = line.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
         let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
         if !plain.is_empty() {
@@ -271,6 +272,8 @@ mod tests {
         let lines =
             ["When can you pay?", "when can you pay", "When  can you pay.", "Hello", "Hello"].map(str::to_owned);
         assert_eq!(repeated(&lines), ["when can you pay"]);
+        let answers = ["Sorry? When can you pay?", "Pardon? When can you pay?", "When can you pay?"].map(str::to_owned);
+        assert_eq!(repeated(&answers), ["when can you pay"], "in an answer of several sentences too");
     }
 
     #[test]
