@@ -9,6 +9,8 @@ CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
 TEST_PROGRAMS := strace sipp baresip
 
+BUILT := $${CARGO_TARGET_DIR:-target}
+
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
 	@echo "make test   fetch, then the whole suite (15 minutes on two cores)"
@@ -24,7 +26,7 @@ deps:
 	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
 	for p in npm cc; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	missing="$${missing/ sipp/ sip-tester}"; missing="$${missing/ cc/ gcc}"; \
+	missing="$${missing/ sipp/ sip-tester}"; missing="$${missing/ cc/ gcc libc6-dev}"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing:$$missing"; \
@@ -35,14 +37,16 @@ deps:
 	fi
 
 fetch: deps
-	cargo run --locked --quiet -- models fetch --test-voices
+	cargo build --locked
+	$(BUILT)/debug/voicefleet models fetch --test-voices
 
+# Built first and by itself: it takes minutes, and cargo says how far it is.
 run: deps
-	cargo run --locked --release --quiet -- demo
+	cargo build --locked --release
+	$(BUILT)/release/voicefleet demo
 
 # The models are fetched by the program that the tests run: `cargo run` would build it once more, with fewer features of
 # dependencies that both share.
-BUILT := $${CARGO_TARGET_DIR:-target}
 # Spoken tests wait for speech most of the time, and the others for time-outs: they run beside each other. The one that holds a
 # worker to a single frame of real time runs alone, last.
 ALONE := barge_in::words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end
@@ -62,6 +66,7 @@ soak: test-deps
 	$(BUILT)/release/voicefleet models fetch --test-voices
 	VOICEFLEET_TEST_KILLS=200 cargo test --locked --release --test recorder_crash
 	VOICEFLEET_TEST_FLOOD=10 cargo test --locked --release --test sip flood
+	VOICEFLEET_WORKER_KILLS=20 cargo test --locked --release --test worker killed
 	cargo test --locked --release --test soak -- --ignored --nocapture --test-threads 1
 
 bench:
