@@ -73,6 +73,18 @@ fn voice() -> Vec<[u8; FRAME]> {
     frames
 }
 
+/// A port for audio and the one above it, to which reports come: not another telephone's.
+async fn pair() -> (UdpSocket, UdpSocket) {
+    loop {
+        let rtp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut beside = rtp.local_addr().unwrap();
+        beside.set_port(beside.port().saturating_add(1));
+        if let Ok(rtcp) = UdpSocket::bind(beside).await {
+            return (rtp, rtcp);
+        }
+    }
+}
+
 /// Where a description wants its audio.
 fn audio_of(message: &Message) -> SocketAddr {
     Description::parse(&message.body).unwrap().media[0].remote()
@@ -89,7 +101,7 @@ struct Line {
 
 impl Line {
     async fn call(&mut self, nth: usize) {
-        let rtp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (rtp, _rtcp) = pair().await;
         let at = rtp.local_addr().unwrap().port().to_string();
         let sdp = OFFER.replace("4000", &at).replace(" 8 101", " 0 101");
         let Kind { inbound, by_worker } = kind_of(nth);
