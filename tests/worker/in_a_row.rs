@@ -113,7 +113,7 @@ impl Line {
         self.heard.store(0, Ordering::Relaxed);
         if by_worker {
             let bye = tokio::select! {
-                bye = self.phone.asked("BYE") => bye,
+                bye = asked(&mut self.phone, "BYE") => bye,
                 () = talk(&rtp, to, &self.voice, &self.heard, usize::MAX) => unreachable!(),
             };
             self.phone.answer(&bye, 200, "").await;
@@ -130,7 +130,12 @@ impl Line {
         let from = format!("<sip:{}@{}>;tag={}", number_of(nth), self.phone.address(), self.phone.tag);
         invite.set("From", &from);
         self.phone.send(&invite).await;
-        let answer = self.phone.response("INVITE").await;
+        let answer = loop {
+            let answer = self.phone.response("INVITE").await;
+            if answer.get("Call-ID") == Some(self.phone.call_id.as_str()) {
+                break answer;
+            }
+        };
         assert_eq!(answer.status(), Some(200), "call {nth}: {answer:?}");
         self.phone.ack("").await;
         audio_of(&answer)
@@ -141,13 +146,30 @@ impl Line {
         let ask = json!({"bot_id": "demo", "to_number": number_of(nth), "trunk": self.trunk}).to_string();
         let told = send(self.http, "/api/v1/calls", &ask).await;
         assert_eq!(told.status, 200, "call {nth}: {told:?}");
-        let invite = self.phone.asked("INVITE").await;
+        let uri = format!("sip:{}@", number_of(nth));
+        let invite = loop {
+            let invite = self.phone.asked("INVITE").await;
+            if invite.uri().is_some_and(|to| to.starts_with(&uri)) {
+                break invite;
+            }
+        };
         let from = invite.get("From").unwrap();
         self.phone.call_id = invite.get("Call-ID").unwrap().to_owned();
         self.phone.their_tag = parameter(from, "tag").unwrap().to_owned();
         self.phone.answer(&invite, 200, sdp).await;
-        self.phone.asked("ACK").await;
+        asked(&mut self.phone, "ACK").await;
         audio_of(&invite)
+    }
+}
+
+/// The next request of this method in this call. What is repeated of the call before is answered as it was.
+async fn asked(phone: &mut Phone, method: &str) -> Message {
+    loop {
+        let request = phone.asked(method).await;
+        if request.get("Call-ID") == Some(phone.call_id.as_str()) {
+            return request;
+        }
+        phone.answer(&request, 200, "").await;
     }
 }
 
@@ -191,7 +213,8 @@ async fn worker(lines: usize) -> (World, Vec<Phone>) {
     let tune = |config: &mut voicefleet::config::Config| {
         config.sip.trunks = trunks;
         config.sip.t1_ms = T1_MS;
-        config.media.max_calls = 2 * lines as u32;
+        // A place is held until the result is written, and the telephones do not wait for that.
+        config.media.max_calls = 10 * lines as u32;
         // Ports rest for ten seconds: enough for that, and each is used many times in the long form, so that a leak would empty them.
         config.sip.rtp_first = 26_000;
         config.sip.rtp_last = 27_999;
