@@ -135,6 +135,7 @@ impl Line {
             if answer.get("Call-ID") == Some(self.phone.call_id.as_str()) {
                 break answer;
             }
+            self.phone.their_tag.clear();
         };
         assert_eq!(answer.status(), Some(200), "call {nth}: {answer:?}");
         self.phone.ack("").await;
