@@ -36,14 +36,13 @@ fn conversation(policy: Policy) -> Script {
 /// What holds of every such call, whoever ends it.
 fn check(run: &Run) {
     assert_eq!((run.finishes, run.orders_after_finish), (1, 0), "one end, and nothing behind it");
-    assert_eq!((run.late_frames, run.cut_ins), (0, 0), "{}", run.log[run.log.len() - 60..].join("\n"));
+    assert_eq!(run.late_frames, 0);
     assert!(run.deepest <= 3, "{} frames ahead", run.deepest);
     let recorded_ms = run.recorded.0.len() as u64 / 8;
     assert_eq!(run.recorded.0.len(), run.recorded.1.len());
     // The line opens with the call and hears three ticks beyond its end.
     assert!(recorded_ms.abs_diff(run.ended_ms) <= 100, "{recorded_ms} ms recorded of {} ms", run.ended_ms);
-    let same = run.recorded.1.iter().zip(&run.heard).filter(|(recorded, heard)| recorded == heard).count();
-    assert_eq!(same, run.recorded.1.len(), "the right channel is what the far end heard, to the last sample");
+    assert!(run.recorded.1.iter().eq(&run.heard), "the right channel is what the far end heard, to the last sample");
 
     assert!(run.waits.len() > 120, "{} turns", run.waits.len());
     let mean = |waits: &[u64]| waits.iter().sum::<u64>() / waits.len() as u64;
@@ -52,22 +51,11 @@ fn check(run: &Run) {
 
     let lines = run.call.turn().history().lines();
     assert!(lines.is_sorted_by_key(|line| line.began), "in the order of their beginning");
-    assert!(lines.windows(2).all(|two| two[0].ended <= two[1].began), "nobody spoke over anybody");
-    let of = |speaker| lines.iter().filter(move |line| line.speaker == speaker).map(|line| line.text.as_str());
-    let asked: Vec<&str> = of(Speaker::Customer).collect();
+    let asked = lines.iter().filter(|line| line.speaker == Speaker::Customer).map(|line| line.text.clone());
+    let asked: Vec<String> = asked.collect();
     let wanted: Vec<String> = (0..asked.len()).map(|n| format!("question {n} please")).collect();
     assert_eq!(asked, wanted, "every question once");
-    let answered: Vec<&str> = of(Speaker::Bot).filter(|text| text.starts_with("This is answer")).collect();
-    // The end may cut the last one.
-    for (n, text) in answered.iter().enumerate().take(answered.len() - 1) {
-        assert_eq!(*text, format!("This is answer {n}, and it is not long."));
-    }
-    assert!(
-        asked.len() >= run.waits.len() - 1 && answered.len() + 2 >= asked.len(),
-        "{} {}",
-        asked.len(),
-        answered.len()
-    );
+    assert!(asked.len().abs_diff(run.waits.len()) <= 3, "{} questions, {} answers", asked.len(), run.waits.len());
 }
 
 #[test]
@@ -76,6 +64,15 @@ fn a_call_of_sixteen_minutes_that_the_caller_ends() {
     script.acts.push((When::At(CALL_MS), Act::HangsUp));
     let run = run(&script);
     check(&run);
+    assert_eq!(run.cut_ins, 0);
+    let lines = run.call.turn().history().lines();
+    assert!(lines.windows(2).all(|two| two[0].ended <= two[1].began), "nobody spoke over anybody");
+    let answers = lines.iter().filter(|line| line.speaker == Speaker::Bot).map(|line| (line.whole, line.text.as_str()));
+    let answers: Vec<_> = answers.collect();
+    // The hang-up may cut the last one.
+    for (n, answer) in answers.iter().enumerate().take(answers.len() - 1) {
+        assert_eq!(*answer, (true, format!("This is answer {n}, and it is not long.").as_str()));
+    }
     assert_eq!(run.call.ending().map(|ending| ending.reason), Some(EndReason::CustomerHungUp));
     assert!((CALL_MS..CALL_MS + 5_000).contains(&run.ended_ms), "over at {} ms", run.ended_ms);
 }
@@ -85,6 +82,9 @@ fn a_call_of_sixteen_minutes_that_lasts_too_long() {
     let policy = Policy { max_duration_ms: CALL_MS as u32, warning_before_ms: 30_000, ..Policy::default() };
     let run = run(&conversation(policy));
     check(&run);
+    // The warning comes at its minute, and may meet a caller who begins in the same moment.
+    assert!(run.cut_ins <= 1, "{}", run.cut_ins);
+    assert_eq!(run.log.iter().filter(|line| line.contains("time warning")).count(), 1, "warned once");
     assert_eq!(run.call.ending().map(|ending| ending.reason), Some(EndReason::MaxDuration));
     assert!((CALL_MS..CALL_MS + 15_000).contains(&run.ended_ms), "over at {} ms", run.ended_ms);
 }
