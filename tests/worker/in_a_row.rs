@@ -288,7 +288,6 @@ async fn settled(world: &World, files: u32) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "figures for whoever reads the test's output")]
 async fn calls_in_a_row_leave_a_result_each_and_nothing_else() {
     let _alone = alone().await;
     let all = std::env::var("VOICEFLEET_TEST_ROW").map_or(FEW, |text| text.parse().unwrap());
