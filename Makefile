@@ -67,6 +67,7 @@ soak: test-deps
 	VOICEFLEET_TEST_KILLS=200 cargo test --locked --release --test recorder_crash
 	VOICEFLEET_TEST_FLOOD=10 cargo test --locked --release --test sip flood
 	VOICEFLEET_WORKER_KILLS=20 cargo test --locked --release --test worker killed
+	VOICEFLEET_TEST_ROW=10000 cargo test --locked --release --test worker in_a_row -- --nocapture
 	cargo test --locked --release --test soak -- --ignored --nocapture --test-threads 1
 
 bench:

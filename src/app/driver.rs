@@ -10,7 +10,7 @@ use super::kit::Kit;
 use super::scribe::Scribe;
 use super::sip::RtpShelf;
 use crate::call::line::LineOrder;
-use crate::call::{Call, Fact, LegFact, LegLoss, LegOrder, Order};
+use crate::call::{Call, Fact, LegFact, LegLoss, LegOrder, Order, Verdict};
 use crate::provider::{FactSender, JudgeSession, LlmSession, SttSession, TtsSession};
 use crate::record::{BlockWriter, Recorder, RecordingId};
 use crate::rt;
@@ -143,6 +143,8 @@ pub struct Driver {
     broken: Option<String>,
     leg_gone: bool,
     rate: Option<SampleRate>,
+    /// Who answered, as far as it was known when it was counted last.
+    verdict: Verdict,
 }
 
 impl std::fmt::Debug for Driver {
@@ -181,6 +183,7 @@ impl Driver {
             broken: None,
             leg_gone: false,
             rate: None,
+            verdict: Verdict::Unknown,
         }
     }
 
@@ -212,6 +215,7 @@ impl Driver {
             self.move_speech();
             if changed {
                 self.papers.scribe.follow(now, &self.call, self.rate);
+                self.count_verdict();
                 on_change(&self.call);
             }
         }
@@ -262,6 +266,14 @@ impl Driver {
             self.papers.scribe.played(now, report);
         }
         self.obey(now);
+    }
+
+    /// Counts who answered when that is known, and again where it turns out to be somebody else, or to record.
+    fn count_verdict(&mut self) {
+        let Some(verdict) = self.call.voicemail().map(|known| known.verdict) else { return };
+        if verdict != std::mem::replace(&mut self.verdict, verdict) && verdict != Verdict::Unknown {
+            self.machinery.metrics.answered_by(verdict.code());
+        }
     }
 
     fn count_failure(&self, fact: &Fact) {

@@ -118,7 +118,7 @@ impl Encoder {
         }))
     }
 
-    /// Encodes one frame of 20 ms at the codec's line rate into `out` ([`MAX_ENCODED_BYTES`] is enough); the bytes written.
+    /// Encodes one frame of 20 or 10 ms at the codec's line rate into `out` ([`MAX_ENCODED_BYTES`] is enough); the bytes written.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> usize {
         match &mut self.0 {
             Coding::Pcmu => ulaw_encode(frame, out),

@@ -62,9 +62,9 @@ impl OpusEncoder {
         self.0.packet_loss_perc = i32::from(percent.min(30));
     }
 
-    /// Encodes one frame of 320 samples; 0 where the frame has another length or `out` is too small.
+    /// Encodes one frame of 320 samples, or half of one; 0 where the frame has another length or `out` is too small.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> usize {
-        if frame.len() != RATE.frame_samples() {
+        if ![RATE.frame_samples(), RATE.frame_samples() / 2].contains(&frame.len()) {
             return 0;
         }
         self.0.encode_i16(frame, frame.len(), out).unwrap_or(0)

@@ -100,6 +100,43 @@ fn delay_ms(frame: &[i16], now: Moment, ptime: u64, way: Way) -> Option<i64> {
 }
 
 #[test]
+fn packets_of_any_length_are_played_sample_by_sample() {
+    for codec in [Codec::Pcmu, Codec::Pcma] {
+        for ptime in [10, 20, 30, 40, 60, 80] {
+            let mut receiver = RtpReceiver::new(codec).unwrap();
+            let mut decoder = Decoder::new(codec).unwrap();
+            let length = ptime * 8;
+            let (mut said, mut heard, mut sent) = (Vec::new(), Vec::new(), 0);
+            for tick in 0..500_u64 {
+                let now = Moment::from_millis(1_000 + tick * 20);
+                while sent * ptime as u64 <= tick * 20 {
+                    let payload: Vec<u8> = (0..length).map(|i| ((sent as usize * length + i) % 241) as u8).collect();
+                    let mut samples = vec![0; length];
+                    decoder.decode(&payload, &mut samples);
+                    said.extend(samples);
+                    let (number, at) = (65_500_u16.wrapping_add(sent as u16), u32::MAX - 1_000);
+                    receiver.audio(now, number, at.wrapping_add(sent as u32 * length as u32), &payload);
+                    sent += 1;
+                }
+                let mut frame = [0; 160];
+                if receiver.frame(now, &mut frame) == Heard::Audio {
+                    heard.extend(frame);
+                }
+            }
+            let counted = receiver.jitter().counters();
+            assert_eq!((counted.lost, counted.late, counted.dropped, counted.concealed_ms), (0, 0, 0, 0), "{ptime} ms");
+            assert!(heard.len() > 495 * 160, "{codec:?}, {ptime} ms: {} samples", heard.len());
+            // The first packet comes out of silence, into which it is blended.
+            let from = heard.iter().position(|s| *s != 0).unwrap() + 160;
+            let at = said.windows(400).position(|run| *run == heard[from..from + 400]).unwrap();
+            assert!(at <= from + 160, "{codec:?}, {ptime} ms: begins at {at}");
+            let whole = heard[from..].iter().zip(&said[at..]).all(|(heard, said)| heard == said);
+            assert!(whole, "{codec:?}, {ptime} ms: not all of what was said");
+        }
+    }
+}
+
+#[test]
 fn without_trouble_every_frame_is_played() {
     for ptime in [10, 20, 30, 40, 60] {
         let run = play(ptime, 60, Way { jitter_us: 1, ..Way::default() }, 1);

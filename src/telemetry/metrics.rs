@@ -81,6 +81,7 @@ label! {
     KindOf { kind }
     StageOf { stage }
     Outcome { outcome }
+    Verdict { verdict }
     State { state }
 }
 
@@ -131,6 +132,7 @@ pub struct Metrics {
     refusals: Family<Code, Counter>,
     ws_faults: Family<KindOf, Counter>,
     barge_ins: Family<Outcome, Counter>,
+    machines: Family<Verdict, Counter>,
     provider_errors: Family<ProviderLabels, Counter>,
     slots_held: Gauge,
     slots_max: Gauge,
@@ -250,6 +252,7 @@ impl Metrics {
             refusals: add(r, names::REFUSALS, Family::default()),
             ws_faults: add(r, names::WS_FAULTS, Family::default()),
             barge_ins: add(r, names::BARGE_INS, Family::default()),
+            machines: add(r, names::MACHINES, Family::default()),
             provider_errors: add(r, names::PROVIDER_ERRORS, Family::default()),
             slots_held: add(r, names::SLOTS_HELD, Gauge::default()),
             slots_max: add(r, names::SLOTS_MAX, Gauge::default()),
@@ -290,6 +293,11 @@ impl Metrics {
     /// The caller cut the bot short `count` times: `outcome` is `cut`.
     pub fn barge_ins(&self, outcome: &'static str, count: u64) {
         self.barge_ins.get_or_create(&Outcome { outcome }).inc_by(count);
+    }
+
+    /// It is known who answered an outgoing call: `human`, `machine`, or `beep` for a machine that records.
+    pub fn answered_by(&self, verdict: &'static str) {
+        self.machines.get_or_create(&Verdict { verdict }).inc();
     }
 
     /// A provider failed.
@@ -378,6 +386,7 @@ mod tests {
         metrics.refused("no_capacity");
         metrics.ws_fault("base64", 1);
         metrics.barge_ins("cut", 1);
+        metrics.answered_by("machine");
         metrics.provider_failed(&ProviderLabels { role: "tts", kind: "timed_out" });
         metrics.stage(Stage::Llm).observe_us(20_000);
         metrics.sample_sip(SipFigures { calls: 3, strangers: 7, dialogs: 2, ..SipFigures::default() });
@@ -418,6 +427,7 @@ mod tests {
         for line in [
             "voicefleet_calls_started_total{direction=\"incoming\"} 1",
             "voicefleet_calls_ended_total{end_reason=\"customer_hangup\"} 1",
+            "voicefleet_machines_total{verdict=\"machine\"} 1",
             "voicefleet_stage_latency_seconds_bucket{le=\"0.05\",stage=\"llm\"} 1",
             "voicefleet_process_cpu_seconds_total 1.5",
             "voicefleet_slots_max 4",

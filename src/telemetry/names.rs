@@ -57,6 +57,7 @@ declare! {
     STAGE_LATENCY = Histogram "voicefleet_stage_latency_seconds" "Parts of a turn's latency, by stage";
     CALL_DURATION = Histogram "voicefleet_call_duration_seconds" "Length of ended calls";
     BARGE_INS = Counter "voicefleet_barge_ins" "Times the caller spoke over the bot, by outcome";
+    MACHINES = Counter "voicefleet_machines" "Who answered outgoing calls that were watched, by verdict";
     PROVIDER_ERRORS = Counter "voicefleet_provider_errors" "Failures of speech and language providers, by role and kind";
     RECORDER_LOST = Counter "voicefleet_recorder_lost_frames" "20 ms frames that no recording has";
     PROCESS_MEMORY = Gauge "voicefleet_process_resident_bytes" "Memory of the process";

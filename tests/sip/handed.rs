@@ -1,6 +1,8 @@
 //! The far end gives its place to somebody else, or tries to; and copies of one INVITE.
 
 use voicefleet::call::{LegFact, LegLoss, LegOrder};
+use voicefleet::transport::sip::SipEnd;
+use voicefleet::wire::sdp::Direction;
 use voicefleet::wire::sip::Message;
 
 use super::phone::{OFFER, Phone};
@@ -142,24 +144,86 @@ async fn a_refer_is_followed_by_our_own_trunk_and_told_of() {
     world.settle().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_ends_takes_along_what_it_was_referred_to() {
-    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+/// A call whose far end has sent a REFER and hung up behind it while the carrier rings whom it named.
+async fn left_alone(carrier: &mut Phone) -> (World, Phone, SipEnd, Message) {
     let out = format!("{OPEN}[outbound]\ntargets = [\"{}\"]\n", carrier.address());
     let mut world = World::new(trunk(&out), config(500)).await;
     let mut phone = Phone::call(world.endpoint.address()).await;
     let end = world.call().await.1;
     assert_eq!(phone.ask("REFER", &[("Refer-To", "<tel:+911>")], "").await.status(), Some(202));
-    let trying = phone.asked("NOTIFY").await;
-    phone.answer(&trying, 200, "").await;
     let invite = carrier.asked("INVITE").await;
     carrier.says(&invite, 180, "c", "").await;
-    phone.hang_up().await;
+    let fields = [("Reason", "Q.850;cause=31")];
+    assert_eq!(phone.ask("BYE", &fields, "").await.status(), Some(200));
+    (world, phone, end, invite)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_far_end_that_hangs_up_behind_its_refer_leaves_the_call_to_whom_it_named() {
+    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, mut phone, mut end, invite) = left_alone(&mut carrier).await;
+    // The dialog is over, whatever else comes in it.
+    assert_eq!(phone.ask("INFO", &[], "").await.status(), Some(481));
+    carrier.says(&invite, 200, "c", &OFFER.replace("4000", "4700")).await;
+    carrier.asked("ACK").await;
+    // What was asked for is still told, and nobody is hung up on twice.
+    while body(&phone.asked("NOTIFY").await) != "SIP/2.0 200 OK" {}
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+    let bye = carrier.asked("BYE").await;
+    assert_eq!(bye.get("Call-ID"), invite.get("Call-ID"));
+    carrier.says(&bye, 200, "c", "").await;
+    let mut told = Vec::new();
+    while let Some(fact) = end.facts.recv().await {
+        told.push(fact);
+    }
+    assert!(
+        matches!(told[..], [LegFact::Started { .. }, LegFact::Answered, LegFact::HungUp { .. }]),
+        "one call, answered and ended once: {told:?}"
+    );
+    let report = end.report.await.unwrap();
+    assert_eq!(report.cause, None, "the cause of the one that left is not the call's");
+    let sent = |what: &str| report.ladder.iter().filter(|row| row.sent && row.what == what).count();
+    assert_eq!(sent("BYE"), 1, "{:?}", report.ladder);
+    let directions: Vec<_> = world
+        .notes()
+        .iter()
+        .filter_map(|note| match note {
+            Note::Started(plan) | Note::Changed(plan) => Some((plan.remote.port(), plan.direction)),
+            Note::Pressed(_) | Note::Stopped => None,
+        })
+        .collect();
+    let wanted = [(4_000, Direction::SendRecv), (4_000, Direction::Inactive), (4_700, Direction::SendRecv)];
+    assert_eq!(directions, wanted, "nobody is heard or spoken to in between");
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_is_left_in_ends_when_whom_was_called_declines() {
+    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, mut phone, end, invite) = left_alone(&mut carrier).await;
+    carrier.says(&invite, 486, "c", "").await;
+    while body(&phone.asked("NOTIFY").await) != "SIP/2.0 486 Busy Here" {}
+    let (facts, report) = facts(end).await;
+    assert_eq!(facts.last(), Some(&LegFact::HungUp { by: None }));
+    assert_eq!(report.cause, Some(31), "it is the far end's hang-up that ended it");
+    assert_eq!(world.notes().last(), Some(&Note::Stopped));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hang_up_of_ours_cancels_whom_a_far_end_that_left_had_named() {
+    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, mut phone, end, invite) = left_alone(&mut carrier).await;
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
     let cancel = carrier.asked("CANCEL").await;
     carrier.says(&cancel, 200, "c", "").await;
     carrier.says(&invite, 487, "c", "").await;
-    assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    let (facts, report) = facts(end).await;
+    assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }));
+    assert!(!report.ladder.iter().any(|row| row.sent && row.what == "BYE"), "{:?}", report.ladder);
     world.settle().await;
+    // Nothing of the old dialog is left.
+    assert_eq!(phone.ask("OPTIONS", &[], "").await.status(), Some(481));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

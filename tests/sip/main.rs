@@ -9,6 +9,7 @@ mod handed;
 mod hostile;
 mod inbound;
 mod keys;
+mod names;
 mod outbound;
 mod peer;
 mod phone;

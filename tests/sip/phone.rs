@@ -19,12 +19,12 @@ pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.
 /// One phone with one dialog.
 pub struct Phone {
     socket: UdpSocket,
-    to: SocketAddr,
+    pub to: SocketAddr,
     pub call_id: String,
     pub tag: String,
     pub their_tag: String,
-    number: u32,
-    seen: HashSet<Vec<u8>>,
+    pub number: u32,
+    pub seen: HashSet<Vec<u8>>,
 }
 
 impl Phone {

@@ -42,13 +42,12 @@ async fn until_down(world: &World, all: usize, down: &[SocketAddr]) {
 }
 
 async fn call(world: &World) -> Vec<LegFact> {
+    call_with(world, Vec::new()).await
+}
+
+async fn call_with(world: &World, fields: Vec<(String, String)>) -> Vec<LegFact> {
     let (link, end) = SipLink::pair();
-    let call = OutboundCall {
-        trunk: "main".to_owned(),
-        to: "+919800000001".to_owned(),
-        from: String::new(),
-        fields: Vec::new(),
-    };
+    let call = OutboundCall { trunk: "main".to_owned(), to: "+919800000001".to_owned(), from: String::new(), fields };
     world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
     facts(end).await.0
 }
@@ -106,6 +105,35 @@ async fn a_call_that_nobody_answers_is_a_miss_too() {
     assert_eq!((invites(&mut deaf), invites(&mut good)), (1, 1));
     assert_eq!(call(&world).await, busy());
     assert_eq!((invites(&mut deaf), invites(&mut good)), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_leave_us_is_no_miss_of_an_address() {
+    let (mut one, mut two) = (Peer::of(GOOD).await, Peer::of(GOOD).await);
+    let world = world(&[&one, &two], "options_s = 3600\ndown_after = 1").await;
+    until_down(&world, 2, &[]).await;
+    for peer in [&mut one, &mut two] {
+        assert_eq!(peer.next().await.method(), Some("OPTIONS"));
+    }
+    // Longer than any datagram: the system does not take it, for either address.
+    let long = vec![("X-Long".to_owned(), "x".repeat(70_000))];
+    for _ in 0..3 {
+        let end = call_with(&world, long.clone()).await;
+        assert!(matches!(end[..], [LegFact::Unreached(reason)] if reason != EndReason::Busy), "{end:?}");
+    }
+    assert_eq!((invites(&mut one), invites(&mut two)), (0, 0), "nothing left");
+    assert!(world.endpoint.watched().iter().all(|row| row.up), "{:?}", world.endpoint.watched());
+    assert_eq!(call(&world).await, busy());
+    assert_eq!((invites(&mut one), invites(&mut two)), (1, 0), "the first is still the first");
+    world.settle().await;
+    // An address that nothing may be sent to at all: neither is what nobody heard of it held against it.
+    let broadcast = "[outbound]\ntargets = [\"255.255.255.255:5060\"]\n[health]\noptions_s = 1\ndown_after = 1\n";
+    world.endpoint.set_trunks(Book::new(vec![trunk(broadcast)]));
+    until_down(&world, 1, &[]).await;
+    for _ in 0..3 {
+        assert!(matches!(call(&world).await[..], [LegFact::Unreached(_)]));
+    }
+    assert!(world.endpoint.watched().iter().all(|row| row.up), "{:?}", world.endpoint.watched());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod barge_in;
 mod golden;
 mod line;
+mod long;
 mod marks;
 mod patience;
 mod props;

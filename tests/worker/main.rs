@@ -17,9 +17,13 @@ mod futex;
 mod gates;
 mod hostile;
 mod http;
+mod in_a_row;
 mod keys;
 mod load;
 mod operator;
+#[path = "../sip/phone.rs"]
+#[expect(dead_code, reason = "shared with another target, which uses all of it")]
+mod phone;
 mod secrets;
 mod sip;
 mod stall;

@@ -193,6 +193,8 @@ async fn a_machine_on_a_trunk_gets_the_message_after_its_beep() {
     let journal = std::fs::read_to_string(world.folder.calls().remove(0).join("journal")).unwrap();
     assert!(journal.contains("\"beeped\":{") && journal.contains("\"verdict\":\"beep\""), "the evidence is kept");
     assert!(journal.contains("\"message_left\":true"));
+    let counted = async |verdict| world.metric(&format!("voicefleet_machines_total{{verdict=\"{verdict}\"}}")).await;
+    assert_eq!([counted("human").await, counted("machine").await, counted("beep").await], [0.0, 1.0, 1.0]);
     world.quiet().await;
     world.stop().await;
 }

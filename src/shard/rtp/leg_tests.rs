@@ -362,3 +362,93 @@ fn where_no_events_are_agreed_keys_are_tones_both_ways() {
     assert_eq!(heard, b"42D*");
     assert_eq!(told, b"42D*".map(EdgeEvent::Digit));
 }
+
+#[test]
+fn packets_of_ten_to_forty_milliseconds_are_heard_whole() {
+    for (nth, ptime_ms) in [10_u16, 30, 40].into_iter().enumerate() {
+        let mut pair = Pair::new(23_800 + 10 * nth as u16);
+        let peer = pair.peer.try_clone().unwrap();
+        let (ticks, length) = (120, u32::from(ptime_ms) * 8);
+        let (mut heard, mut sent) = (Vec::new(), 0);
+        for tick in 0..ticks {
+            while sent * u64::from(ptime_ms) <= tick * 20 {
+                // Each packet has a code of its own.
+                pair.say(&peer, 8, sent as u32 * length, &vec![0x80 | (sent % 100) as u8; length as usize]);
+                sent += 1;
+            }
+            let (mut frame, due) = ([0; 160], Moment::from_millis(20 * tick));
+            if pair.leg.hear(due, &mut frame) == Some(CallerFrame::Audio) {
+                heard.extend(frame);
+            }
+            pair.leg.rest(due);
+        }
+        let stats = pair.leg.stats();
+        assert_eq!((stats.received, stats.foreign, stats.lost, stats.late, stats.dropped), (sent, 0, 0, 0, 0));
+        assert_eq!((stats.concealed_ms, stats.stream.expected), (0, sent), "{ptime_ms} ms");
+        let runs: Vec<usize> = heard.chunk_by(|a, b| a == b).map(<[i16]>::len).collect();
+        let whole = runs.iter().filter(|run| **run == length as usize).count();
+        // The first is blended in out of silence; of the last a part is not heard yet.
+        assert!(whole + 8 >= runs.len() && whole > 40, "{ptime_ms} ms: {whole} of {} packets", runs.len());
+    }
+}
+
+#[test]
+fn whoever_takes_no_more_than_ten_milliseconds_is_sent_no_more() {
+    for (nth, codec, bytes) in [(0, Codec::Pcma, Some(80)), (1, Codec::G722, Some(80)), (2, Codec::Opus, None)] {
+        let mut pair = Pair::new(23_850 + 10 * nth);
+        let plan = MediaPlan { ptime_ms: 10, ..plan(codec, pair.peer.local_addr().unwrap()) };
+        let step = if codec == Codec::Opus { 480 } else { 80 };
+        assert!(pair.port.change(plan).unwrap());
+        let coding = super::super::ports::coding(codec);
+        let mut last: Option<RtpHeader> = None;
+        for _ in 0..20 {
+            pair.tick();
+            for _ in 0..2 {
+                let packet = judged(&pair);
+                let head = RtpHeader {
+                    payload_type: packet.header.payload_type,
+                    marker: packet.header.marker,
+                    sequence: packet.header.sequence_number,
+                    timestamp: packet.header.timestamp,
+                    ssrc: packet.header.ssrc,
+                };
+                assert!(bytes.is_none_or(|bytes| packet.payload.len() == bytes), "{codec:?}");
+                assert_eq!(coding.ticks_of(&packet.payload), step, "{codec:?}");
+                if let Some(last) = last.replace(head) {
+                    let expected = (last.sequence.wrapping_add(1), last.timestamp.wrapping_add(step));
+                    assert_eq!((head.sequence, head.timestamp), expected, "{codec:?}");
+                }
+            }
+        }
+        assert_eq!(pair.leg.stats().sent, 40);
+    }
+}
+
+#[test]
+fn sixteen_minutes_wrap_every_number_and_lose_nothing() {
+    const TICKS: u64 = 16 * 60 * 50;
+    // The peer's numbers wrap soon after the start, ours within the call: both clocks stand just before their end.
+    let mut pair = Pair::new(23_900);
+    pair.leg.out = Outgoing::new(9, u16::MAX - 20_000, u32::MAX - 100_000);
+    let peer = pair.peer.try_clone().unwrap();
+    let (mut last, mut heard): (Option<RtpHeader>, u64) = (None, 0);
+    for tick in 0..TICKS {
+        let at = (u32::MAX - 4_000_000).wrapping_add(tick as u32 * 160);
+        pair.say(&peer, 8, at, &[0x80 | (tick % 100) as u8; 160]);
+        let (mut frame, due) = ([0; 160], Moment::from_millis(20 * tick));
+        heard += u64::from(pair.leg.hear(due, &mut frame) == Some(CallerFrame::Audio));
+        pair.leg.rest(due);
+        let head = pair.got();
+        if let Some(last) = last.replace(head) {
+            let expected = (9, last.sequence.wrapping_add(1), last.timestamp.wrapping_add(160));
+            assert_eq!((head.ssrc, head.sequence, head.timestamp), expected, "tick {tick}");
+        }
+    }
+    let stats = pair.leg.stats();
+    assert_eq!((stats.received, stats.sent, stats.unsent), (TICKS, TICKS, 0));
+    assert_eq!((stats.lost, stats.late, stats.dropped, stats.reordered, stats.concealed_ms), (0, 0, 0, 0, 0));
+    assert_eq!((stats.stream.expected, stats.stream.missing), (TICKS, 0));
+    assert!(heard > TICKS - 10, "{heard} frames of {TICKS}");
+    let [ours, theirs] = [last.map(|head| head.sequence), Some(pair.sequence.wrapping_sub(1))].map(Option::unwrap);
+    assert!(ours < u16::MAX - 20_000 && theirs < 65_530, "both wrapped");
+}

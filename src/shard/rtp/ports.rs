@@ -192,7 +192,7 @@ impl RtpPort {
     }
 }
 
-const fn coding(codec: Codec) -> crate::media::Codec {
+pub(super) const fn coding(codec: Codec) -> crate::media::Codec {
     match codec {
         Codec::Pcmu => crate::media::Codec::Pcmu,
         Codec::Pcma => crate::media::Codec::Pcma,

@@ -116,4 +116,26 @@ mod tests {
         ok.push("Session-Expires", "100;refresher=uas");
         assert_eq!(granted(&ok, now).map(|s| (s.interval_s, s.ours)), Some((100, false)));
     }
+
+    #[test]
+    fn a_call_of_sixteen_minutes_is_refreshed_before_it_is_dead_and_no_more_than_that() {
+        let end = Moment::from_millis(16 * 60 * 1_000);
+        for (interval_s, wanted) in [(90, 21), (300, 6), (1_800, 1)] {
+            let mut session = Session::begun(interval_s, true, Moment::ZERO);
+            let mut refreshed = 0;
+            while session.due() < end {
+                let now = session.due();
+                assert!(now < session.dead(), "{interval_s} s: in time");
+                let mut ok = Message::response(&request(&[]), 200, "", "");
+                ok.push("Session-Expires", &format!("{interval_s};refresher=uac"));
+                session = granted(&ok, now).unwrap();
+                refreshed += 1;
+            }
+            assert_eq!(refreshed, wanted, "{interval_s} s");
+            assert!(session.dead() > end, "{interval_s} s: alive at the end");
+        }
+        // Whom the peer refreshes for at half the time is never hung up on, and one whom it forgets before the session is over.
+        let refreshes = (0..16 * 60).step_by(45).map(|s| Moment::from_millis(s * 1_000));
+        assert!(refreshes.into_iter().all(|at| Session::begun(90, false, at).due() > at.plus_ms(45_000)));
+    }
 }

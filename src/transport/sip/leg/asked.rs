@@ -24,6 +24,10 @@ impl<P: MediaPort> Leg<P> {
         }
         let method = request.request.method().unwrap_or_default().to_owned();
         self.note(false, &method);
+        if self.alone {
+            self.reply(&mut request, 481, &[]);
+            return Ok(());
+        }
         match self.dialog.order_of(&request.request) {
             Order::Next => {}
             Order::Old => {
@@ -39,6 +43,10 @@ impl<P: MediaPort> Leg<P> {
             "BYE" => {
                 self.reply(&mut request, 200, &[]);
                 self.report.cause = cause_of(&request.request);
+                if self.followed.is_some() {
+                    self.stay_alone();
+                    return Ok(());
+                }
                 if self.answering.is_some() {
                     self.refuse(487, "");
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{Leg, Step, allows};
+use crate::call::LegFact;
 use crate::rt;
 use crate::transport::sip::core::Registered;
 use crate::transport::sip::dialog::{Dialog, DialogKey, introduce, random_token};
@@ -15,7 +16,7 @@ use crate::transport::sip::leg::ours::Kind;
 use crate::transport::sip::outbound::{Following, OutboundCall, Taken, follow};
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
-use crate::wire::sdp::{Direction, Negotiator, SdpError};
+use crate::wire::sdp::{Direction, MediaPlan, Negotiator, SdpError};
 use crate::wire::sip::{Address, Message, Uri, list, parameter, session_description};
 
 /// Most characters of a number or of a field that a REFER hands on.
@@ -116,7 +117,11 @@ impl<P: MediaPort> Leg<P> {
     /// The status by which a replacement is refused, in the order of RFC 3891 section 3.
     fn why_not_replaced(&self, named: &Replaced) -> Option<u16> {
         let pending = self.unacknowledged.is_some() || self.sdp.is_offering() || self.followed.is_some();
-        if named.key != self.dialog.key || named.remote_tag != self.dialog.remote_tag || self.answering.is_some() {
+        if named.key != self.dialog.key
+            || named.remote_tag != self.dialog.remote_tag
+            || self.answering.is_some()
+            || self.alone
+        {
             Some(481)
         } else if self.leaving.is_some() || self.leave_after_ack.is_some() || !self.trunk.inbound.transfers {
             Some(603)
@@ -156,7 +161,11 @@ impl<P: MediaPort> Leg<P> {
         if self.transfer.is_some() {
             self.transfer_failed("the far end gave its place away");
         }
-        self.note(true, "BYE");
+        // Whoever hung up already is told and not hung up on.
+        let left = std::mem::take(&mut self.alone);
+        if !left {
+            self.note(true, "BYE");
+        }
         let core = std::sync::Arc::clone(&self.core);
         rt::spawn("sip old dialog", async move {
             let limit = Duration::from_millis(core.config.hang_up_ms);
@@ -167,6 +176,9 @@ impl<P: MediaPort> Leg<P> {
                 {
                     // Whether it is heard or not, the BYE has its time.
                     let _ = rt::timeout(limit, transaction.last()).await;
+                }
+                if left {
+                    return;
                 }
                 let mut bye = old.request("BYE");
                 bye.push("Reason", "Q.850;cause=16;text=\"replaced\"");
@@ -228,6 +240,21 @@ impl<P: MediaPort> Leg<P> {
         Ok(())
     }
 
+    /// The far end hangs up behind its REFER. The dialog ends with that, but the call does not: it waits for what becomes of whom we call,
+    /// with nobody to hear or to be heard. The NOTIFY still goes to whoever asked: that lasts beyond the BYE (RFC 5057).
+    pub(super) fn stay_alone(&mut self) {
+        self.alone = true;
+        (self.session, self.asking, self.again_at) = (None, None, None);
+        (self.unacknowledged, self.pending) = (None, None);
+        self.informing = super::Informing::default();
+        if self.transfer.is_some() {
+            self.transfer_failed("the far end has hung up behind its REFER");
+        }
+        if let Some(plan) = self.sdp.plan() {
+            self.port.change(MediaPlan { direction: Direction::Inactive, ..plan.clone() });
+        }
+    }
+
     /// The call that a REFER describes: by the number alone, because it goes out by our own trunk; `None` where that cannot be read.
     fn called_for(&self, refer: &Message) -> Option<OutboundCall> {
         let mut targets = refer.all("Refer-To").flat_map(list);
@@ -267,6 +294,8 @@ impl<P: MediaPort> Leg<P> {
                 self.note(true, "NOTIFY");
                 // Whether the left dialog was ever acknowledged is of no interest any more.
                 (self.unacknowledged, self.pending) = (None, None);
+                // Why the one before hung up is not why this one will.
+                self.report.cause = None;
                 self.go_on_in((dialog, row, requests), Some(word));
                 (self.sdp, self.session, self.updates, self.channel) = (sdp, session, updates, channel);
                 (self.known, self.unsettled) = (Some(known), false);
@@ -279,7 +308,8 @@ impl<P: MediaPort> Leg<P> {
                 let line = format!("{status} {}", phrase.reason().unwrap_or_default());
                 let word = self.word("terminated;reason=noresource", &line);
                 self.ask(Kind::Notify, word, false);
-                Ok(())
+                // Nobody is left to go on with.
+                if self.alone { Err(LegFact::HungUp { by: None }) } else { Ok(()) }
             }
         }
     }

@@ -36,7 +36,7 @@ impl Informing {
 impl<P: MediaPort> Leg<P> {
     /// Presses keys by the way that the trunk names: where it leaves the choice, RTP events if they are agreed, else INFO.
     pub(super) fn press(&mut self, keys: &str) {
-        if self.leaving.is_some() {
+        if self.leaving.is_some() || self.alone {
             return;
         }
         let events = self.sdp.plan().is_some_and(|plan| plan.telephone_event.is_some());

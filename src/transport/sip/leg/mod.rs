@@ -105,6 +105,8 @@ pub(super) struct Leg<P: MediaPort> {
     transfer: Option<Transfer>,
     /// A call that the far end's REFER made us place.
     followed: Option<Following>,
+    /// The far end hung up while that call was under way: nobody is left in this dialog.
+    alone: bool,
     /// The way that such a call went out by, while the leg goes on in it.
     known: Option<Called>,
     informing: Informing,
@@ -153,6 +155,7 @@ impl<P: MediaPort> Leg<P> {
             leave_after_ack: None,
             transfer: None,
             followed: None,
+            alone: false,
             known: None,
             informing: Informing::default(),
             started: false,

@@ -82,6 +82,9 @@ impl<P: MediaPort> Leg<P> {
         }
         // Whoever was called for a REFER has nobody to talk to any more.
         self.followed = None;
+        if self.alone {
+            return Err(LegFact::HungUp { by: Some("bot".to_owned()) });
+        }
         if self.unacknowledged.is_some() {
             // RFC 3261 section 15: who was called sends no BYE before the ACK, or before that is given up.
             self.leave_after_ack = Some(why);
@@ -97,6 +100,10 @@ impl<P: MediaPort> Leg<P> {
     }
 
     pub(super) async fn refer(&mut self, to: &str) -> Step {
+        if self.alone {
+            self.transfer_failed("the far end has hung up behind its REFER");
+            return Ok(());
+        }
         let domain = &self.trunk.outbound.domain;
         let host = if domain.is_empty() { self.dialog.flow.peer.to_string() } else { domain.clone() };
         let uri = match Uri::parse(to) {

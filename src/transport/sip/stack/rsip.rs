@@ -2,7 +2,7 @@
 //! `telemetry::log` keeps them at `warn`.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub enum EngineError {
     NoFlow(SocketAddr),
 }
 
+/// The longest payload of a datagram over IPv4: 65,535 bytes without the headers of IP and UDP.
+const LONGEST_DATAGRAM: usize = 65_507;
+
 /// What the engine holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EngineStats {
@@ -53,6 +56,8 @@ pub struct Engine {
     inner: EndpointInnerRef,
     incoming: tokio::sync::Mutex<TransactionReceiver>,
     udp: SipConnection,
+    /// The address that datagrams leave from.
+    local: Option<IpAddr>,
     streams: Mutex<HashMap<Flow, SipConnection>>,
     t1: Duration,
 }
@@ -70,6 +75,7 @@ impl Engine {
     /// [`EngineError`] where the socket has no address.
     pub async fn new(udp: Arc<UdpSocket>, t1: Duration, agent: &str) -> Result<Arc<Self>, EngineError> {
         let unreadable = |error: rsipstack::Error| EngineError::Unreadable(error.to_string());
+        let local = udp.local_addr().ok().map(|at| at.ip());
         let udp = SipConnection::Udp(UdpConnection::from_socket(udp, None, None).await.map_err(unreadable)?);
         let option = EndpointOption {
             t1,
@@ -87,6 +93,7 @@ impl Engine {
             inner: endpoint.inner,
             incoming: tokio::sync::Mutex::new(incoming),
             udp,
+            local,
             streams: Mutex::default(),
             t1,
         }))
@@ -215,6 +222,12 @@ impl Engine {
         let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.inner), Some(connection));
         transaction.destination = Some(address(flow));
         let (sender, events) = mpsc::channel(EVENTS);
+        // The engine takes a datagram that the system refuses for one that was lost on its way, and waits for the answer.
+        if flow.transport == Transport::Udp && !self.can_leave(message.to_bytes().len(), flow.peer) {
+            tracing::warn!(%flow, "a SIP request is longer than a datagram, or no way leads there; it is not sent");
+            let _ = sender.try_send(ClientEvent::Unsent);
+            return Ok(ClientTransaction { unsent: false, events });
+        }
         rt::spawn("sip client transaction", async move {
             if transaction.send().await.is_err() {
                 let _ = sender.send(ClientEvent::Unsent).await;
@@ -238,6 +251,15 @@ impl Engine {
             }
         });
         Ok(ClientTransaction { unsent: false, events })
+    }
+
+    /// Does the system take a datagram of this length for `peer`? Asks without sending anything: a socket is only connected.
+    fn can_leave(&self, bytes: usize, peer: SocketAddr) -> bool {
+        let local = self.local.filter(|local| local.is_ipv4() == peer.is_ipv4());
+        // Without a socket to try it with nothing can be said against it.
+        let tried =
+            local.and_then(|local| std::net::UdpSocket::bind((local, 0)).ok()).map(|socket| socket.connect(peer));
+        bytes <= LONGEST_DATAGRAM && !matches!(tried, Some(Err(_)))
     }
 }
 
