@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
-TEST_PROGRAMS := strace sipp baresip
+TEST_PROGRAMS := strace sipp baresip kamailio tshark
 
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
@@ -16,21 +16,24 @@ help:
 	@echo "make bench  criterion benches"
 	@echo "make bench-load  load over SIP and WebSocket, a baseline, overload (25 minutes; wants a quiet machine)"
 
-# Installs what is missing through apt where that is permitted; prints the one command otherwise.
+# Installs what is missing through apt where that is permitted; prints the one command otherwise. Debian starts Kamailio as soon as
+# it is installed, at the port of our own SIP; masked, it stays a program that the tests run.
 test-deps: PROGRAMS := $(TEST_PROGRAMS)
 test-deps: deps
 deps:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
-	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
 	for p in npm cc; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	missing="$${missing/ sipp/ sip-tester}"; missing="$${missing/ cc/ gcc}"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing:$$missing"; \
+	    echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	    case "$$missing" in *kamailio*) mkdir -p /etc/systemd/system; ln -sn /dev/null /etc/systemd/system/kamailio.service 2>/dev/null || true;; esac; \
 	    (apt-get install -y --no-install-recommends $$missing >/dev/null 2>&1 || { apt-get update -qq; apt-get install -y --no-install-recommends $$missing >/dev/null; }); \
 	  else \
-	    echo "missing:$$missing. Run: sudo apt-get install -y$$missing" >&2; exit 1; \
+	    mask=""; case "$$missing" in *kamailio*) mask="sudo systemctl mask kamailio; ";; esac; \
+	    echo "missing:$$missing. Run: $${mask}sudo apt-get install -y$$missing" >&2; exit 1; \
 	  fi; \
 	fi
 

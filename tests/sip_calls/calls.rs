@@ -250,14 +250,15 @@ async fn a_port_that_was_used_rests() {
     world.stop().await;
 }
 
+/// The command line of `voicefleet dial`.
 #[derive(clap::Parser)]
-struct Dial {
+pub struct Dial {
     #[command(flatten)]
-    args: DialArgs,
+    pub args: DialArgs,
 }
 
 /// A port that nobody has at the moment.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

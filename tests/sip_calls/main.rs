@@ -11,6 +11,8 @@ mod endpoint;
 #[path = "../worker/http.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod http;
+mod kamailio;
+mod programs;
 mod secure;
 #[path = "../worker/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
