@@ -12,8 +12,12 @@ mod endpoint;
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod http;
 mod kamailio;
+#[path = "../sip/phone.rs"]
+#[expect(dead_code, reason = "shared with another target, which uses all of it")]
+mod phone;
 mod programs;
 mod secure;
+mod tshark;
 #[path = "../worker/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod world;
