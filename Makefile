@@ -8,6 +8,8 @@ SHELL := /bin/bash
 CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
 TEST_PROGRAMS := strace sipp baresip kamailio tshark
+# A soft phone as a Python package (3.11 and later), where the tests look for it.
+SOFT_PHONE := $${CARGO_TARGET_DIR:-target}/tmp/baresip-python
 
 help:
 	@echo "make run    build, fetch the speech models, serve, place one demonstration call, stay up"
@@ -20,6 +22,8 @@ help:
 # it is installed, at the port of our own SIP; masked, it stays a program that the tests run.
 test-deps: PROGRAMS := $(TEST_PROGRAMS)
 test-deps: deps
+	@PYTHONPATH=$(SOFT_PHONE) python3 -c 'import baresip' 2>/dev/null || \
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --upgrade --target $(SOFT_PHONE) baresip-python==0.5.2a3
 deps:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
 	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || missing="$$missing $$p"; done; \

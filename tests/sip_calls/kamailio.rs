@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use clap::Parser as _;
 use rustix::process::{Pid, Signal, kill_process};
+use voicefleet::api::Control as _;
 use voicefleet::results::{CallResult, Direction, DisconnectedBy};
 use voicefleet::tools::dial;
 
@@ -19,6 +20,8 @@ use crate::world::{Folder, World, until};
 /// The peer's number, which a call through the proxy needs a password for.
 const PEER: &str = "919876543210";
 const PASSWORD: &str = "kamailio-knows";
+/// The peer's account answers whoever calls.
+const AT_ONCE: &str = ";answermode=auto";
 
 /// A running Kamailio.
 struct Kamailio {
@@ -64,11 +67,11 @@ impl Kamailio {
         log.lines().filter_map(|line| Some(line.split_once(&start)?.1.to_owned())).collect()
     }
 
-    /// Every request within a dialog brought its Route, as often as it had recorded itself.
-    fn assert_routed(&self, way: Way) {
+    /// Every request of these methods within a dialog brought its Route, as often as it had recorded itself.
+    fn assert_routed(&self, way: Way, methods: &[&str]) {
         // One for each transport that it stands between.
         let routes = if way.transport == "udp" { 1 } else { 2 };
-        for method in ["ACK", "BYE"] {
+        for method in methods {
             let told = self.told(method);
             let right = format!("routes={routes} ");
             assert!(!told.is_empty() && told.iter().all(|line| line.contains(&right)), "{method}: {told:?}");
@@ -128,7 +131,7 @@ fn script(port: u16, Way { transport, algorithm }: Way, worker: SocketAddr, peer
 }
 
 /// A worker with a trunk to a proxy, the proxy, and a peer behind it.
-async fn world(name: &str, bot: &str, way: Way) -> (World, Kamailio, u16, Baresip) {
+async fn world(name: &str, bot: &str, way: Way, account: &str) -> (World, Kamailio, u16, Baresip) {
     let (port, peer) = (free_port(), free_port());
     let folder = Folder::new(name);
     let trunks = folder.path().join("trunks");
@@ -136,13 +139,14 @@ async fn world(name: &str, bot: &str, way: Way) -> (World, Kamailio, u16, Baresi
     let secret = folder.path().join("secret");
     std::fs::write(&secret, PASSWORD).unwrap();
     let out = format!(
-        "name = \"Proxy\"\n[outbound]\ntargets = [\"127.0.0.1:{port}\"]\ntransport = \"{}\"\n\
+        "name = \"Proxy\"\n[outbound]\ntargets = [\"127.0.0.1:{port}\"]\ntransport = \"{}\"\nring_ms = 3000\n\
          [account]\nuser = \"voice\"\npassword_file = {secret:?}\n[identity]\ncaller_id = \"+918000000001\"\n",
         way.transport
     );
     std::fs::write(trunks.join("out.toml"), out).unwrap();
-    let (world, sip) = world_with(folder, bot, PORTS, "", |_| {}).await;
-    let baresip = Baresip::start_at(world.folder.path(), PEER, PCMA, peer).await;
+    let (world, sip) = world_with(folder, bot, PORTS, "dtmf = \"info\"\n", |_| {}).await;
+    let baresip =
+        Baresip::with(world.folder.path(), PEER, PCMA, account, &format!("sip_listen 127.0.0.1:{peer}\n")).await;
     let peer = SocketAddr::from(([127, 0, 0, 1], peer));
     let kamailio = Kamailio::start(world.folder.path(), port, way, sip, peer).await;
     (world, kamailio, port, baresip)
@@ -151,8 +155,13 @@ async fn world(name: &str, bot: &str, way: Way) -> (World, Kamailio, u16, Baresi
 /// The peer calls the bot through the proxy; `by_bot`: who hangs up.
 async fn called_through(name: &str, way: Way, by_bot: bool) {
     let bot = if by_bot { "[turn]\nmax_duration_ms = 6000\nwarning_before_ms = 0\n" } else { "" };
-    let (world, kamailio, port, mut baresip) = world(name, bot, way).await;
+    let (world, kamailio, port, mut baresip) = world(name, bot, way, AT_ONCE).await;
     baresip.call(SocketAddr::from(([127, 0, 0, 1], port)), 1).await;
+    // A request of ours in the middle of the call.
+    let id = world.app().live_calls().first().unwrap().id.to_string();
+    let told = crate::http::send(world.running.address, &format!("/api/v1/calls/{id}/keys"), r#"{"keys":"7"}"#).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    baresip.wrote("received DTMF: '7'", 1).await;
     let result = if by_bot {
         let result = only_result(&world).await;
         assert_eq!((result.disconnected_by, result.end_reason.as_str()), (DisconnectedBy::Timeout, "max_duration"));
@@ -164,7 +173,7 @@ async fn called_through(name: &str, way: Way, by_bot: bool) {
     };
     assert_eq!(result.direction, Direction::Inbound);
     assert_ended(&result, by_bot);
-    kamailio.assert_routed(way);
+    kamailio.assert_routed(way, &["ACK", "INFO", "BYE"]);
     assert_eq!(kamailio.told("BYE").len(), 1, "{}", kamailio.log());
     world.stop().await;
 }
@@ -173,7 +182,7 @@ async fn called_through(name: &str, way: Way, by_bot: bool) {
 async fn placed_through(name: &str, way: Way, by_bot: bool) {
     let limit_ms = if by_bot { 6_000 } else { 60_000 };
     let bot = format!("[turn]\nmax_duration_ms = {limit_ms}\nwarning_before_ms = 0\n");
-    let (world, kamailio, _, mut baresip) = world(name, &bot, way).await;
+    let (world, kamailio, _, mut baresip) = world(name, &bot, way, AT_ONCE).await;
     let args = Dial::parse_from(["dial", "--bot", "demo", "--to", PEER]).args;
     let base = format!("http://{}", world.running.address);
     let heard = async {
@@ -201,7 +210,7 @@ async fn placed_through(name: &str, way: Way, by_bot: bool) {
     assert!(algorithm(way.algorithm) || algorithm(&format!("\"{}\"", way.algorithm)), "{signed}");
     assert!(signed.starts_with(&format!("by {} ", way.transport)), "{signed}");
     assert!(!baresip.log().contains("Proxy-Authorization"), "the password's trace stays with the proxy");
-    kamailio.assert_routed(way);
+    kamailio.assert_routed(way, &["ACK", "BYE"]);
     world.stop().await;
 }
 
@@ -243,4 +252,25 @@ async fn a_proxy_that_wants_an_md5_digest_gets_it_and_the_bot_hangs_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_wants_a_sha_256_digest_gets_it_by_tcp_and_the_peer_hangs_up() {
     placed_through("placed-sha256", TCP_SHA_256, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_answers_is_taken_back_through_the_proxy() {
+    for way in [UDP_MD5, TCP_SHA_256] {
+        let (world, kamailio, _, baresip) = world("unanswered", "", way, "").await;
+        let args = Dial::parse_from(["dial", "--bot", "demo", "--to", PEER]).args;
+        let dialled = dial::dial(&args, &format!("http://{}", world.running.address), None).await.unwrap();
+        assert!(!dialled.succeeded());
+        let result = only_result(&world).await;
+        assert_eq!((result.disconnected_by, result.end_reason.as_str()), (DisconnectedBy::Rnr, "no_answer"));
+        let ladder = messages(&result);
+        let came: Vec<&str> = ladder.iter().filter(|(sent, _)| !sent).map(|(_, message)| *message).collect();
+        assert!(came.last().unwrap().starts_with("487"), "{ladder:?}");
+        baresip.wrote("CANCEL sip:", 1).await;
+        // The proxy's own, which needs no password, and the peer's.
+        assert_eq!(kamailio.told("CANCEL").len(), 1, "{}", kamailio.log());
+        assert_eq!(baresip.count("SIP/2.0 487"), 1, "{}", baresip.log());
+        assert_eq!(baresip.count("Call established"), 0);
+        world.stop().await;
+    }
 }

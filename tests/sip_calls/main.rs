@@ -17,6 +17,7 @@ mod kamailio;
 mod phone;
 mod programs;
 mod secure;
+mod softphone;
 mod tshark;
 #[path = "../worker/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
