@@ -4,6 +4,7 @@ standard error.
     dial CALL AGENT URI     tone CALL on|off     keys CALL DIGITS     hold CALL     resume CALL
     heard CALL FILE         transfer CALL OTHER  hang_up CALL         quit
 
+Its arguments: a port, the agents' names, and words of the form KEY=VALUE for the codec, the media encryption and a file of authorities.
 A call that comes is answered at once and has its agent's name. Built on baresip-python, which is run and never linked.
 """
 
@@ -33,7 +34,7 @@ class Line:
 
     def __init__(self, name, call):
         self.name, self.call = name, call
-        self.tone, self.phase, self.rate, self.heard = False, 0, 8_000, bytearray()
+        self.tone, self.phase, self.rate, self.channels, self.heard = False, 0, 8_000, 1, bytearray()
         call.on(self.happened)
         call.on_dtmf(lambda key: tell("key", name, key.digit))
         self.pump = asyncio.create_task(self.talk())
@@ -49,28 +50,28 @@ class Line:
             try:
                 info = self.call.audio.info()
                 if info.rx_ready:
-                    self.rate = info.rx_sample_rate
+                    self.rate, self.channels = info.rx_sample_rate, info.rx_channels
                     self.heard += self.call.audio.read(65_536)
                 if info.tx_ready and self.tone:
                     per_ms = info.tx_sample_rate // 1_000
-                    missing = AHEAD_MS * per_ms - info.tx_buffered // 2
-                    self.call.audio.write(self.speech(max(missing, 0), info.tx_sample_rate))
+                    missing = AHEAD_MS * per_ms - info.tx_buffered // (2 * info.tx_channels)
+                    self.call.audio.write(self.speech(max(missing, 0), info.tx_sample_rate, info.tx_channels))
             except BaresipError:
                 pass  # Between two agreements there is no audio.
 
-    def speech(self, samples, rate):
+    def speech(self, frames, rate, channels):
         step = 2 * math.pi * TONE_HZ / rate
-        said = array.array("h", (int(PEAK * math.sin(step * (self.phase + i))) for i in range(samples)))
-        self.phase += samples
-        return said.tobytes()
+        said = [int(PEAK * math.sin(step * (self.phase + i))) for i in range(frames)]
+        self.phase += frames
+        return array.array("h", (sample for sample in said for _ in range(channels))).tobytes()
 
     def write(self, path):
         with wave.open(path, "wb") as out:
-            out.setnchannels(1)
+            out.setnchannels(self.channels)
             out.setsampwidth(2)
             out.setframerate(self.rate)
             out.writeframes(bytes(self.heard))
-        tell("heard", self.name, len(self.heard) * 1_000 // (2 * self.rate))
+        tell("heard", self.name, len(self.heard) * 1_000 // (2 * self.rate * self.channels))
         self.heard.clear()
 
 
@@ -122,16 +123,23 @@ class Phone:
         tell("done", word, name)
 
 
-async def main(port, *names):
-    listen = f"sip_listen 127.0.0.1:{port}\nrtp_ports 10000-19998"
+async def main(port, *words):
+    names = [word for word in words if "=" not in word]
+    wanted = dict(word.split("=", 1) for word in words if "=" in word)
+    listen = f"sip_listen 127.0.0.1:{port}\nrtp_ports 10000-19998\nopus_stereo yes\nopus_sprop_stereo yes"
+    if "authorities" in wanted:
+        listen += f"\nsip_cafile {wanted['authorities']}"
     config = Config(net_interface="127.0.0.1", max_concurrent_calls=None, extra_config_text=listen, sip_trace=True)
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("baresip.native.sip").setLevel(logging.DEBUG)
     runtime = Runtime()
     await runtime.start(config)
+    kind = {"audio_codecs": (wanted.get("codec", "pcma"),)}
+    if "encryption" in wanted:
+        kind["extra_params"] = ("mediaenc=" + wanted["encryption"],)
     agents = {}
     for name in names:
-        account = Account(user=name, domain="127.0.0.1", password="", reg_interval=0, audio_codecs=("pcma",))
+        account = Account(user=name, domain="127.0.0.1", password="", reg_interval=0, **kind)
         agents[name] = await UserAgent.create(runtime, account, transfer_policy="auto")
     phone = Phone(agents)
     tell("ready", baresip.__name__)

@@ -13,6 +13,7 @@ use voicefleet::trunk::{Book, Trunk};
 use crate::baresip::{HUM_HZ, TONE_HZ, TONE_PEAK, peaks_of};
 use crate::calls::{PORTS, digits, free_port, messages, only_result, tone_in_recording, world_with};
 use crate::programs::program;
+use crate::secure::{Certificate, by_tls};
 use crate::world::{Folder, World, standin_bot, until};
 
 /// Where `make test-deps` puts the package.
@@ -30,7 +31,8 @@ struct SoftPhone {
 }
 
 impl SoftPhone {
-    async fn start(parent: &Path) -> Self {
+    /// Starts it with two agents and what else its script knows.
+    async fn start(parent: &Path, words: &[String]) -> Self {
         assert!(Path::new(PACKAGE).is_dir(), "the Python package baresip-python is missing: run `make test-deps`");
         let folder = parent.join("softphone");
         std::fs::create_dir_all(&folder).unwrap();
@@ -39,7 +41,7 @@ impl SoftPhone {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sip_calls/softphone.py");
         let port = free_port();
         let mut command = Command::new(program("python3"));
-        command.arg(script).arg(port.to_string()).args([HERE, THERE]).env("PYTHONPATH", PACKAGE);
+        command.arg(script).arg(port.to_string()).args([HERE, THERE]).args(words).env("PYTHONPATH", PACKAGE);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped());
         let mut child = command.stdout(log).stderr(trace).spawn().unwrap();
         let orders = child.stdin.take().unwrap();
@@ -127,7 +129,7 @@ async fn world(name: &str) -> (World, SocketAddr, SoftPhone) {
         "This is a greeting that goes on and on so that whoever comes later hears some of it too. ".repeat(9);
     folder.bot("long", &standin_bot("").replace("Hello.", greeting.trim()));
     let (world, sip) = world_with(folder, "", PORTS, "", |_| {}).await;
-    let phone = SoftPhone::start(world.folder.path()).await;
+    let phone = SoftPhone::start(world.folder.path(), &[]).await;
     // It rings a little: this phone waits for ever for an answer that comes before it has made its own end of the call.
     let trunk = format!(
         "[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"long\"\nring_ms = 300\ntransfers = true\n[media]\ncodecs = [\"PCMA\"]\n\
@@ -233,4 +235,37 @@ async fn somebody_whom_the_caller_brings_takes_the_callers_place() {
     phone.told("closed friend", 1).await;
     assert!(phone.trace_has("INVITE", "Replaces: "), "{}", phone.log());
     goes_on_with(world, phone, &format!("{THERE}-moved"), &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_soft_phone_is_heard_in_g722_and_opus_by_tls_with_srtp() {
+    for (codec, spec) in [("G722", "g722/16000/1"), ("opus", "opus/48000/2")] {
+        let folder = Folder::new(codec);
+        let certificate = Certificate::new(folder.path());
+        let (chain, key) = (certificate.chain.clone(), certificate.key.clone());
+        let tune = |c: &mut voicefleet::config::Config| {
+            c.sip.tls_listen = "127.0.0.1:0".parse().unwrap();
+            (c.sip.tls_cert, c.sip.tls_key) = (chain, key);
+        };
+        let (world, _) = world_with(folder, "", PORTS, "", tune).await;
+        // No other codec, and nothing in clear, brings a call about.
+        let trunk = format!(
+            "[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"demo\"\nring_ms = 300\n\
+             [media]\ncodecs = [\"{codec}\"]\nsrtp = \"required\"\n"
+        );
+        world.running.set_trunks(Book::new(vec![Trunk::parse("soft", "soft.toml", trunk.as_bytes()).unwrap()]));
+        let authorities = format!("authorities={}", certificate.chain.display());
+        let words = [format!("codec={spec}"), "encryption=srtp-mand".to_owned(), authorities];
+        let mut phone = SoftPhone::start(world.folder.path(), &words).await;
+        phone.does(&format!("dial bot {HERE} {}", by_tls(world.running.sip_tls_address().unwrap()))).await;
+        phone.hears_the_hum("bot").await;
+        phone.does("tone bot on").await;
+        hears_for(&mut phone, "bot", 1_500).await;
+        phone.does("hang_up bot").await;
+        let result = only_result(&world).await;
+        assert_eq!(result.disconnected_by, DisconnectedBy::Customer, "{}", result.end_reason);
+        assert!(result.media.rtp.as_ref().unwrap().encrypted);
+        assert_tone_at_the_end(&world, &result);
+        world.stop().await;
+    }
 }
