@@ -7,7 +7,9 @@ SHELL := /bin/bash
 # Programs that the callers of the tests speak with; they are run, never linked.
 CALLER_VOICES := espeak-ng flite
 # Programs that the tests watch the worker with.
-TEST_PROGRAMS := strace sipp baresip
+TEST_PROGRAMS := strace sipp baresip kamailio tshark
+# A soft phone as a Python package (3.11 and later), where the tests look for it.
+SOFT_PHONE := $${CARGO_TARGET_DIR:-target}/tmp/baresip-python
 
 BUILT := $${CARGO_TARGET_DIR:-target}
 
@@ -18,21 +20,26 @@ help:
 	@echo "make bench  criterion benches"
 	@echo "make bench-load  load over SIP and WebSocket, a baseline, overload (25 minutes; wants a quiet machine)"
 
-# Installs what is missing through apt where that is permitted; prints the one command otherwise.
+# Installs what is missing through apt where that is permitted; prints the one command otherwise. Debian starts Kamailio as soon as
+# it is installed, at the port of our own SIP; masked, it stays a program that the tests run.
 test-deps: PROGRAMS := $(TEST_PROGRAMS)
 test-deps: deps
+	@PYTHONPATH=$(SOFT_PHONE) python3 -c 'import baresip' 2>/dev/null || \
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --upgrade --target $(SOFT_PHONE) baresip-python==0.5.2a3
 deps:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2; exit 1; }
-	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@missing=""; for p in $(CALLER_VOICES) $(PROGRAMS); do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
 	for p in npm cc; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	missing="$${missing/ sipp/ sip-tester}"; missing="$${missing/ cc/ gcc libc6-dev}"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing:$$missing"; \
+	    echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	    case "$$missing" in *kamailio*) mkdir -p /etc/systemd/system; ln -sn /dev/null /etc/systemd/system/kamailio.service 2>/dev/null || true;; esac; \
 	    (apt-get install -y --no-install-recommends $$missing >/dev/null 2>&1 || { apt-get update -qq; apt-get install -y --no-install-recommends $$missing >/dev/null; }); \
 	  else \
-	    echo "missing:$$missing. Run: sudo apt-get install -y$$missing" >&2; exit 1; \
+	    mask=""; case "$$missing" in *kamailio*) mask="sudo systemctl mask kamailio; ";; esac; \
+	    echo "missing:$$missing. Run: $${mask}sudo apt-get install -y$$missing" >&2; exit 1; \
 	  fi; \
 	fi
 

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use voicefleet::rt;
 use voicefleet::wire::sip::{Address, CSeq, Message, parameter};
 
-use super::world::LIMIT;
+/// How long a message may take before a test fails.
+const LIMIT: Duration = Duration::from_secs(30);
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 

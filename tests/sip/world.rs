@@ -233,7 +233,7 @@ async fn run_sipp(scenario: &'static str, arguments: Vec<String>) {
     command.args(["-timeout_error", "-error_file"]).arg(&errors).args(arguments).current_dir(&scratch);
     let output = command.kill_on_drop(true).output();
     let output =
-        rt::timeout(LIMIT, output).await.expect("sipp ends in time").expect("sipp runs: `make deps` installs it");
+        rt::timeout(LIMIT, output).await.expect("sipp ends in time").expect("sipp runs: `make test-deps` installs it");
     let told = std::fs::read_to_string(&errors).unwrap_or_default();
     let _ = std::fs::remove_dir_all(&scratch);
     assert!(output.status.success(), "{scenario}: {}\n{told}", output.status);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use crate::programs::program;
 use crate::world::until;
 
 /// The tone that it speaks with: between two harmonics of the stand-in's hum.
@@ -48,7 +49,6 @@ impl Baresip {
 
     /// The same with further parameters of its account and lines of its configuration, which come before the others.
     pub async fn with(parent: &Path, name: &str, codec: Codec, account: &str, config: &str) -> Self {
-        Self::installed();
         let folder = parent.join(format!("baresip-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
         let source = folder.join("says.wav");
@@ -67,20 +67,13 @@ impl Baresip {
         let log = std::fs::File::create(folder.join("log")).unwrap();
         // By lines, so that each is in the file when it happens; `stdbuf` becomes what it starts.
         let mut command = Command::new("stdbuf");
-        command.args(["-oL", "baresip", "-s"]).arg("-f").arg(&folder).stdin(Stdio::piped());
+        command.arg("-oL").arg(program("baresip")).args(["-s", "-f"]).arg(&folder).stdin(Stdio::piped());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("stdbuf does not start: {error}"));
         let keys = child.stdin.take().unwrap();
         let baresip = Self { child, keys, folder };
         baresip.wrote("baresip is ready.", 1).await;
         baresip
-    }
-
-    /// Fails by name where it is not installed.
-    fn installed() {
-        let found = std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("baresip").is_file()));
-        assert!(found, "the program baresip is missing: run `make deps`");
     }
 
     /// Everything that it wrote so far, with each SIP message.

@@ -250,15 +250,28 @@ async fn a_port_that_was_used_rests() {
     world.stop().await;
 }
 
+/// The command line of `voicefleet dial`.
 #[derive(clap::Parser)]
-struct Dial {
+pub struct Dial {
     #[command(flatten)]
-    args: DialArgs,
+    pub args: DialArgs,
 }
 
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody has, for UDP and TCP, and the next one neither, at which baresip takes TLS; each is given once, and from above
+/// those that the system gives out by itself.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let nth = std::process::id().wrapping_mul(61) + u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 61_000 + (nth % 2_250) as u16 * 2;
+        let free = |port| {
+            let at = SocketAddr::from(([127, 0, 0, 1], port));
+            std::net::UdpSocket::bind(at).is_ok() && std::net::TcpListener::bind(at).is_ok()
+        };
+        if free(port) && free(port + 1) {
+            return port;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

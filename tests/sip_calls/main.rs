@@ -11,7 +11,14 @@ mod endpoint;
 #[path = "../worker/http.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod http;
+mod kamailio;
+#[path = "../sip/phone.rs"]
+#[expect(dead_code, reason = "shared with another target, which uses all of it")]
+mod phone;
+mod programs;
 mod secure;
+mod softphone;
+mod tshark;
 #[path = "../worker/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod world;

@@ -53,7 +53,8 @@ async fn world(name: &str, media: &str) -> (World, SocketAddr, SocketAddr, Certi
     (world, plain, secure, certificate)
 }
 
-fn by_tls(to: SocketAddr) -> String {
+/// Whom one dials there by TLS.
+pub fn by_tls(to: SocketAddr) -> String {
     format!("sip:2000@{to};transport=tls")
 }
 
