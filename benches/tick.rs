@@ -2,6 +2,8 @@
 //! recording's block. A tick is due every 20 ms, so 20 ms divided by this is how many lines a core could tick if it did
 //! nothing else. Shown here, never asserted.
 
+use std::sync::Arc;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use voicefleet::call::line::{DriverEnd, Ended, LegEdge, LegEnd, Line, Rings};
 use voicefleet::media::{BeepDetector, Tone};
@@ -23,9 +25,9 @@ impl LegEdge for FarEnd {
     fn clear(&mut self) {}
 }
 
-fn clip(name: &str) -> Vec<i16> {
+fn clip(name: &str) -> Arc<[i16]> {
     let path = format!("{}/fixtures/audio/{name}.wav", env!("CARGO_MANIFEST_DIR"));
-    let read = || hound::WavReader::open(&path)?.samples::<i16>().collect::<Result<Vec<_>, _>>();
+    let read = || hound::WavReader::open(&path)?.samples::<i16>().collect::<Result<Arc<[_]>, _>>();
     read().unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -33,20 +35,24 @@ struct Rig {
     line: Line,
     leg: LegEnd,
     ends: DriverEnd,
-    pool: std::sync::Arc<BlockPool>,
+    pool: Arc<BlockPool>,
     tape: BlockWriter,
-    caller: Vec<i16>,
-    bot: Vec<i16>,
+    caller: Arc<[i16]>,
+    bot: Arc<[i16]>,
     tick: usize,
 }
 
 impl Rig {
     fn new() -> Self {
+        Self::of(clip("caller_rms"), clip("bot_slt"))
+    }
+
+    fn of(caller: Arc<[i16]>, bot: Arc<[i16]>) -> Self {
         let (rings, leg, ends) = Rings::new(SampleRate::NARROW);
         let line = Line::new(SampleRate::NARROW, rings).expect("a leg's rate");
         let pool = BlockPool::new(8);
         let tape = BlockWriter::new(pool.clone(), 1);
-        Self { line, leg, ends, pool, tape, caller: clip("caller_rms"), bot: clip("bot_slt"), tick: 0 }
+        Self { line, leg, ends, pool, tape, caller, bot, tick: 0 }
     }
 
     fn tick(&mut self, caller: bool, bot: bool) {
@@ -87,11 +93,32 @@ fn ticks(c: &mut Criterion) {
     group.finish();
 }
 
+/// Lines in turn, as a shard has them: what one line's tick costs when the others have used the caches since its last. A third of the
+/// lines have a caller who speaks, a third a bot.
+fn in_turn(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one tick of a line at 8 kHz, lines in turn");
+    let (caller, bot) = (clip("caller_rms"), clip("bot_slt"));
+    for lines in [3, 30, 300, 900] {
+        let mut rigs: Vec<Rig> = (0..lines).map(|_| Rig::of(Arc::clone(&caller), Arc::clone(&bot))).collect();
+        for (n, rig) in rigs.iter_mut().enumerate() {
+            (0..100).for_each(|_| rig.tick(n % 3 == 1, n % 3 == 2));
+        }
+        let mut next = 0;
+        group.bench_function(lines.to_string(), |b| {
+            b.iter(|| {
+                next = (next + 1) % lines;
+                rigs[next].tick(next % 3 == 1, next % 3 == 2);
+            });
+        });
+    }
+    group.finish();
+}
+
 /// What of a tick is the search for a voicemail's beep, of an outgoing call until it is known who answered.
 fn beep(c: &mut Criterion) {
     let mut group = c.benchmark_group("the search for a beep in a tick at 8 kHz");
     let tone = Tone::new(SampleRate::NARROW, &[1_000.0], 6_000).take_ms(10_000);
-    for (name, audio) in [("silence", vec![0; 80_000]), ("speech", clip("caller_rms")), ("a tone", tone)] {
+    for (name, audio) in [("silence", vec![0; 80_000]), ("speech", clip("caller_rms").to_vec()), ("a tone", tone)] {
         let mut search = BeepDetector::new(SampleRate::NARROW);
         let mut frames = audio.chunks_exact(160).cycle();
         group.bench_function(name, |b| {
@@ -116,5 +143,5 @@ fn recording(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, ticks, beep, recording);
+criterion_group!(benches, ticks, in_turn, beep, recording);
 criterion_main!(benches);

@@ -41,6 +41,10 @@ const SILENCE: f32 = 32.0;
 /// Share of the sample before that is taken off, to lift the upper harmonics: they tell voices apart better than pitch.
 const EMPHASIS: f32 = 0.7;
 
+/// The fastest line, in samples for each of the comparison.
+const MOST_STEP: usize = 12;
+/// Samples of such a line that are kept.
+const MOST_KEPT: usize = (HISTORY + LOW_PASS_GROUPS) * MOST_STEP;
 /// The low-pass before the rate is taken down is so many samples of the comparison long.
 const LOW_PASS_GROUPS: usize = 12;
 /// The share of the band that it passes, to half the amplitude.
@@ -70,10 +74,10 @@ struct Likest {
 }
 
 impl EchoGuard {
-    /// A guard for a call at this rate, which has played and heard silence so far. About 16 KiB at 8 kHz.
+    /// A guard for a call at this rate, 24 kHz at most, which has played and heard silence so far. About 13 KiB at 8 kHz.
     #[must_use]
     pub fn new(rate: SampleRate) -> Self {
-        let step = (rate.hz() / RATE_HZ).max(1) as usize;
+        let step = ((rate.hz() / RATE_HZ).max(1) as usize).min(MOST_STEP);
         Self {
             played: Track::new(step, HISTORY),
             heard: Track::new(step, WINDOW),
@@ -215,13 +219,13 @@ fn inner(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().zip(other_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// One signal at the line's rate, its newest samples always in one piece: a buffer somewhat longer than what is kept, moved to its
-/// front when full. Most of it is never asked for, so the rate is taken down when it is, and not before.
+/// One signal at the line's rate: a ring of what is kept. Most of it is never asked for, so a tick only writes its own frame, and
+/// the rate is taken down when the comparison is made, not before.
 #[derive(Clone, Debug)]
 struct Track {
     samples: Box<[i16]>,
+    /// Where the next sample goes: behind the newest, before the oldest.
     end: usize,
-    kept: usize,
     step: usize,
     taps: Box<[f32]>,
 }
@@ -230,30 +234,32 @@ impl Track {
     /// Keeps what `count` samples of the comparison are made of, and the one before them.
     fn new(step: usize, count: usize) -> Self {
         let taps = low_pass(step);
-        let kept = count * step + taps.len();
-        Self { samples: vec![0; kept + kept / 4].into_boxed_slice(), end: kept, kept, step, taps }
+        Self { samples: vec![0; count * step + taps.len()].into_boxed_slice(), end: 0, step, taps }
     }
 
     fn reset(&mut self) {
         self.samples.fill(0);
-        self.end = self.kept;
     }
 
     fn push(&mut self, frame: &[i16]) {
-        for some in frame.chunks(self.samples.len() - self.kept) {
-            if self.end + some.len() > self.samples.len() {
-                self.samples.copy_within(self.end - self.kept..self.end, 0);
-                self.end = self.kept;
-            }
-            self.samples[self.end..self.end + some.len()].copy_from_slice(some);
-            self.end += some.len();
+        let mut rest = frame;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(self.samples.len() - self.end));
+            self.samples[self.end..self.end + now.len()].copy_from_slice(now);
+            self.end = (self.end + now.len()) % self.samples.len();
+            rest = later;
         }
     }
 
     /// The newest samples of the comparison. What lies above the new band has to be gone: folded into it, it would move the
     /// other way with the delay.
     fn last<const N: usize>(&self) -> [f32; N] {
-        let newest = &self.samples[self.end - self.taps.len() - N * self.step..self.end];
+        let mut room = [0; MOST_KEPT];
+        let newest = &mut room[..self.samples.len()];
+        let (newer, older) = self.samples.split_at(self.end);
+        newest[..older.len()].copy_from_slice(older);
+        newest[older.len()..].copy_from_slice(newer);
+        let newest = &newest[self.samples.len() - self.taps.len() - N * self.step..];
         let mut windows = newest.windows(self.taps.len()).step_by(self.step);
         let mut before = windows.next().map_or(0.0, |window| weighted(window, &self.taps));
         let mut out = [0.0; N];

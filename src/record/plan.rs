@@ -130,8 +130,7 @@ impl BlockWriter {
             let begin = (block.len as usize).min(BLOCK_FRAMES);
             let n = (BLOCK_FRAMES - begin).min(total - at);
             let room = &mut block.samples[begin * 2..(begin + n) * 2];
-            lay(room, 0, caller.get(at..).unwrap_or_default());
-            lay(room, 1, bot.get(at..).unwrap_or_default());
+            lay(room, caller.get(at..).unwrap_or_default(), bot.get(at..).unwrap_or_default());
             block.len += n as u32;
             let is_full = block.len as usize >= BLOCK_FRAMES;
             at += n;
@@ -230,16 +229,17 @@ impl fmt::Debug for BlockWriter {
     }
 }
 
-/// Writes `part` into one channel of interleaved `room`; silence where `part` is shorter.
-fn lay(room: &mut [i16], channel: usize, part: &[i16]) {
-    let frames = room.len() / 2;
-    let n = part.len().min(frames);
-    let (filled, rest) = room.split_at_mut(n * 2);
-    for (pair, &sample) in filled.chunks_exact_mut(2).zip(part) {
-        pair[channel] = sample;
+/// Writes both channels into interleaved `room`; silence where one is shorter.
+fn lay(room: &mut [i16], left: &[i16], right: &[i16]) {
+    let (pairs, _) = room.as_chunks_mut::<2>();
+    let both = left.len().min(right.len()).min(pairs.len());
+    let (filled, rest) = pairs.split_at_mut(both);
+    for ((pair, &left), &right) in filled.iter_mut().zip(left).zip(right) {
+        *pair = [left, right];
     }
-    for pair in rest.chunks_exact_mut(2) {
-        pair[channel] = 0;
+    let sample = |of: &[i16], at: usize| of.get(both + at).copied().unwrap_or(0);
+    for (at, pair) in rest.iter_mut().enumerate() {
+        *pair = [sample(left, at), sample(right, at)];
     }
 }
 
