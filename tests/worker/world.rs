@@ -13,8 +13,6 @@ use voicefleet::rt;
 
 /// How long anything at all may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The same, by the name that telephones know.
-pub const LIMIT: Duration = PATIENCE;
 /// What is measured of the process is measured alone; everything else runs side by side.
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
