@@ -137,10 +137,7 @@ fn literal(rest: &str, mark: char) -> usize {
             '\\' => drop(chars.next()),
             _ if c == mark => return at + 1,
             // A character literal has one character.
-            _ if mark == '\''
-                && rest[at + c.len_utf8()..].chars().next() != Some('\'')
-                && !rest[1..].starts_with('\\') =>
-            {
+            _ if mark == '\'' && !rest[at + c.len_utf8()..].starts_with('\'') && !rest[1..].starts_with('\\') => {
                 return 0;
             }
             _ => {}
