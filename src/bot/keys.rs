@@ -61,6 +61,7 @@ pub(super) const TURN: &[Key] = &[
     ms("max_duration_ms", 1_000, MAX_CALL_MS),
     ms("warning_before_ms", 0, MAX_CALL_MS),
     Key::new("interruptible", Kind::Switch),
+    Key::new("echo", Kind::Switch),
 ];
 
 /// The keys of `[voicemail]`.

@@ -317,6 +317,12 @@ impl Call {
     fn open(&mut self, now: Moment) {
         self.phase = Phase::Live;
         self.milestones.answered_at = Some(now);
+        if self.policy.echo {
+            // What is said is heard and written down, and answered by nobody.
+            self.turn.hold(now);
+            self.orders.push_back(Order::Line(LineOrder::Echo));
+            return self.turn.open(now);
+        }
         self.watch_answer(now);
         self.turn.open(now);
     }

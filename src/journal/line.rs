@@ -151,6 +151,8 @@ pub enum LineOrder {
         /// From here on.
         on: bool,
     },
+    /// The caller hears himself.
+    Echo,
     /// Finish.
     Close,
 }
@@ -162,6 +164,7 @@ impl From<&line::LineOrder> for LineOrder {
             line::LineOrder::Resume => Self::Resume,
             line::LineOrder::Cut { utterance } => Self::Cut { utterance: utterance.0 },
             line::LineOrder::SeekBeep { on } => Self::SeekBeep { on },
+            line::LineOrder::Echo => Self::Echo,
             line::LineOrder::Close => Self::Close,
         }
     }

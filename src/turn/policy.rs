@@ -26,6 +26,8 @@ pub struct Policy {
     pub warning_before_ms: u32,
     /// May the caller interrupt at all.
     pub interruptible: bool,
+    /// Nobody answers: the caller hears himself, to try a line and to measure it.
+    pub echo: bool,
 }
 
 impl Default for Policy {
@@ -42,6 +44,7 @@ impl Default for Policy {
             max_duration_ms: 600_000,
             warning_before_ms: 30_000,
             interruptible: true,
+            echo: false,
         }
     }
 }

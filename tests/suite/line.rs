@@ -332,6 +332,28 @@ fn an_echo_is_nobodys_voice_at_any_delay_also_where_that_changes() {
 }
 
 #[test]
+fn an_echoing_line_sends_back_what_it_hears_in_the_tick_in_which_it_hears_it() {
+    let mut rig = Rig::new();
+    let mut speech = vec![7; 20 * FRAME];
+    rig.speak(&mut speech, true);
+    rig.ends.orders.push(LineOrder::Echo).expect("room for an order");
+    for n in 0..100i16 {
+        rig.caller(&[n + 100; FRAME]);
+        rig.tick();
+    }
+    assert_eq!(rig.tape.0, rig.tape.1, "in one and the same tick");
+    assert!(rig.tape.0.iter().filter(|&&sample| sample != 0).count() > 95 * FRAME, "the caller is heard");
+    assert!(!rig.ear.heard.contains(&7), "nothing else is");
+    rig.ear.full = true;
+    (0..5).for_each(|_| rig.tick());
+    assert_eq!(
+        (rig.line.stats().stalled, rig.line.stats().frames_out),
+        (5, 100),
+        "what finds no room is not kept for later"
+    );
+}
+
+#[test]
 fn a_closed_line_says_so() {
     let mut rig = Rig::new();
     let mut hiss = Noise::new(3, -40.0);

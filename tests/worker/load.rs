@@ -56,7 +56,8 @@ async fn every_recording_holds_its_own_caller_and_limits_have_names() {
     let _turn = beside_others().await;
     let folder = std::env::temp_dir().join(format!("voicefleet-load-{}", std::process::id()));
     let dir = folder.to_string_lossy().into_owned();
-    let report = run(&["sip", "--steps", "4", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
+    // Two of them are replaced before their first turn may be over; that of the others is over after 13 s at most.
+    let report = run(&["sip", "--steps", "6", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
     let recordings = report.recordings.unwrap();
     assert!(recordings.sampled >= 3 && recordings.all_match(), "{recordings:?}");
     let step = &report.steps[0];
@@ -66,8 +67,25 @@ async fn every_recording_holds_its_own_caller_and_limits_have_names() {
     // Two recordings change places: both are found out, and whom they hold.
     let swapped = bench::swapped_pair(&folder.join("data")).unwrap();
     assert_eq!(swapped.swapped.len(), 2, "{swapped:?}");
-    assert_eq!(swapped.sampled - swapped.matched, 2);
+    assert_eq!(swapped.sampled - swapped.matched, 2, "{swapped:?}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_echoes_gives_the_way_there_and_back() {
+    let _turn = beside_others().await;
+    for protocol in ["sip", "ws"] {
+        let report = run(&[protocol, "--steps", "3", "--step-s", "12", "--echo"]).await;
+        let step = &report.steps[0];
+        let echo = step.echo_ms.expect("it was asked for");
+        // A frame is taken off the wire at the next tick and waits in the queue; what is late on a busy machine is not judged.
+        assert!(echo.p50 > 5.0 && echo.max >= echo.p50, "{protocol}: {echo:?}");
+        assert!(step.traffic.failed + step.traffic.ended_by_worker == 0 && step.received > 3 * 12 * 40, "{step:?}");
+        let recordings = report.recordings.unwrap();
+        assert!(recordings.sampled > 0 && recordings.all_match(), "{protocol}: {recordings:?}");
+    }
+    let silent = run(&["sip", "--steps", "1", "--step-s", "1"]).await;
+    assert_eq!(silent.steps[0].echo_ms, None, "nobody asked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,6 +87,8 @@ pub enum LineOrder {
         /// From here on.
         on: bool,
     },
+    /// From here on the caller's own audio goes back, in place of speech.
+    Echo,
     /// No more media: finish the recording.
     Close,
 }

@@ -136,6 +136,8 @@ pub struct Line {
     /// The last comparison: in which tick, and what it said.
     echo_asked: u64,
     echoes: bool,
+    /// The far end gets its own audio back.
+    echoing: bool,
     bot_quiet_ticks: u32,
     listened: u64,
     listened_since_wake: usize,
@@ -172,6 +174,7 @@ impl Line {
             beep: None,
             echo_asked: 0,
             echoes: false,
+            echoing: false,
             bot_quiet_ticks: ECHO_TAIL_TICKS,
             listened: 0,
             listened_since_wake: 0,
@@ -217,7 +220,11 @@ impl Line {
         while let Some(event) = edge.event() {
             self.tell(event.into(), &mut wakes);
         }
-        self.speak(due, &mut spoken[..n], edge, &mut wakes);
+        if self.echoing {
+            self.send_back(due, &heard[..n], &mut spoken[..n], edge);
+        } else {
+            self.speak(due, &mut spoken[..n], edge, &mut wakes);
+        }
         self.listen(due, &heard[..n], &spoken[..n], edge, &mut wakes);
         tap.pair(&heard[..n], &spoken[..n]);
         if self.overrun && !self.closed {
@@ -282,6 +289,7 @@ impl Line {
                 }
             }
             LineOrder::SeekBeep { on } => self.beep = on.then(|| BeepDetector::new(self.rate)),
+            LineOrder::Echo => self.echoing = true,
             LineOrder::Close => {
                 self.closed = true;
                 wakes.driver = true;
@@ -315,6 +323,17 @@ impl Line {
             edge.rest(due);
         }
         self.play(spoken, wakes);
+    }
+
+    /// Sends the caller's own frame in the tick in which it was heard.
+    fn send_back(&mut self, due: Moment, heard: &[i16], spoken: &mut [i16], edge: &mut impl LegEdge) {
+        if !edge.has_room() {
+            self.stats.stalled += 1;
+            return;
+        }
+        edge.send(due, heard, &[None; ENDS_PER_FRAME]);
+        self.stats.frames_out += 1;
+        spoken.copy_from_slice(heard);
     }
 
     /// The far end plays one frame of what it holds.

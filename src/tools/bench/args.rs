@@ -82,6 +82,9 @@ pub struct PlanArgs {
     /// A task per call with a timer of its own in place of the media threads
     #[arg(long, value_enum)]
     pub baseline: Option<Baseline>,
+    /// The bot sends back what it hears, and the way there and back is measured
+    #[arg(long)]
+    pub echo: bool,
     /// Where the bench's own worker keeps what it keeps. Default: a temporary folder
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

@@ -29,6 +29,8 @@ pub(super) struct Counts {
     pub own_late: Spread,
     pub set_up: Spread,
     pub hung_up: Spread,
+    /// From a caller's onset to its echo, where the bot echoes.
+    pub echo: Spread,
     /// Set-ups that were refused for want of room, and that failed otherwise.
     pub refused: u64,
     /// Of them with a time to come back.

@@ -1,7 +1,7 @@
 //! `voicefleet bench`: a load generator that tells the truth. Paced by absolute deadlines whatever the worker does, it measures itself
 //! too, and a step in which it was late itself counts for nothing.
 //!
-//! - `sound`, `ear`, `spoil`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
+//! - `sound`, `ear`, `echo`, `spoil`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
 //! - `load`, `rtp_load`, `air`, `ws_load`, `ws_dial`: the generator's thread and its sockets.
 //! - `worker`, `run`: the worker under load, and the run.
 //! - `report`, `recordings`: what came of it.
@@ -10,6 +10,7 @@ mod air;
 mod args;
 mod counts;
 mod ear;
+mod echo;
 mod knee;
 mod limits;
 mod load;

@@ -119,6 +119,8 @@ pub struct Step {
     pub late_percent: f64,
     /// Share of the bot's packets that held speech, in percent.
     pub bot_speech_percent: f64,
+    /// From a caller's onset to its echo, where the bot echoes.
+    pub echo_ms: Option<Quantiles>,
     /// Packets that were sent.
     pub sent: u64,
     /// The worker.
@@ -173,6 +175,7 @@ impl Step {
             lost_percent: percent(counts.lost + counts.missing, expected),
             late_percent: percent(counts.late, expected),
             bot_speech_percent: percent(counts.voiced, counts.received),
+            echo_ms: None,
             sent: counts.sent,
             worker,
             own,
@@ -339,7 +342,10 @@ impl Report {
                 traffic.set_up_ms.p50,
                 traffic.set_up_ms.p99,
             );
-            let _ = writeln!(out, "          {}{}", verdict(&step.verdict), refusals(traffic));
+            let echo = step.echo_ms.map_or(String::new(), |Quantiles { p50, p99, max, .. }| {
+                format!("; echo p50 {p50:.1}, p99 {p99:.1}, longest {max:.1} ms")
+            });
+            let _ = writeln!(out, "          {}{}{echo}", verdict(&step.verdict), refusals(traffic));
         }
         let _ = writeln!(out, "knee: {} calls", self.knee);
         let limits: Vec<String> = self.limits.iter().map(|limit| format!("{} {}", limit.name, limit.calls)).collect();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::air::{Air, PACKET};
 use super::counts::Counts;
 use super::ear::Ear;
+use super::echo::{Echo, sounds};
 use super::load::{Census, Load, SLOTS, Spoke, number};
 use super::report::Planted;
 use super::sound::{Dice, FRAME, Pool, SILENCE};
@@ -35,6 +36,7 @@ struct Call {
     media: Option<(SocketAddr, Moment)>,
     packets: u64,
     ear: Ear,
+    echo: Echo,
     dice: Dice,
 }
 
@@ -95,7 +97,7 @@ impl RtpLoad {
         let _ = self.sip.send_to(text, self.there);
     }
 
-    fn packet(call: &mut Call, pool: &Pool) -> [u8; PACKET] {
+    fn packet(call: &mut Call, pool: &Pool, now: Moment) -> [u8; PACKET] {
         let n = call.packets;
         let said = pool.frame(call.id, n);
         let starts = said.is_some() && (n == 0 || pool.frame(call.id, n - 1).is_none());
@@ -108,7 +110,9 @@ impl RtpLoad {
         };
         let mut packet = [0; PACKET];
         let at = header.write(&mut packet).unwrap_or(0);
-        packet[at..].copy_from_slice(said.unwrap_or(&SILENCE));
+        let said = said.unwrap_or(&SILENCE);
+        call.echo.said(said, now);
+        packet[at..].copy_from_slice(said);
         call.packets += 1;
         packet
     }
@@ -231,7 +235,16 @@ impl Load for RtpLoad {
         };
         let mut dialog = Dialog::new(parties, self.here, self.there, audio);
         self.say(dialog.invite(now).as_bytes());
-        let call = Call { id, dialog, slot, media: None, packets: 0, ear: Ear::default(), dice: Dice(!id) };
+        let call = Call {
+            id,
+            dialog,
+            slot,
+            media: None,
+            packets: 0,
+            ear: Ear::default(),
+            echo: Echo::default(),
+            dice: Dice(!id),
+        };
         self.calls.insert(id, call);
         self.census.dialling += 1;
     }
@@ -260,7 +273,7 @@ impl Load for RtpLoad {
         for id in &self.slots[slot] {
             let Some(call) = self.calls.get_mut(id) else { continue };
             let Some((to, _)) = call.media else { continue };
-            let packet = Self::packet(call, &self.pool);
+            let packet = Self::packet(call, &self.pool, due);
             counts.sent += 1;
             self.planted.sent += 1;
             let air = *id as usize % SOCKETS;
@@ -307,7 +320,11 @@ impl Load for RtpLoad {
                     counts.foreign += 1;
                     return;
                 };
-                counts.voiced += u64::from(packet.payload.iter().any(|code| code | 0x80 != 0xff));
+                let sounds = sounds(packet.payload);
+                counts.voiced += u64::from(sounds);
+                if let Some(us) = call.echo.heard(sounds, at) {
+                    counts.echo.note(us);
+                }
                 call.ear.packet(at, packet.header.sequence, measured.then_some(&mut *counts));
             });
             counts.unsent += std::mem::take(&mut air.unsent);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -81,7 +82,9 @@ struct Folder {
 
 impl Folder {
     fn new(args: &PlanArgs) -> std::io::Result<Self> {
-        let own = || std::env::temp_dir().join(format!("voicefleet-bench-{}", std::process::id()));
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let own = || std::env::temp_dir().join(format!("voicefleet-bench-{}-{run}", std::process::id()));
         let path = args.dir.clone().unwrap_or_else(own);
         std::fs::create_dir_all(&path)?;
         Ok(Self { path, keep: args.keep || args.dir.is_some() })
@@ -123,6 +126,7 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
     let found = worker.as_ref().map(|worker| results_of(&worker.dir.join("data"), &spoke)).unwrap_or_default();
     let own = worker.is_some();
     let recordings = own.then(|| recordings::check(&pool, &found, &spoke, args.recordings));
+    let recordings = recordings.filter(|looked| looked.sampled > 0);
     let limits = limits(&means(&steps, worker.as_ref(), bench.before, args));
     if let Some(worker) = &mut worker {
         worker.stop();
@@ -154,6 +158,7 @@ fn worker_args(dir: &Path, args: &PlanArgs) -> WorkerArgs {
         max_calls: args.max_calls,
         task_per_call: args.baseline.is_some(),
         speech_ms_per_char: 60,
+        echo: args.echo,
     }
 }
 
@@ -329,7 +334,8 @@ impl<'a> Bench<'a> {
                 pacing_p99_ms: late("voicefleet_pacing_error_seconds"),
             }
         });
-        Ok(Step::new(calls, seconds, &counts, own, worker))
+        let echo_ms = args.echo.then(|| (&counts.echo).into());
+        Ok(Step { echo_ms, ..Step::new(calls, seconds, &counts, own, worker) })
     }
 
     /// Hangs up whatever is up and lets the generator go.

@@ -41,6 +41,9 @@ pub struct WorkerArgs {
     /// Length of the bot's lines, as milliseconds per character
     #[arg(long, default_value_t = 60)]
     pub speech_ms_per_char: u32,
+    /// The bot echoes
+    #[arg(long)]
+    pub echo: bool,
 }
 
 /// Which core runs what.
@@ -95,6 +98,9 @@ impl Worker {
         if args.task_per_call {
             command.arg("--task-per-call");
         }
+        if args.echo {
+            command.arg("--echo");
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let pinned = pin(Core::Worker);
         let started = command.spawn();
@@ -139,13 +145,15 @@ impl Drop for Worker {
 }
 
 /// Writes what a worker of the bench serves: one bot of stand-ins, one trunk for this machine.
-fn furnish(dir: &Path) -> std::io::Result<()> {
-    let bot = "name = \"Load\"\nsystem_prompt = \"Be brief.\"\nopening_message = \"Hello.\"\n[turn]\n\
-               max_duration_ms = 14400000\nidle_ms = 600000\n\
-               [providers]\nstt = \"standin\"\nllm = \"standin\"\ntts = \"standin\"\njudge = \"standin\"\n";
+fn furnish(dir: &Path, echo: bool) -> std::io::Result<()> {
+    let bot = format!(
+        "name = \"Load\"\nsystem_prompt = \"Be brief.\"\nopening_message = \"Hello.\"\n[turn]\n\
+         max_duration_ms = 14400000\nidle_ms = 600000\necho = {echo}\n\
+         [providers]\nstt = \"standin\"\nllm = \"standin\"\ntts = \"standin\"\njudge = \"standin\"\n"
+    );
     let trunk = "name = \"Load\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"load\"\n[limits]\n\
                  channels = 100000\n";
-    for (folder, file, text) in [("bots", "load.toml", bot), ("trunks", "load.toml", trunk)] {
+    for (folder, file, text) in [("bots", "load.toml", bot.as_str()), ("trunks", "load.toml", trunk)] {
         std::fs::create_dir_all(dir.join(folder))?;
         std::fs::write(dir.join(folder).join(file), text)?;
     }
@@ -157,7 +165,7 @@ fn furnish(dir: &Path) -> std::io::Result<()> {
 /// # Errors
 /// What kept it from serving.
 pub async fn serve(args: &WorkerArgs) -> Result<(), String> {
-    furnish(&args.dir).map_err(|error| format!("{}: {error}", args.dir.display()))?;
+    furnish(&args.dir, args.echo).map_err(|error| format!("{}: {error}", args.dir.display()))?;
     let mut config = Config::default();
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.sip.listen = config.server.listen;

@@ -11,6 +11,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::counts::Counts;
 use super::ear::Ear;
+use super::echo::Echo;
 use super::load::{Census, Load, SLOTS, Spoke, number};
 use super::report::Planted;
 use super::sound::{FRAME, Pool, SILENCE};
@@ -37,6 +38,7 @@ struct Call {
     slot: usize,
     packets: u64,
     ear: Ear,
+    echo: Echo,
     /// What was said has ended: the next frame begins something new.
     pause: bool,
     /// When the caller last said something.
@@ -104,6 +106,7 @@ impl WsLoad {
             slot,
             packets: 0,
             ear: Ear::default(),
+            echo: Echo::default(),
             pause: true,
             spoke_at: None,
             incoming: rest,
@@ -221,8 +224,11 @@ impl Call {
     fn took(&mut self, came: Frame<'_>, now: Moment, counts: &mut Counts, measured: bool) -> bool {
         match came {
             Frame::Text(json) => match Dialler::read(json) {
-                Ok(FromBot::Media(_)) => {
+                Ok(FromBot::Media(media)) => {
                     counts.voiced += 1;
+                    if let Some(us) = self.echo.heard(media.payload.iter().any(|byte| *byte != 0), now) {
+                        counts.echo.note(us);
+                    }
                     let held = self.spoke_at.is_some_and(|at| now.ms_since(at) < HELD_MS);
                     let pause = std::mem::take(&mut self.pause) || (held && self.ear.is_paused(now));
                     self.ear.frame(now, pause, measured.then_some(counts));
@@ -278,6 +284,7 @@ impl Load for WsLoad {
             let said = self.pool.frame(*id, call.packets);
             call.spoke_at = said.map_or(call.spoke_at, |_| Some(due));
             let said = said.unwrap_or(&SILENCE);
+            call.echo.said(said, due);
             call.packets += 1;
             counts.sent += 1;
             self.sent += 1;

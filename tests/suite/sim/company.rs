@@ -94,6 +94,7 @@ impl World {
             LineOrder::Resume => "resume".to_owned(),
             LineOrder::Cut { utterance } => format!("cut {utterance}"),
             LineOrder::SeekBeep { on } => if on { "seek beep" } else { "seek no beep" }.to_owned(),
+            LineOrder::Echo => "echo".to_owned(),
             LineOrder::Close => "close line".to_owned(),
         });
         if !matches!(order, LineOrder::SeekBeep { .. }) {

@@ -262,6 +262,7 @@ impl Script {
             "patience_min_ms" => self.policy.patience_min_ms = number(),
             "patience_max_ms" => self.policy.patience_max_ms = number(),
             "interruptible" => self.policy.interruptible = value == "true",
+            "echo" => self.policy.echo = value == "true",
             other => panic!("unknown policy field {other}"),
         }
     }
