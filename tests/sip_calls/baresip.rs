@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use voicefleet::units::dbfs;
+
 use crate::programs::program;
 use crate::world::until;
 
@@ -47,12 +49,22 @@ impl Baresip {
         Self::with(parent, name, codec, ";answermode=auto", &format!("sip_listen 127.0.0.1:{port}\n")).await
     }
 
+    /// The same, saying `speech` in place of the tone, from the answer on.
+    pub async fn start_with(parent: &Path, name: &str, codec: Codec, port: u16, speech: &[i16]) -> Self {
+        let config = format!("sip_listen 127.0.0.1:{port}\n");
+        Self::saying(parent, name, codec, (";answermode=auto", &config), speech).await
+    }
+
     /// The same with further parameters of its account and lines of its configuration, which come before the others.
     pub async fn with(parent: &Path, name: &str, codec: Codec, account: &str, config: &str) -> Self {
+        Self::saying(parent, name, codec, (account, config), &tone(codec.1)).await
+    }
+
+    async fn saying(parent: &Path, name: &str, codec: Codec, (account, config): (&str, &str), speech: &[i16]) -> Self {
         let folder = parent.join(format!("baresip-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
         let source = folder.join("says.wav");
-        write_speech(&source, codec);
+        write_speech(&source, codec, speech);
         let (says, at) = (source.display(), folder.display());
         let config = format!(
             "{config}sip_listen 127.0.0.1:0\nrtp_ports 10000-19998\nnet_interface 127.0.0.1\naudio_source aufile,{says}\naudio_player aubridge,nil\n\
@@ -146,6 +158,17 @@ impl Baresip {
         since.split("audio=").skip(1).filter_map(received).filter(|rate| rate * 10 > bits_per_s * 9).count()
     }
 
+    /// How many stretches of 20 ms with sound in it, above −45 dBFS, it heard at 8 kHz.
+    pub fn heard_loud(&self) -> usize {
+        let samples = |path: &PathBuf| -> Vec<i16> {
+            let mut reader =
+                hound::WavReader::open(path).unwrap_or_else(|e| panic!("{} does not play: {e}", path.display()));
+            reader.samples().map(Result::unwrap).collect()
+        };
+        let loud = |path: &PathBuf| samples(path).chunks(160).filter(|frame| dbfs(frame) > -45.0).count();
+        self.heard_files().iter().map(loud).sum()
+    }
+
     /// The strongest 200 ms of a tone in what it heard.
     pub fn heard_peak(&self, hz: f64) -> f64 {
         let peaks = self.heard_files().iter().flat_map(|path| peaks_of(path, 0, hz)).collect::<Vec<_>>();
@@ -161,15 +184,17 @@ impl Drop for Baresip {
 }
 
 /// Silence and then the tone.
-fn write_speech(path: &Path, Codec(_, sample_rate, channels): Codec) {
+fn tone(sample_rate: u32) -> Vec<i16> {
+    let peak = |i: u32| if i < sample_rate * QUIET_S { 0.0 } else { TONE_PEAK };
+    let phase = |i: u32| f64::from(i) * TAU * TONE_HZ / f64::from(sample_rate);
+    (0..sample_rate * LENGTH_S).map(|i| (phase(i).sin() * peak(i)) as i16).collect()
+}
+
+fn write_speech(path: &Path, Codec(_, sample_rate, channels): Codec, speech: &[i16]) {
     let spec = hound::WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for i in 0..sample_rate * LENGTH_S {
-        let phase = f64::from(i) * TAU * TONE_HZ / f64::from(sample_rate);
-        let peak = if i < sample_rate * QUIET_S { 0.0 } else { TONE_PEAK };
-        for _ in 0..channels {
-            writer.write_sample((phase.sin() * peak) as i16).unwrap();
-        }
+    for &sample in speech {
+        (0..channels).for_each(|_| writer.write_sample(sample).unwrap());
     }
     writer.finalize().unwrap();
 }

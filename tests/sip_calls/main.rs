@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[expect(dead_code, reason = "the spoken tests have it say words, and use more of it")]
 mod baresip;
 mod calls;
 #[path = "../sip/world.rs"]

@@ -6,6 +6,7 @@ use voicefleet::tools::caller::{CallOptions, Ended, Script, run};
 use voicefleet::units::dbfs;
 
 use crate::kept::Kept;
+use crate::placed;
 use crate::tally::show;
 use crate::worker::{TRUNK_BOT, world};
 
@@ -15,7 +16,7 @@ fn loud_frames(samples: &[i16]) -> usize {
 }
 
 #[test]
-fn a_borrower_promises_to_pay() {
+fn a_borrower_promises_to_pay_and_so_does_one_who_is_called() {
     let world = world();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/callers/payment-reminder.toml");
     let script = Script::parse(&std::fs::read_to_string(&path).unwrap(), "payment-reminder").unwrap();
@@ -38,6 +39,7 @@ fn a_borrower_promises_to_pay() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("result"));
     assert_eq!(results.count(), 1, "one result");
     assert_eq!(kept.told("/note/ended").count(), 1, "one end");
+    world.run(1, placed::the_same_by_dial(world, &kept));
 }
 
 /// A number that no other call of this world has.

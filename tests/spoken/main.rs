@@ -3,13 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../sip_calls/baresip.rs"]
+#[expect(dead_code, reason = "shared with another target, which uses all of it")]
+mod baresip;
 mod barge_in;
 mod demo;
 mod dialogues;
 mod kept;
 mod latency;
+mod placed;
+#[path = "../sip_calls/programs.rs"]
+mod programs;
 mod reading;
 mod tally;
 mod understood;
 mod waits;
 mod worker;
+// What the telephone waits with, by the name that it knows it by.
+#[path = "../common/until.rs"]
+mod world;

@@ -1,5 +1,8 @@
 //! A worker of a test's own: its folders, its bots, its address, and what it left on the disk.
 
+#[path = "../common/until.rs"]
+mod waiting;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +12,8 @@ use voicefleet::app::{self, App, Running};
 use voicefleet::config::Config;
 use voicefleet::provider::standin;
 use voicefleet::results::{CallResult, read_result};
-use voicefleet::rt;
+
+pub use waiting::until;
 
 /// How long anything at all may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -162,14 +166,4 @@ impl World {
         self.running.stop().await;
         self.folder
     }
-}
-
-/// Waits until something holds that only another task or process can make true.
-pub async fn until(holds: impl Fn() -> bool, otherwise: impl Fn() -> String) {
-    let waited = rt::timeout(PATIENCE, async {
-        while !holds() {
-            rt::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    assert!(waited.await.is_some(), "{}", otherwise());
 }
