@@ -35,7 +35,7 @@ use crate::provider::{models, standin};
 use crate::record::{Recorder, RecorderThread};
 use crate::results::{CallIndex, DataClaim, Links, Tokens, load_index, load_secret, recover};
 use crate::shard::Shards;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, memory_left_bytes};
 use crate::transport::sip::Census;
 use crate::transport::ws::{self, HttpLimits, WsConfig, WsMetrics};
 use crate::units::Moment;
@@ -259,15 +259,12 @@ fn build(config: &Config, address: SocketAddr) -> Result<Arc<App>, StartError> {
 
 /// What this machine has for calls.
 fn machine(config: &Config) -> Machine {
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let left_kib: Option<u64> =
-        memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
     // Where there are no trunks no call needs a port.
     let trunks = std::fs::read_dir(&config.sip.trunks).is_ok_and(|mut files| files.next().is_some());
     let ports = u32::from(config.sip.rtp_last).saturating_sub(config.sip.rtp_first.into()) + 1;
     Machine {
         files: rt::raise_open_files(),
-        memory_bytes: left_kib.map(|kib| kib * 1_024),
+        memory_bytes: memory_left_bytes(),
         ports: trunks.then_some(ports),
         measured: Calibration::read(&config.data.dir).map(|found| found.calls(config.media.shards.into())),
     }

@@ -13,4 +13,4 @@ pub use live::{Live, LiveGuard};
 pub use log::{Format, LogError, init, subscriber};
 pub use metrics::{CONTENT_TYPE, Metrics, ProviderLabels, SipFigures, Stage};
 pub use names::{DECLARED, Declared, Kind, ZERO_AFTER_DRAIN};
-pub use process::ProcessSample;
+pub use process::{ProcessSample, memory_left_bytes};

@@ -59,6 +59,15 @@ impl ProcessSample {
     }
 }
 
+/// Memory that this machine can still give, in bytes; `None` where the system does not say.
+#[must_use]
+pub fn memory_left_bytes() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 =
+        told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1_024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

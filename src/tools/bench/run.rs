@@ -22,7 +22,7 @@ use super::spoil::Impairment;
 use super::worker::{Core, Worker, WorkerArgs, WorkerError, buckets, page, pin, quantile_ms};
 use super::ws_load::WsLoad;
 use crate::rt;
-use crate::telemetry::ProcessSample;
+use crate::telemetry::{ProcessSample, memory_left_bytes};
 
 /// A step is begun with fewer calls where none was added for so long.
 const STUCK_MS: u64 = 5_000;
@@ -185,15 +185,12 @@ fn means(steps: &[Step], worker: Option<&Worker>, before: ProcessSample, args: &
         steps.iter().any(|step| step.calls > knee && matches!(step.verdict, super::report::Verdict::Failed(_)));
     let best = steps.iter().filter(|step| step.worker.is_some()).max_by_key(|step| step.calls);
     let Some((step, cost)) = best.and_then(|step| Some((step, step.worker?))) else { return Means::default() };
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let left_kib =
-        memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
     Means {
         calls: step.up.1 as u64,
         cpu_percent: cost.cpu_percent,
         knee: (failed && knee > 0).then_some(knee as u64),
         bytes_a_call: cost.resident_bytes_a_call,
-        memory_left_bytes: left_kib.unwrap_or(0u64) * 1_024,
+        memory_left_bytes: memory_left_bytes().unwrap_or(0),
         files: cost.open_files.into(),
         files_before: before.open_files.into(),
         most_files: worker.map_or(0, |worker| open_file_limit(worker.pid)),

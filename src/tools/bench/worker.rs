@@ -4,8 +4,10 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
+
+use crossbeam::channel::bounded;
 
 use crate::app;
 use crate::config::Config;
@@ -111,8 +113,11 @@ impl Worker {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(WorkerError::Start);
         };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let Some(line) = first_line(stdout) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(WorkerError::Start);
+        };
         let mut found = line.split_whitespace().map(str::parse::<SocketAddr>);
         let (Some(Ok(http)), Some(Ok(sip))) = (found.next(), found.next()) else {
             let _ = child.wait();
@@ -142,6 +147,18 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The line in which a worker says where it listens; `None` where it does not come in time.
+fn first_line(from: ChildStdout) -> Option<String> {
+    let (to, said) = bounded(1);
+    // Ends with the worker, at the latest.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(from).read_line(&mut line);
+        drop(to.send(read.map(|_| line)));
+    });
+    said.recv_timeout(Duration::from_millis(PATIENCE_MS)).ok()?.ok()
 }
 
 /// Writes what a worker of the bench serves: one bot of stand-ins, one trunk for this machine.
