@@ -1,6 +1,8 @@
 //! Is the bot understood over a telephone, and are the customers' names among what is heard. The long form of the first is in
 //! `make soak`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use voicefleet::provider::normalise::speakable;
@@ -18,8 +20,8 @@ fn the_bot_is_understood_over_a_telephone() {
 }
 
 #[test]
-fn names_are_said_and_heard() {
-    /// The least speech at a name's place.
+fn every_word_of_a_name_is_said_and_heard() {
+    /// The least speech at a word's place.
     const LEAST_MS: u64 = 150;
     let world = world();
     let names = ["Rahul Sharma", "Adebayo", "Maria Lopez", "Priya Venkataraman", "Chukwuemeka"];
@@ -27,16 +29,22 @@ fn names_are_said_and_heard() {
         let phonemes = world.speech.phonemes(&speakable(name, &voice())).unwrap();
         assert!(phonemes.as_ref().is_some_and(|said| !said.trim().is_empty()), "{name}: {phonemes:?}");
     }
+    let without = |name: &str, word: &str| name.split(' ').filter(|w| *w != word).collect::<Vec<_>>().join(" ");
+    let words = || names.into_iter().flat_map(|name| name.split(' ').map(move |word| (name, word)));
+    // Every name, and every name without each of its words.
+    let mut wanted: BTreeSet<String> = names.into_iter().map(str::to_owned).collect();
+    wanted.extend(words().map(|(name, word)| without(name, word)));
     world.run(CALLS_AT_ONCE, async {
-        let calls = [""].into_iter().chain(names).map(|name| async move {
+        let calls = wanted.into_iter().map(|name| async move {
             let line = format!("Thank you {name} for your time.").replace("  ", " ");
-            (name, heard(world, format!("name {name}"), &line).await.bot_audible_ms)
+            let ms = heard(world, format!("name {name}"), &line).await.bot_audible_ms;
+            (name, ms)
         });
-        let spoken: Vec<(&str, u64)> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
-        let without = spoken[0].1;
-        for (name, ms) in &spoken[1..] {
-            show(&format!("{name}: {} ms of speech at its place", ms.saturating_sub(without)));
-            assert!(*ms >= without + LEAST_MS, "{name}: {ms} ms with it, {without} ms without");
+        let spoken: BTreeMap<String, u64> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
+        for (name, word) in words() {
+            let (with, less) = (spoken[name], spoken[&without(name, word)]);
+            show(&format!("{word} of {name}: {} ms of speech at its place", with.saturating_sub(less)));
+            assert!(with >= less + LEAST_MS, "{word} of {name}: {with} ms with it, {less} ms without");
         }
     });
 }

@@ -78,6 +78,7 @@ pub enum Came {
     Audio { chunk: u64, bytes: usize },
     Stop,
     HangUp,
+    Transfer(String),
     Mark(String),
     Other,
 }
@@ -115,6 +116,11 @@ impl Memory {
             .iter()
             .filter_map(|(_, c)| if let Came::Mark(name) = c { Some(name.as_str()) } else { None })
             .collect()
+    }
+
+    /// Where the bot handed the caller over to.
+    pub fn transferred_to(&self) -> Option<&str> {
+        self.came.iter().find_map(|(_, c)| if let Came::Transfer(to) = c { Some(to.as_str()) } else { None })
     }
 
     /// The bot hung up.
@@ -311,6 +317,7 @@ impl Caller {
                 drop(self.client.send_text(answer).await);
                 Came::HangUp
             }
+            FromBot::Transfer { to } => Came::Transfer(to),
             FromBot::Ready { call_id } => {
                 self.memory.call_id = Some(call_id);
                 return;

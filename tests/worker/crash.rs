@@ -28,7 +28,18 @@ impl Program {
 
     /// The program with these variables too. What it logs is kept.
     pub fn with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_voicefleet"))
+        Self::run(Command::new(env!("CARGO_BIN_EXE_voicefleet")), folder, variables)
+    }
+
+    /// The program, ready for [`Program::files_of_at_most`]: the kernel does not end it where a file is to grow too long.
+    pub fn on_a_disk_that_fills_up(folder: &Folder) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_voicefleet")]);
+        Self::run(shell, folder, &[])
+    }
+
+    fn run(mut command: Command, folder: &Folder, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .arg("serve")
             .current_dir(folder.path())
             .env("VOICEFLEET__SERVER__LISTEN", "127.0.0.1:0")
@@ -71,6 +82,14 @@ impl Program {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// From here on no file of the program grows beyond `bytes`, as on a disk that is full; `None` for no bound.
+    pub fn files_of_at_most(&self, bytes: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let bound = Rlimit { current: bytes.or(maximum), maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, bound).unwrap();
     }
 
     /// SIGKILL: nothing of the program runs any more.

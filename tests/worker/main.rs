@@ -28,6 +28,7 @@ mod secrets;
 mod sip;
 mod stall;
 mod tape;
+mod transfer;
 mod trunk_caller;
 mod voicemail;
 mod witness;

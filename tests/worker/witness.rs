@@ -19,6 +19,7 @@ const EVERY_MS: u64 = 5;
 pub struct Witness {
     stop: Arc<AtomicBool>,
     late: Arc<AtomicU64>,
+    worst_us: Arc<AtomicU64>,
     all: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -48,6 +49,7 @@ impl Witness {
         to.set_nonblocking(true).unwrap();
         from.set_nonblocking(true).unwrap();
         let (stop, late, all) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
+        let worst_us: Arc<AtomicU64> = Arc::default();
         let stopped = Arc::clone(&stop);
         let clock = alone("witness-clock", async move {
             let mut to = UnixStream::from_std(to).unwrap();
@@ -61,16 +63,23 @@ impl Witness {
             }
         });
         let (lates, alls): (Arc<AtomicU64>, Arc<AtomicU64>) = (Arc::clone(&late), Arc::clone(&all));
+        let worst = Arc::clone(&worst_us);
         let reader = alone("witness-reader", async move {
             let mut from = UnixStream::from_std(from).unwrap();
             let mut due = [0; 8];
             while from.read_exact(&mut due).await.is_ok() {
                 let late_us = rt::now().since(Moment::from_micros(u64::from_le_bytes(due))).as_micros();
                 alls.fetch_add(1, Ordering::Relaxed);
+                worst.fetch_max(u64::try_from(late_us).unwrap_or(u64::MAX), Ordering::Relaxed);
                 lates.fetch_add(u64::from(late_us > u128::from(bar_us)), Ordering::Relaxed);
             }
         });
-        Self { stop, late, all, threads: vec![clock, reader] }
+        Self { stop, late, worst_us, all, threads: vec![clock, reader] }
+    }
+
+    /// The latest so far of all that came, in microseconds.
+    pub fn worst_us(&self) -> u64 {
+        self.worst_us.load(Ordering::Relaxed)
     }
 
     /// What it counted.

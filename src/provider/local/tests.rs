@@ -197,12 +197,16 @@ async fn recorded_people_are_understood_over_a_telephone_line() {
 async fn names_that_no_lexicon_has_are_audible() {
     let common = Common::open(&default_cache()).unwrap();
     for (with, without) in [
-        ("Am I speaking with Rahul Sharma today?", "Am I speaking with today?"),
+        ("Am I speaking with Rahul Sharma today?", "Am I speaking with Rahul today?"),
+        ("Am I speaking with Rahul Sharma today?", "Am I speaking with Sharma today?"),
         ("Good evening, Adebayo, how are you?", "Good evening, how are you?"),
         ("Hello Maria Lopez, this is Asha.", "Hello Maria, this is Asha."),
     ] {
+        let whole = common.pronunciation.whole(with).unwrap();
+        let whole = whole.unwrap_or_else(|| panic!("{with}: it has a word that cannot be said"));
+        // What goes to the network, which leaves out what it has no sound for.
         let phonemes = common.pronunciation.of(with).unwrap().join(" ");
-        assert!(!phonemes.contains('❓'), "{with}: {phonemes}");
+        assert_eq!(phonemes, whole.trim(), "{with}");
         let less = common.pronunciation.of(without).unwrap().join(" ");
         assert!(phonemes.chars().count() >= less.chars().count() + 4, "{with}: {phonemes}");
         let (with_ms, without_ms) = (said(with).await.len() / 8, said(without).await.len() / 8);

@@ -185,7 +185,10 @@ impl WavFile {
                 }
                 Err(error) => {
                     tracing::error!(path = %self.path.display(), %error, "a recording could not be written");
+                    let before = self.frames;
                     self.stop(cause(&error));
+                    // What the disk took before it failed stays.
+                    space.written(self.frames.saturating_sub(before) * FRAME_BYTES);
                 }
             }
         }
@@ -243,6 +246,10 @@ impl LogFile {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "refusal_tests.rs"]
+mod refusal_tests;
 
 #[cfg(test)]
 mod tests {

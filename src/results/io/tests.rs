@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::journal::{Entry, Fact, Heard, LegFact, LegMeta, Note, Said, Who, Writer};
-use crate::record::scratch::Scratch;
+use crate::record::scratch::{Scratch, apart, files_of_at_most};
 use crate::results::result::{
     DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, Stage, TranscriptItem, TurnReport, Warning,
 };
@@ -123,6 +123,25 @@ fn a_result_is_written_once() {
     assert!(matches!(write_result(&folder, &second), Err(WriteError::AlreadyWritten { .. })));
     assert_eq!(read_result(&folder).unwrap(), first);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left beside {}", path.display());
+}
+
+#[test]
+fn a_result_that_the_disk_refuses_leaves_nothing_and_is_written_when_there_is_room() {
+    apart(
+        concat!(module_path!(), "::a_result_that_the_disk_refuses_leaves_nothing_and_is_written_when_there_is_room"),
+        || {
+            let dir = Scratch::new("results-refused");
+            let result = CallResult::from(answered());
+            files_of_at_most(Some(100));
+            let refused = write_result(dir.path(), &result);
+            assert!(matches!(refused, Err(WriteError::Io { .. })), "{refused:?}");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "neither half a result nor what it began as");
+            files_of_at_most(None);
+            write_result(dir.path(), &result).unwrap();
+            assert_eq!(read_result(dir.path()).unwrap(), result);
+            assert!(matches!(write_result(dir.path(), &result), Err(WriteError::AlreadyWritten { .. })));
+        },
+    );
 }
 
 #[test]
