@@ -210,7 +210,8 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
             }
             return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
-        BenchArgs::Sip { sip, plan, spoil } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
+        BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Ok(bench::Target::Outbound(spoil.impairment())), plan),
+        BenchArgs::Sip { sip, plan, spoil, .. } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
         BenchArgs::Calibrate { plan } if plan.overload || plan.baseline.is_some() => {
             return fail("calibrate measures the worker as it is: leave --overload and --baseline out");
         }

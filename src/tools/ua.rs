@@ -1,5 +1,5 @@
-//! The signalling of one outgoing call: as little SIP as a test caller and a load need, over datagrams. Pure: text in, text out, times
-//! are arguments.
+//! The signalling of one call, placed or answered: as little SIP as a test caller and a load need, over datagrams. Pure: text in, text
+//! out, times are arguments.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use crate::wire::sip::{Message, parameter};
 const T1_MS: u64 = 500;
 /// So often is a request repeated before the call counts as failed.
 const REPEATS: u32 = 5;
+/// An answer of ours that is not acknowledged by then belongs to no call.
+const UNACKNOWLEDGED_MS: u64 = 32_000;
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub(super) struct Parties {
 pub(super) enum Step {
     /// Nothing that matters here.
     Nothing,
-    /// It is answered; audio goes there.
+    /// It is up; audio goes there.
     Answered(SocketAddr),
     /// It is refused: the status, and whether a time to come back is named.
     Refused(u16, bool),
@@ -50,41 +52,111 @@ pub(super) enum Step {
     Over,
 }
 
+/// A call that came to us.
+#[derive(Clone, Debug)]
+struct Came {
+    /// Our 200, said again as long as it is not acknowledged (RFC 3261 13.3.1.4: here whenever the INVITE is repeated).
+    answer: Vec<u8>,
+    /// Where the caller wants its audio.
+    audio: SocketAddr,
+}
+
 /// One call's signalling.
 #[derive(Clone, Debug)]
 pub(super) struct Dialog {
-    parties: Parties,
+    call_id: String,
     pub stage: Stage,
     /// When the request that is under way was sent first.
     pub since: Moment,
     here: SocketAddr,
-    there: SocketAddr,
-    to_tag: String,
+    /// The request's URI, and both ends as From and To have them.
+    target: String,
+    local: String,
+    remote: String,
+    /// More fields of the INVITE.
+    fields: Vec<(String, String)>,
     sequence: u32,
     body: String,
     repeat_at: Moment,
     repeats: u32,
+    came: Option<Came>,
+}
+
+/// What this end offers, or answers with: µ-law and keys.
+fn description(audio: SocketAddr) -> String {
+    let (ip, port) = (audio.ip(), audio.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
+    )
+}
+
+fn audio_of(message: &Message) -> Option<SocketAddr> {
+    let sdp = Description::parse(&message.body).ok()?;
+    Some(sdp.media.first()?.remote()).filter(|at| at.port() != 0)
 }
 
 impl Dialog {
-    /// A call from `here` to `there` whose audio comes to port `audio`.
+    /// A call from `here` to `there` whose audio comes to `audio`.
     pub fn new(parties: Parties, here: SocketAddr, there: SocketAddr, audio: SocketAddr) -> Self {
-        let (ip, port) = (audio.ip(), audio.port());
-        let body = format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
-             a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
-        );
-        let (stage, since) = (Stage::Dialling, Moment::ZERO);
-        let (to_tag, repeat_at) = (String::new(), Moment::ZERO);
-        Self { parties, stage, since, here, there, to_tag, sequence: 1, body, repeat_at, repeats: 0 }
+        let Parties { dialled, caller, call_id, fields } = parties;
+        Self {
+            stage: Stage::Dialling,
+            since: Moment::ZERO,
+            here,
+            target: format!("sip:{dialled}@{there}"),
+            local: format!("<sip:{caller}@{here}>;tag=c-{call_id}"),
+            remote: format!("<sip:{dialled}@{there}>"),
+            call_id,
+            fields,
+            sequence: 1,
+            body: description(audio),
+            repeat_at: Moment::ZERO,
+            repeats: 0,
+            came: None,
+        }
+    }
+
+    /// A call that comes to `here` by this INVITE and is answered at once, with its audio to come to `audio`; it is up when the answer is
+    /// acknowledged. `None` where the INVITE is none that this end can answer. `since`: when the call was asked for.
+    pub fn called(invite: &Message, since: Moment, here: SocketAddr, audio: SocketAddr) -> Option<(Self, Vec<u8>)> {
+        let call_id = invite.get("Call-ID")?.to_owned();
+        let mut answer = Message::response(invite, 200, "", &format!("c-{}", here.port()));
+        answer.push("Contact", &format!("<sip:called@{here}>"));
+        answer.set_sdp(&description(audio));
+        let contact = invite.get("Contact")?;
+        let target = contact.split(['<', '>']).nth(1).unwrap_or(contact).to_owned();
+        let local = answer.get("To")?.to_owned();
+        let answer = answer.to_bytes();
+        let came = Some(Came { answer: answer.clone(), audio: audio_of(invite)? });
+        let dialog = Self {
+            stage: Stage::Dialling,
+            since,
+            here,
+            target,
+            local,
+            remote: invite.get("From")?.to_owned(),
+            call_id,
+            fields: Vec::new(),
+            sequence: 0,
+            body: String::new(),
+            repeat_at: Moment::ZERO,
+            repeats: 0,
+            came,
+        };
+        Some((dialog, answer))
+    }
+
+    /// Its Call-ID.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
     }
 
     fn request(&self, method: &str) -> String {
-        let Self { parties, here, there, to_tag, sequence, .. } = self;
-        let Parties { dialled, caller, call_id, fields } = parties;
+        let Self { call_id, here, target, local, remote, fields, sequence, .. } = self;
         let mut text = format!(
-            "{method} sip:{dialled}@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{call_id}-{sequence}-{method};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:{caller}@{here}>;tag=c-{call_id}\r\nTo: <sip:{dialled}@{there}>{to_tag}\r\n\
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{call_id}-{sequence}-{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: {local}\r\nTo: {remote}\r\n\
              Call-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\n"
         );
         for (name, value) in fields.iter().filter(|_| method == "INVITE") {
@@ -117,6 +189,9 @@ impl Dialog {
 
     /// The request again, where its time has come; `Err` where it was repeated often enough.
     pub fn repeat(&mut self, now: Moment) -> Result<Option<String>, ()> {
+        if self.stage == Stage::Dialling && self.came.is_some() {
+            return if now.ms_since(self.since) > UNACKNOWLEDGED_MS { Err(()) } else { Ok(None) };
+        }
         if self.stage == Stage::Up || now < self.repeat_at {
             return Ok(None);
         }
@@ -132,6 +207,16 @@ impl Dialog {
     pub fn came(&mut self, message: &Message) -> (Step, Option<Vec<u8>>) {
         if message.method().is_some() {
             let answer = (message.method() != Some("ACK")).then(|| Message::response(message, 200, "", "").to_bytes());
+            if let Some(Came { answer, audio }) = &self.came {
+                match (message.method(), self.stage) {
+                    (Some("INVITE"), Stage::Dialling) => return (Step::Nothing, Some(answer.clone())),
+                    (Some("ACK"), Stage::Dialling) => {
+                        self.stage = Stage::Up;
+                        return (Step::Answered(*audio), None);
+                    }
+                    _ => {}
+                }
+            }
             let step = match (message.method(), message.get("Refer-To")) {
                 (Some("BYE"), _) => Step::HungUp,
                 (Some("REFER"), Some(to)) => {
@@ -152,8 +237,10 @@ impl Dialog {
         if !invite {
             return (if self.stage == Stage::Leaving { Step::Over } else { Step::Nothing }, None);
         }
-        if let Some(tag) = message.get("To").and_then(|to| parameter(to, "tag")) {
-            self.to_tag = format!(";tag={tag}");
+        if let Some(tag) = message.get("To").and_then(|to| parameter(to, "tag"))
+            && parameter(&self.remote, "tag").is_none()
+        {
+            let _ = write!(self.remote, ";tag={tag}");
         }
         // Of a refusal the ACK belongs to the transaction and has the same branch (17.1.1.3); of a 2xx it has its own.
         let ack = self.request("ACK");
@@ -164,8 +251,7 @@ impl Dialog {
         if self.stage != Stage::Dialling {
             return (Step::Nothing, (self.stage == Stage::Up).then(|| ack.into_bytes()));
         }
-        let audio = Description::parse(&message.body).ok().and_then(|sdp| Some(sdp.media.first()?.remote()));
-        let Some(audio) = audio.filter(|at| at.port() != 0) else {
+        let Some(audio) = audio_of(message) else {
             return (Step::Refused(488, false), Some(ack.into_bytes()));
         };
         self.stage = Stage::Up;
@@ -240,6 +326,28 @@ mod tests {
             }
         }
         assert_eq!(repeats, REPEATS);
+    }
+
+    #[test]
+    fn a_call_that_comes_is_answered_is_up_when_that_is_acknowledged_and_is_hung_up_from_here() {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut caller = dialog();
+        let invite = Message::parse(caller.invite(Moment::from_millis(1)).as_bytes()).unwrap();
+        let (mut called, answer) = Dialog::called(&invite, Moment::from_millis(2), at(5060), at(6000)).unwrap();
+        let (step, ack) = caller.came(&Message::parse(&answer).unwrap());
+        assert_eq!(step, Step::Answered(at(6000)));
+        assert_eq!(called.came(&invite), (Step::Nothing, Some(answer)), "an INVITE that is repeated");
+        let ack = Message::parse(&ack.unwrap()).unwrap();
+        assert_eq!(called.came(&ack), (Step::Answered(at(4002)), None));
+        let bye = Message::parse(called.bye(Moment::from_millis(3)).as_bytes()).unwrap();
+        assert_eq!((bye.get("CSeq"), bye.get("To")), (Some("1 BYE"), invite.get("From")));
+        assert!(bye.uri().unwrap().ends_with("@127.0.0.1:4000") && bye.get("From").unwrap().ends_with(";tag=c-5060"));
+        let (step, answer) = caller.came(&bye);
+        assert_eq!(step, Step::HungUp);
+        assert_eq!(called.came(&Message::parse(&answer.unwrap()).unwrap()).0, Step::Over);
+        let (mut unheard, _) = Dialog::called(&invite, Moment::ZERO, at(5060), at(6000)).unwrap();
+        assert_eq!(unheard.repeat(Moment::from_millis(UNACKNOWLEDGED_MS)), Ok(None));
+        assert_eq!(unheard.repeat(Moment::from_millis(UNACKNOWLEDGED_MS + 1)), Err(()));
     }
 
     #[test]

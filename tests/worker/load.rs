@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use voicefleet::app::Calibration;
+use voicefleet::results::{Direction, DisconnectedBy, read_result};
 use voicefleet::tools::bench::{self, BenchArgs, PlanArgs, Report, Target, Verdict};
 
 use crate::world::{World, beside_others, brisk};
@@ -19,7 +20,8 @@ struct Command {
 fn plan(arguments: &[&str]) -> (Target, PlanArgs) {
     let all = ["bench"].iter().chain(arguments).chain(&["--warm-s", "0.2", "--ramp", "20"]);
     match Command::try_parse_from(all).unwrap_or_else(|error| panic!("{error}")).bench {
-        BenchArgs::Sip { sip, plan, spoil } => (Target::Sip(sip, spoil.impairment()), plan),
+        BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Target::Outbound(spoil.impairment()), plan),
+        BenchArgs::Sip { sip, plan, spoil, .. } => (Target::Sip(sip, spoil.impairment()), plan),
         BenchArgs::Ws { url, plan } => (Target::ws(url.as_deref()).unwrap(), plan),
         other => panic!("no load: {other:?}"),
     }
@@ -68,6 +70,27 @@ async fn every_recording_holds_its_own_caller_and_limits_have_names() {
     let swapped = bench::swapped_pair(&folder.join("data")).unwrap();
     assert_eq!(swapped.swapped.len(), 2, "{swapped:?}");
     assert_eq!(swapped.sampled - swapped.matched, 2, "{swapped:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_loaded_with_calls_that_it_places_itself() {
+    let _turn = beside_others().await;
+    let folder = std::env::temp_dir().join(format!("voicefleet-load-out-{}", std::process::id()));
+    let dir = folder.to_string_lossy().into_owned();
+    let plan = ["sip", "--outbound", "--steps", "4", "--step-s", "14", "--churn", "0.2", "--loss", "2", "--dir", &dir];
+    let report = run(&plan).await;
+    let step = &report.steps[0];
+    assert_eq!((step.up.1, step.traffic.failed, step.traffic.ended_by_worker), (4, 0, 0), "{step:?}");
+    assert!(step.traffic.set_up >= 1 && step.traffic.hung_up >= 1, "one went and another came: {step:?}");
+    assert!(step.bot_speech_percent > 5.0 && step.received > 4 * 14 * 45, "the worker speaks and is heard: {step:?}");
+    let planted = report.planted.unwrap();
+    assert!(planted.results >= 5 && planted.lost > 10, "{planted:?}");
+    assert!(planted.lost.abs_diff(planted.seen_lost) <= 4 * planted.results as u64, "{planted:?}");
+    for call in std::fs::read_dir(folder.join("data/calls")).unwrap().flatten() {
+        let result = read_result(&call.path()).unwrap();
+        assert_eq!((result.direction, result.disconnected_by), (Direction::Outbound, DisconnectedBy::Customer));
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

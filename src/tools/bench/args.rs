@@ -18,6 +18,9 @@ pub enum BenchArgs {
         /// Load the worker that listens for SIP here, instead of one of the bench's own
         #[arg(long, value_name = "ADDRESS")]
         sip: Option<SocketAddr>,
+        /// The bench's own worker places the calls, and the load answers them
+        #[arg(long, conflicts_with = "sip")]
+        outbound: bool,
         /// Plan and gate
         #[command(flatten)]
         plan: PlanArgs,

@@ -2,12 +2,13 @@
 //! too, and a step in which it was late itself counts for nothing.
 //!
 //! - `sound`, `ear`, `echo`, `spoil`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
-//! - `load`, `rtp_load`, `air`, `ws_load`, `ws_dial`: the generator's thread and its sockets.
+//! - `load`, `rtp_load`, `air`, `ws_load`, `askers`: the generator's threads and their sockets.
 //! - `worker`, `run`: the worker under load, and the run.
 //! - `report`, `recordings`: what came of it.
 
 mod air;
 mod args;
+mod askers;
 mod counts;
 mod ear;
 mod echo;
@@ -22,7 +23,6 @@ mod sound;
 mod spoil;
 mod spread;
 mod worker;
-mod ws_dial;
 mod ws_frame;
 mod ws_load;
 

@@ -281,7 +281,7 @@ pub struct Planted {
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// `sip` or `ws`.
+    /// `sip`, `sip outbound` or `ws`.
     pub protocol: &'static str,
     /// The worker's version.
     pub version: &'static str,

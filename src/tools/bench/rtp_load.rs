@@ -1,11 +1,12 @@
-//! Calls of a load over SIP and RTP: a dialog and a stream each, a few sockets for all. Sends what its deadline asks for and judges what
-//! comes; never waits for the worker.
+//! Calls of a load over SIP and RTP, placed or answered: a dialog and a stream each, a few sockets for all. Sends what its deadline asks
+//! for and judges what comes; never waits for the worker.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use super::air::{Air, PACKET};
+use super::askers::{Answer, Askers, order};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::{Echo, sounds};
@@ -27,6 +28,26 @@ const DELAYS: usize = 512;
 const MOST_REMEMBERED: usize = 20_000;
 /// Repeats are looked after so often, in milliseconds.
 const REPEAT_EVERY: u64 = 50;
+/// A call that was ordered and does not come by then has failed.
+const ORDERED_MS: u64 = 30_000;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// The load calls the worker.
+    In,
+    /// The worker calls the load: each call is ordered from its bot, at its HTTP listener.
+    Out { http: SocketAddr, bot: String },
+}
+
+/// Calls that the worker was asked to place.
+struct Ordered {
+    askers: Askers,
+    /// By their ids: where they are to send, and when they were asked for.
+    open: HashMap<u64, (usize, Moment)>,
+    /// Those that came, by the worker's Call-ID.
+    ids: HashMap<String, u64>,
+}
 
 struct Call {
     id: u64,
@@ -40,6 +61,13 @@ struct Call {
     dice: Dice,
 }
 
+impl Call {
+    fn new(id: u64, dialog: Dialog, slot: usize) -> Self {
+        let (ear, echo, dice) = (Ear::default(), Echo::default(), Dice(!id));
+        Self { id, dialog, slot, media: None, packets: 0, ear, echo, dice }
+    }
+}
+
 /// The load.
 pub(super) struct RtpLoad {
     pool: Arc<Pool>,
@@ -50,6 +78,7 @@ pub(super) struct RtpLoad {
     calls: HashMap<u64, Call>,
     /// By the worker's port.
     by_port: Vec<u64>,
+    ordered: Option<Ordered>,
     slots: [Vec<u64>; SLOTS],
     oldest: VecDeque<u64>,
     next_id: u64,
@@ -63,13 +92,25 @@ pub(super) struct RtpLoad {
 }
 
 impl RtpLoad {
-    /// A load on the SIP endpoint at `there`; its calls are numbered from `first`.
+    /// A load on the SIP endpoint at `there`, with `sip` as its own; its calls are numbered from `first`.
     ///
     /// # Errors
-    /// Where the system gives no sockets.
-    pub fn new(there: SocketAddr, pool: Arc<Pool>, impairment: Impairment, first: u64) -> std::io::Result<Self> {
-        let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// Where the system gives no sockets or threads.
+    pub fn new(
+        (sip, there): (UdpSocket, SocketAddr),
+        calls: Calls,
+        pool: Arc<Pool>,
+        impairment: Impairment,
+        first: u64,
+    ) -> std::io::Result<Self> {
         sip.set_nonblocking(true)?;
+        let ordered = match calls {
+            Calls::In => None,
+            Calls::Out { http, bot } => {
+                let askers = Askers::start(http, move |id| order(http, &bot, &number(id)))?;
+                Some(Ordered { askers, open: HashMap::new(), ids: HashMap::new() })
+            }
+        };
         let air = (0..SOCKETS).map(|_| Air::new()).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self {
             pool,
@@ -79,6 +120,7 @@ impl RtpLoad {
             air,
             calls: HashMap::new(),
             by_port: vec![0; 1 << 16],
+            ordered,
             slots: std::array::from_fn(|_| Vec::new()),
             oldest: VecDeque::new(),
             next_id: first.max(1),
@@ -121,8 +163,13 @@ impl RtpLoad {
         let mut buffer = [0; 4096];
         while let Ok((n, from)) = self.sip.recv_from(&mut buffer) {
             let Ok(message) = Message::parse(&buffer[..n]) else { continue };
-            let id = message.get("Call-ID").and_then(call_of).unwrap_or(0);
+            let call_id = message.get("Call-ID").unwrap_or_default();
+            let known = self.ordered.as_ref().map_or_else(|| call_of(call_id), |all| all.ids.get(call_id).copied());
+            let id = known.unwrap_or(0);
             let Some(call) = self.calls.get_mut(&id) else {
+                if message.method() == Some("INVITE") && self.came(&message) {
+                    continue;
+                }
                 counts.foreign += u64::from(message.status().is_some() && from != self.there);
                 // A call that is over: whoever asks is told so.
                 if message.method().is_some_and(|method| method != "ACK") {
@@ -159,6 +206,43 @@ impl RtpLoad {
         }
     }
 
+    /// A call comes: was it ordered?
+    fn came(&mut self, invite: &Message) -> bool {
+        let Some(ordered) = &mut self.ordered else { return false };
+        let id = invite.get("To").and_then(called).unwrap_or(0);
+        let Some((slot, since)) = ordered.open.remove(&id) else { return false };
+        let audio = self.air[id as usize % SOCKETS].local();
+        let Some((dialog, answer)) = Dialog::called(invite, since, self.here, audio) else { return false };
+        ordered.ids.insert(invite.get("Call-ID").unwrap_or_default().to_owned(), id);
+        self.calls.insert(id, Call::new(id, dialog, slot));
+        self.say(&answer);
+        true
+    }
+
+    /// What the worker says to orders, and which of them it has forgotten.
+    fn orders(&mut self, now: Moment, counts: &mut Counts) {
+        let Some(ordered) = &mut self.ordered else { return };
+        let mut lost = Vec::new();
+        while let Some((id, _, answer)) = ordered.askers.done() {
+            match answer {
+                Answer::Status(200..=299, _) => {}
+                Answer::Status(503, retry) if ordered.open.remove(&id).is_some() => {
+                    counts.refused += 1;
+                    counts.retry_after += u64::from(retry);
+                    self.census.dialling -= 1;
+                }
+                _ => lost.push(id),
+            }
+        }
+        lost.extend(ordered.open.iter().filter(|(_, (_, since))| now.ms_since(*since) > ORDERED_MS).map(|(id, _)| *id));
+        for id in lost {
+            if ordered.open.remove(&id).is_some() {
+                counts.failed += 1;
+                self.census.dialling -= 1;
+            }
+        }
+    }
+
     fn answered(&mut self, id: u64, media: SocketAddr, now: Moment) {
         if let Some(call) = self.calls.get_mut(&id) {
             call.media = Some((media, now));
@@ -184,6 +268,9 @@ impl RtpLoad {
             self.leave_air(id);
         }
         let Some(call) = self.calls.remove(&id) else { return };
+        if let Some(ordered) = &mut self.ordered {
+            ordered.ids.remove(call.dialog.call_id());
+        }
         match call.dialog.stage {
             Stage::Dialling => self.census.dialling -= 1,
             Stage::Up => self.census.up -= 1,
@@ -217,6 +304,12 @@ impl RtpLoad {
     }
 }
 
+/// The call whose number stands in a To.
+fn called(to: &str) -> Option<u64> {
+    let user = to.split("sip:").nth(1)?.split('@').next()?;
+    user.trim_start_matches('+').strip_prefix("9190")?.parse().ok()
+}
+
 /// The call that a Call-ID of ours belongs to.
 fn call_of(call_id: &str) -> Option<u64> {
     call_id.strip_prefix("load-")?.split('-').next()?.parse().ok()
@@ -225,6 +318,14 @@ fn call_of(call_id: &str) -> Option<u64> {
 impl Load for RtpLoad {
     fn dial(&mut self, now: Moment, slot: usize) {
         let id = self.next_id;
+        if let Some(ordered) = &mut self.ordered {
+            if ordered.askers.ask(id) {
+                self.next_id += 1;
+                ordered.open.insert(id, (slot, now));
+                self.census.dialling += 1;
+            }
+            return;
+        }
         self.next_id += 1;
         let audio = self.air[id as usize % SOCKETS].local();
         let parties = Parties {
@@ -330,6 +431,7 @@ impl Load for RtpLoad {
             counts.unsent += std::mem::take(&mut air.unsent);
         }
         self.signalled(now, counts);
+        self.orders(now, counts);
         self.repeat(now, counts);
     }
 

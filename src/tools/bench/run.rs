@@ -2,7 +2,7 @@
 //! worker costs before and after each window. Blocks; the generator has a thread of its own.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use super::limits::{Means, limits};
 use super::load::{self, Census, Load, Order, Spoke};
 use super::recordings;
 use super::report::{Cost, Own, Planted, Report, Step};
-use super::rtp_load::RtpLoad;
+use super::rtp_load::{Calls, RtpLoad};
 use super::sound::Pool;
 use super::spoil::Impairment;
 use super::worker::{Core, Worker, WorkerArgs, WorkerError, buckets, page, pin, quantile_ms};
@@ -53,6 +53,8 @@ pub enum BenchError {
 pub enum Target {
     /// SIP and RTP: the worker's SIP address, or a worker of the bench's own; and what is done to the packets.
     Sip(Option<SocketAddr>, Impairment),
+    /// SIP and RTP from a worker of the bench's own, which places the calls; and what is done to the packets.
+    Outbound(Impairment),
     /// WebSocket: the address and path of a media socket, or a worker of the bench's own.
     Ws(Option<(SocketAddr, String)>),
 }
@@ -70,7 +72,7 @@ impl Target {
     }
 
     const fn is_own(&self) -> bool {
-        matches!(self, Self::Sip(None, _) | Self::Ws(None))
+        matches!(self, Self::Sip(None, _) | Self::Outbound(_) | Self::Ws(None))
     }
 }
 
@@ -107,13 +109,22 @@ impl Drop for Folder {
 pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, BenchError> {
     let folder = Folder::new(args)?;
     let pool = Arc::new(Pool::new()?);
+    let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let out = if matches!(target, Target::Outbound(_)) { Some(sip.local_addr()?) } else { None };
     let mut worker =
-        if target.is_own() { Some(Worker::start(program, &worker_args(&folder.path, args))?) } else { None };
+        if target.is_own() { Some(Worker::start(program, &worker_args(&folder.path, args, out))?) } else { None };
     let (speech, first) = (Arc::clone(&pool), first_id());
     let mut bench = match target.clone() {
         Target::Sip(there, impairment) => {
             let there = worker.as_ref().map(|worker| worker.sip).or(there).ok_or(WorkerError::Start)?;
-            Bench::start(move || RtpLoad::new(there, speech, impairment, first), args, worker.as_ref())?
+            let make = move || RtpLoad::new((sip, there), Calls::In, speech, impairment, first);
+            Bench::start(make, args, worker.as_ref())?
+        }
+        Target::Outbound(impairment) => {
+            let own = worker.as_ref().ok_or(WorkerError::Start)?;
+            let (there, calls) = (own.sip, Calls::Out { http: own.http, bot: "load".to_owned() });
+            let make = move || RtpLoad::new((sip, there), calls, speech, impairment, first);
+            Bench::start(make, args, worker.as_ref())?
         }
         Target::Ws(there) => {
             let own = worker.as_ref().map(|worker| (worker.http, "/ws/load".to_owned()));
@@ -133,6 +144,7 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
     }
     let (protocol, impairment) = match target {
         Target::Sip(_, impairment) => ("sip", *impairment),
+        Target::Outbound(impairment) => ("sip outbound", *impairment),
         Target::Ws(_) => ("ws", Impairment::default()),
     };
     Ok(Report {
@@ -148,17 +160,18 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
         limits,
         steps,
         recordings,
-        planted: (own && protocol == "sip").then(|| recordings::seen(&found, &spoke, planted)),
+        planted: (own && protocol != "ws").then(|| recordings::seen(&found, &spoke, planted)),
     })
 }
 
-fn worker_args(dir: &Path, args: &PlanArgs) -> WorkerArgs {
+fn worker_args(dir: &Path, args: &PlanArgs, calls_out: Option<SocketAddr>) -> WorkerArgs {
     WorkerArgs {
         dir: dir.to_owned(),
         max_calls: args.max_calls,
         task_per_call: args.baseline.is_some(),
         speech_ms_per_char: 60,
         echo: args.echo,
+        calls_out,
     }
 }
 

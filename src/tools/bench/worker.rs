@@ -46,6 +46,9 @@ pub struct WorkerArgs {
     /// The bot echoes
     #[arg(long)]
     pub echo: bool,
+    /// Where its calls go
+    #[arg(long, value_name = "ADDRESS")]
+    pub calls_out: Option<SocketAddr>,
 }
 
 /// Which core runs what.
@@ -102,6 +105,9 @@ impl Worker {
         }
         if args.echo {
             command.arg("--echo");
+        }
+        if let Some(to) = args.calls_out {
+            command.args(["--calls-out", &to.to_string()]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let pinned = pin(Core::Worker);
@@ -162,15 +168,18 @@ fn first_line(from: ChildStdout) -> Option<String> {
 }
 
 /// Writes what a worker of the bench serves: one bot of stand-ins, one trunk for this machine.
-fn furnish(dir: &Path, echo: bool) -> std::io::Result<()> {
+fn furnish(args: &WorkerArgs) -> std::io::Result<()> {
+    let WorkerArgs { dir, echo, calls_out, .. } = args;
     let bot = format!(
         "name = \"Load\"\nsystem_prompt = \"Be brief.\"\nopening_message = \"Hello.\"\n[turn]\n\
-         max_duration_ms = 14400000\nidle_ms = 600000\necho = {echo}\n\
+         max_duration_ms = 14400000\nidle_ms = 600000\necho = {echo}\n[voicemail]\ndetect = false\n\
          [providers]\nstt = \"standin\"\nllm = \"standin\"\ntts = \"standin\"\njudge = \"standin\"\n"
     );
-    let trunk = "name = \"Load\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"load\"\n[limits]\n\
-                 channels = 100000\n";
-    for (folder, file, text) in [("bots", "load.toml", bot.as_str()), ("trunks", "load.toml", trunk)] {
+    let outbound = calls_out.map_or(String::new(), |to| format!("[outbound]\ntargets = [\"{to}\"]\n"));
+    let trunk = format!(
+        "name = \"Load\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"load\"\n{outbound}[limits]\nchannels = 100000\n"
+    );
+    for (folder, file, text) in [("bots", "load.toml", bot.as_str()), ("trunks", "load.toml", &trunk)] {
         std::fs::create_dir_all(dir.join(folder))?;
         std::fs::write(dir.join(folder).join(file), text)?;
     }
@@ -182,7 +191,7 @@ fn furnish(dir: &Path, echo: bool) -> std::io::Result<()> {
 /// # Errors
 /// What kept it from serving.
 pub async fn serve(args: &WorkerArgs) -> Result<(), String> {
-    furnish(&args.dir, args.echo).map_err(|error| format!("{}: {error}", args.dir.display()))?;
+    furnish(args).map_err(|error| format!("{}: {error}", args.dir.display()))?;
     let mut config = Config::default();
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.sip.listen = config.server.listen;

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use rustix::event::{Timespec, epoll};
 
+use super::askers::{Answer, Askers, upgrade};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::Echo;
 use super::load::{Census, Load, SLOTS, Spoke, number};
 use super::report::Planted;
 use super::sound::{FRAME, Pool, SILENCE};
-use super::ws_dial::{Dialled, Diallers};
 use super::ws_frame::{CLOSE, Frame, PONG, first, frame, text};
 use crate::media::ulaw_decode;
 use crate::rt;
@@ -52,7 +52,7 @@ struct Call {
 /// The load.
 pub(super) struct WsLoad {
     pool: Arc<Pool>,
-    diallers: Diallers,
+    askers: Askers,
     /// The wire's form of each packet of the pool, and of silence.
     spoken: HashMap<[u8; FRAME], Vec<u8>>,
     poll: rustix::fd::OwnedFd,
@@ -80,9 +80,10 @@ impl WsLoad {
             (*codes, text(&dialler.media(&bytes)))
         };
         let spoken = pool.frames().chain([&SILENCE]).map(coded).collect();
+        let request = upgrade(there, path);
         Ok(Self {
             pool,
-            diallers: Diallers::start(there, path)?,
+            askers: Askers::start(there, move |_| request.clone())?,
             spoken,
             poll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             calls: HashMap::new(),
@@ -123,19 +124,19 @@ impl WsLoad {
     }
 
     fn take_in_dialled(&mut self, counts: &mut Counts) {
-        while let Some((id, since, dialled)) = self.diallers.done() {
+        while let Some((id, since, answer)) = self.askers.done() {
             let slot = self.dialled.remove(&id).unwrap_or(0);
-            match dialled {
-                Dialled::Open(stream, rest) => {
+            match answer {
+                Answer::Open(stream, rest) => {
                     counts.set_up.note(rt::now().since(since).as_micros() as u64);
                     counts.failed += u64::from(self.opened(id, slot, stream, rest).is_err());
                 }
-                Dialled::Refused(status, retry) => {
+                Answer::Status(status, retry) => {
                     counts.refused += u64::from(status == 503);
                     counts.retry_after += u64::from(status == 503 && retry);
                     counts.failed += u64::from(status != 503);
                 }
-                Dialled::Failed => counts.failed += 1,
+                Answer::Failed => counts.failed += 1,
             }
         }
     }
@@ -255,7 +256,7 @@ impl Call {
 impl Load for WsLoad {
     fn dial(&mut self, _now: Moment, slot: usize) {
         let id = self.next_id;
-        if self.diallers.dial(id) {
+        if self.askers.ask(id) {
             self.next_id += 1;
             self.dialled.insert(id, slot);
         }
