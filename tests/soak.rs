@@ -4,6 +4,8 @@
 
 #[path = "fuzz/wire_native.rs"]
 mod fuzz;
+#[path = "spoken/interrupted.rs"]
+mod interrupted;
 #[path = "spoken/kept.rs"]
 #[expect(dead_code, reason = "the suite uses more of it")]
 mod kept;
@@ -19,6 +21,7 @@ mod worker;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use interrupted::{INTERRUPTERS, INTERRUPTIONS, share_cut, spoken_over};
 use tally::{account, show};
 use voicefleet::tools::caller::Spoil;
 use voicefleet::tools::caller::dialogues::{DialogueRow, Dialogues, run_all};
@@ -65,6 +68,27 @@ const CALLERS: [&str; 4] = ["promises for friday", "asks to repeat", "books and 
 #[ignore = "takes about four minutes"]
 fn the_parts_of_a_wait_are_the_whole() {
     latency::parts_are_the_whole(world(), &CALLERS, 20);
+}
+
+/// What listeners say to show that they listen.
+const LISTENING: [&str; 6] = ["Okay.", "Uh huh.", "Yeah.", "Right.", "Mm-hmm.", "Hm."];
+/// Flite spells what has no vowel.
+const FLITE_CAN_SAY: usize = 4;
+
+/// Ordinary words over the bot cut it; what shows that somebody listens seldom does, whatever it is recognised as.
+#[test]
+#[ignore = "takes about five minutes"]
+fn words_cut_the_bot_and_listening_does_not() {
+    let clean = ("on a clean line", Spoil::default(), 0.95, 0.10);
+    let over_noise = ("with 15 dB of noise", interrupted::noisy(), 0.80, 0.20);
+    for (line, spoil, least, most) in [clean, over_noise] {
+        let words = share_cut(&format!("words {line}"), &spoken_over(world(), &INTERRUPTERS, &INTERRUPTIONS, spoil));
+        let mut listening = spoken_over(world(), &["rms", "awb"], &LISTENING[..FLITE_CAN_SAY], spoil);
+        listening.extend(spoken_over(world(), &["joe", "kumo"], &LISTENING, spoil));
+        let listening = share_cut(&format!("listening {line}"), &listening);
+        assert!(words >= least, "{words:.2} of the interruptions {line} cut the bot");
+        assert!(listening <= most, "{listening:.2} of the back-channels {line} cut the bot");
+    }
 }
 
 /// Every line of both bots and more, over the wire and recognised.

@@ -6,6 +6,7 @@ use futures_util::stream;
 use voicefleet::provider::score::{canonical_words, word_errors};
 use voicefleet::tools::caller::{Echo, LineKind, Report, Script, Speaker, Spoil, Step, run};
 
+use crate::interrupted::{INTERRUPTERS, INTERRUPTIONS, STORY, call, noisy, over_the_story, share_cut, spoken_over};
 use crate::kept::{Kept, sounds, stereo};
 use crate::tally::show;
 use crate::worker::{CALLS_AT_ONCE, World, world};
@@ -14,33 +15,22 @@ use crate::worker::{CALLS_AT_ONCE, World, world};
 const BACK_CHANNELS: [&str; 4] = ["Okay.", "Uh huh.", "Yeah.", "Right."];
 /// Whose voices they are said in: men's, as the bot's is a woman's.
 const LISTENERS: [&str; 2] = ["rms", "awb"];
-/// A line of a quarter of a minute.
-const STORY: &str = "We are calling about the garden that you asked us to look after, because the roses near the wall need water \
-                     every morning, the apples behind the house should be picked before the end of the week, and the old gate at \
-                     the far side of the field has to be mended soon.";
 /// A word for the worker's estimate of where words stand in the audio, a word for a recogniser that completes what was cut short.
 const MOST_WORDS_APART: usize = 1;
 /// 20 ms at 8 kHz.
 const FRAME: usize = 160;
 
-async fn told(world: &World, name: &str, steps: Vec<Step>, spoil: Spoil) -> Report {
-    let mut script = Script { name: name.to_owned(), limit_s: 90, turn_silence_ms: 2_000, ..Script::default() };
-    script.step = steps;
-    script.step.push(Step { hangup: true, ..Step::default() });
-    told_by(world, "slt", script, spoil).await
+async fn told(world: &World, name: &str, step: Option<Step>, spoil: Spoil) -> Report {
+    told_by(world, "slt", over_the_story(name, step), spoil).await
 }
 
 async fn told_by(world: &World, voice: &str, script: Script, spoil: Spoil) -> Report {
     let name = script.name.clone();
-    let mut call = world.call("reader", script);
-    call.voice = voice.to_owned();
-    call.fields = vec![("line".to_owned(), STORY.to_owned())];
-    call.spoil = spoil;
-    run(call).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    run(call(world, voice, script, spoil)).await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn over_the_bot(say: &str) -> Step {
-    Step { say: Some(say.to_owned()), barge_in_ms: Some(4_000), ..Step::default() }
+fn saying(say: &str) -> Step {
+    Step { say: Some(say.to_owned()), ..Step::default() }
 }
 
 /// What the caller's earpiece played, without the pauses.
@@ -51,8 +41,8 @@ fn played(report: &Report) -> Vec<i16> {
 #[test]
 fn words_stop_the_bot_and_its_line_ends_where_it_was_heard_to_end() {
     let world = world();
-    let steps = vec![over_the_bot("Please stop, I have a question about that.")];
-    let report = world.run(1, told(world, "interrupts", steps, Spoil::default()));
+    let step = saying("Please stop, I have a question about that.");
+    let report = world.run(1, told(world, "interrupts", Some(step), Spoil::default()));
     let server = report.server.as_ref().unwrap();
     let kept = Kept::of(world, &server.call_id);
     let (cut_us, _) =
@@ -101,16 +91,12 @@ fn words_heard(recognised: &str) -> usize {
 #[test]
 fn coughs_and_echo_stop_nothing_and_nothing_is_lost_or_said_twice() {
     let world = world();
-    let quiet = || Vec::<Step>::new();
-    let cough = Step { cough: true, barge_in_ms: Some(4_000), ..Step::default() };
+    let cough = Step { cough: true, ..Step::default() };
     let echo = Spoil { echo: Some(Echo { below_db: 20.0, delay_ms: 150 }), ..Spoil::default() };
-    let cases = [
-        ("undisturbed", quiet(), Spoil::default()),
-        ("coughs", vec![cough], Spoil::default()),
-        ("echoes", quiet(), echo),
-    ];
+    let cases =
+        [("undisturbed", None, Spoil::default()), ("coughs", Some(cough), Spoil::default()), ("echoes", None, echo)];
     let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {
-        let calls = cases.map(|(name, steps, spoil)| told(world, name, steps, spoil));
+        let calls = cases.map(|(name, step, spoil)| told(world, name, step, spoil));
         stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
     });
     assert_undisturbed(world, &reports);
@@ -140,10 +126,7 @@ fn back_channels_stop_nothing_and_nothing_is_lost_or_said_twice() {
     let world = world();
     let call = |voice: &'static str, say: Option<&str>| {
         let name = format!("{voice} says {}", say.unwrap_or("nothing"));
-        let mut script = Script { name, limit_s: 90, turn_silence_ms: 2_000, ..Script::default() };
-        script.step.extend(say.map(over_the_bot));
-        script.step.push(Step { hangup: true, ..Step::default() });
-        told_by(world, voice, script, Spoil::default())
+        told_by(world, voice, over_the_story(&name, say.map(saying)), Spoil::default())
     };
     let said = LISTENERS.into_iter().flat_map(|voice| BACK_CHANNELS.map(|say| (voice, Some(say))));
     let cases: Vec<_> = std::iter::once((LISTENERS[0], None)).chain(said).collect();
@@ -154,13 +137,24 @@ fn back_channels_stop_nothing_and_nothing_is_lost_or_said_twice() {
     assert_undisturbed(world, &reports);
 }
 
+/// Words that nobody says to stop somebody, by two voices; the long form has more of them, and their figures.
+#[test]
+fn ordinary_words_cut_the_bot() {
+    let world = world();
+    let lines = &INTERRUPTIONS[..2];
+    let clean = spoken_over(world, &INTERRUPTERS, lines, Spoil::default());
+    assert!(share_cut("on a clean line", &clean) > 0.99);
+    let over_noise = spoken_over(world, &INTERRUPTERS, &lines[..1], noisy());
+    assert!(share_cut("with 15 dB of noise", &over_noise) > 0.99);
+}
+
 /// White noise 15 dB below a voice, from the first frame on, and nobody there.
 #[test]
 fn noise_alone_does_not_pause_the_bot() {
     let world = world();
     let noisy = |seed| Spoil { noise_db: Some(15.0), seed, ..Spoil::default() };
     let reports: Vec<Report> = world.run(CALLS_AT_ONCE, async {
-        let calls = [Spoil::default(), noisy(3)].map(|spoil| told(world, "noise alone", Vec::new(), spoil));
+        let calls = [Spoil::default(), noisy(3)].map(|spoil| told(world, "noise alone", None, spoil));
         stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await
     });
     for report in &reports {

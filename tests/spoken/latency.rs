@@ -23,6 +23,7 @@ const AUDIBLE: u16 = 260;
 const AUDIBLE_DBFS: f32 = -45.0;
 /// 20 ms at 8 kHz.
 const FRAME: usize = 160;
+const TICK_MS: f64 = 20.0;
 
 /// One turn: the caller's figure and the parts that explain it.
 struct Waterfall {
@@ -52,7 +53,8 @@ fn first_heard(samples: &[i16], in_frame: usize) -> Option<usize> {
 }
 
 /// The waterfalls of a call, with the server's stages between four that its clock alone does not show:
-/// `tick`, the wait of the caller's frame for the worker's next tick (from the phase in which the bot's frames come back);
+/// `tick`, the wait of the caller's frame for the worker's next tick: ticks and frames keep their phase over a call, so it is taken
+/// from the frames that came back in another turn of it, and what this turn's own would say is not used;
 /// `jitter`, that frame's wait in the queue; `detect`, from the frame with his last audible sample, in the recording, to the
 /// silence that the voice detector saw; `return`, how late the reply's first frame was by the pace of those behind it, as the
 /// caller saw it; `lead`, the silence at the head of the bot's audio.
@@ -81,19 +83,26 @@ fn waterfalls(report: &Report, kept: &Kept) -> Vec<Result<Waterfall, &'static st
         // The caller's ear looks at frames of its own clock: where the sample lies in such a frame is known from its onset.
         let in_frame = ((row.end_ms + wire_ms) * 8.0).round() as usize % FRAME;
         let lead = first_heard(&kept.bot[audible - FRAME..], in_frame).ok_or("the bot is not on the recording")?;
-        let tick_ms = (row.end_ms + wire_ms - row.late_ms - ms(lead)).rem_euclid(20.0);
-        let mut parts = vec![
-            ("tick".to_owned(), tick_ms),
-            ("jitter".to_owned(), queue_ms),
-            ("detect".to_owned(), ms(silent) - ms(frame)),
-        ];
+        let phase_ms = (row.end_ms + wire_ms - row.late_ms - ms(lead)).rem_euclid(TICK_MS);
+        let mut parts = vec![("jitter".to_owned(), queue_ms), ("detect".to_owned(), ms(silent) - ms(frame))];
         parts.extend(server.stages.iter().cloned());
         parts.push(("return".to_owned(), row.late_ms));
         parts.push(("lead".to_owned(), ms(lead)));
         let waited = opinions.iter().any(|&(at, complete)| (silent_us..=audible_us).contains(&at) && complete < 0.5);
-        Ok(Waterfall { wire_ms, parts, waited })
+        Ok((phase_ms, Waterfall { wire_ms, parts, waited }))
     };
-    report.turns.iter().filter_map(|row| Some(told(row, row.wire_ms?))).collect()
+    let turns: Vec<_> = report.turns.iter().filter_map(|row| Some(told(row, row.wire_ms?))).collect();
+    let phases: Vec<f64> = turns.iter().flatten().map(|(phase_ms, _)| *phase_ms).collect();
+    let mut others = phases.iter().cycle().skip(1);
+    let mut with_tick = |(own_ms, mut turn): (f64, Waterfall)| {
+        let other_ms =
+            others.next().filter(|_| phases.len() > 1).ok_or("no other turn tells the phase of the ticks")?;
+        // The phase goes round: 19.9 ms and 0.1 ms are neighbours.
+        let rounds = ((own_ms - other_ms) / TICK_MS).round();
+        turn.parts.insert(0, ("tick".to_owned(), other_ms + rounds * TICK_MS));
+        Ok(turn)
+    };
+    turns.into_iter().map(|turn| turn.and_then(&mut with_tick)).collect()
 }
 
 /// Has these callers talk, one call at a time with nothing beside it, each in the next of the voices; shows every turn and the figures,

@@ -9,6 +9,7 @@ mod baresip;
 mod barge_in;
 mod demo;
 mod dialogues;
+mod interrupted;
 mod kept;
 mod latency;
 mod placed;
