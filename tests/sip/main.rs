@@ -5,6 +5,8 @@
 
 mod early;
 mod floods;
+#[path = "../common/free_port.rs"]
+mod free_port;
 mod handed;
 mod hostile;
 mod inbound;

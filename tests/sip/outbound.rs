@@ -5,7 +5,8 @@ use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
 
-use super::world::{LIMIT, World, config, facts, facts_of_a_short_call, free_port, sipp, trunk};
+use super::free_port::free_port;
+use super::world::{LIMIT, World, config, facts, facts_of_a_short_call, sipp, trunk};
 
 const STARTED: LegFact = LegFact::Started { rate: SampleRate::NARROW };
 

@@ -1,6 +1,6 @@
 //! An endpoint with a fake application around it, and sipp beside it.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,8 @@ use voicefleet::transport::sip::{
 };
 use voicefleet::trunk::{Book, Trunk};
 use voicefleet::wire::sdp::MediaPlan;
+
+use crate::free_port::free_port;
 
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -203,11 +205,6 @@ pub async fn facts_of_a_short_call(mut end: SipEnd) -> (Vec<LegFact>, SipReport)
     };
     rt::timeout(LIMIT, read).await.expect("the leg ends in time");
     (all, end.report.await.unwrap())
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Starts sipp with a scenario of `fixtures/sip` and waits for its verdict.

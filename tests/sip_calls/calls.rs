@@ -11,6 +11,7 @@ use voicefleet::results::{CallResult, Direction, DisconnectedBy};
 use voicefleet::tools::dial::{self, DialArgs};
 
 use crate::baresip::{Baresip, Codec, G722, HUM_HZ, OPUS, PCMA, PCMU, TONE_HZ, TONE_PEAK, peaks_of};
+use crate::free_port::free_port;
 use crate::world::{Folder, World, brisk, standin_bot, until};
 
 /// Ports of one world: an even number of them, no other world's.
@@ -255,23 +256,6 @@ async fn a_port_that_was_used_rests() {
 pub struct Dial {
     #[command(flatten)]
     pub args: DialArgs,
-}
-
-/// A port that nobody has, for UDP and TCP, and the next one neither, at which baresip takes TLS; each is given once, and from above
-/// those that the system gives out by itself.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let nth = std::process::id().wrapping_mul(61) + u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = 61_000 + (nth % 2_250) as u16 * 2;
-        let free = |port| {
-            let at = SocketAddr::from(([127, 0, 0, 1], port));
-            std::net::UdpSocket::bind(at).is_ok() && std::net::TcpListener::bind(at).is_ok()
-        };
-        if free(port) && free(port + 1) {
-            return port;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

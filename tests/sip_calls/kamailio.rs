@@ -13,7 +13,8 @@ use voicefleet::results::{CallResult, Direction, DisconnectedBy};
 use voicefleet::tools::dial;
 
 use crate::baresip::{Baresip, HUM_HZ, PCMA, TONE_PEAK};
-use crate::calls::{Dial, PORTS, free_port, messages, only_result, talk, tone_in_recording, world_with};
+use crate::calls::{Dial, PORTS, messages, only_result, talk, tone_in_recording, world_with};
+use crate::free_port::free_port;
 use crate::programs::program;
 use crate::world::{Folder, World, until};
 

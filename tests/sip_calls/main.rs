@@ -9,6 +9,8 @@ mod calls;
 #[path = "../sip/world.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod endpoint;
+#[path = "../common/free_port.rs"]
+mod free_port;
 #[path = "../worker/http.rs"]
 #[expect(dead_code, reason = "shared with another target, which uses all of it")]
 mod http;

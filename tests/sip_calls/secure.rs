@@ -11,6 +11,7 @@ use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, SipLink, TlsSide
 use crate::baresip::{Baresip, PCMA, PCMU, TONE_PEAK};
 use crate::calls::{PORTS, digits, messages, only_result, talk, tone_in_recording, world_with};
 use crate::endpoint;
+use crate::free_port::free_port;
 use crate::world::{Folder, World, until};
 
 /// The files of a certificate for this machine.
@@ -165,7 +166,7 @@ async fn keys_in_clear_are_taken_where_the_trunk_says_that_nobody_else_reads_the
 async fn called(target: &str, authorities: impl Fn(&Certificate) -> PathBuf) -> (Vec<LegFact>, Option<bool>, String) {
     let folder = Folder::new("outbound");
     let certificate = Certificate::new(folder.path());
-    let port = endpoint::free_port();
+    let port = free_port();
     let lines = format!("sip_listen 127.0.0.1:{}\n{}", port - 1, certificate.lines());
     let account = ";mediaenc=srtp-mand;answermode=auto";
     let baresip = Baresip::with(folder.path(), "+919800000001", PCMU, account, &lines).await;

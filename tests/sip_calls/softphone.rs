@@ -11,7 +11,8 @@ use voicefleet::results::{CallResult, DisconnectedBy};
 use voicefleet::trunk::{Book, Trunk};
 
 use crate::baresip::{HUM_HZ, TONE_HZ, TONE_PEAK, peaks_of};
-use crate::calls::{PORTS, digits, free_port, messages, only_result, tone_in_recording, world_with};
+use crate::calls::{PORTS, digits, messages, only_result, tone_in_recording, world_with};
+use crate::free_port::free_port;
 use crate::programs::program;
 use crate::secure::{Certificate, by_tls};
 use crate::world::{Folder, World, standin_bot, until};

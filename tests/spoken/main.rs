@@ -9,6 +9,8 @@ mod baresip;
 mod barge_in;
 mod demo;
 mod dialogues;
+#[path = "../common/free_port.rs"]
+mod free_port;
 mod interrupted;
 mod kept;
 mod latency;

@@ -1,14 +1,13 @@
 //! A payment reminder that `voicefleet dial` places: a telephone that others wrote answers, and what it says are the words of a borrower
 //! of an earlier call, each a little later than they came there.
 
-use std::net::UdpSocket;
-
 use clap::Parser;
 use voicefleet::tools::dial::{self, DialArgs};
 use voicefleet::trunk::{Book, Trunk};
 use voicefleet::units::dbfs;
 
 use crate::baresip::{Baresip, PCMU};
+use crate::free_port::free_port;
 use crate::kept::Kept;
 use crate::tally::show;
 use crate::worker::World;
@@ -43,7 +42,7 @@ fn replayed(kept: &Kept) -> Vec<i16> {
 
 /// Calls a baresip that answers with the borrower's words of `before`.
 pub async fn the_same_by_dial(world: &World, before: &Kept) {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut phone = Baresip::start_with(&world.tapes, CALLED, PCMU, port, &replayed(before)).await;
     let trunk = format!("name = \"Out\"\n[outbound]\ntargets = [\"127.0.0.1:{port}\"]\n");
     let out = Trunk::parse("out", "out.toml", trunk.as_bytes()).unwrap();
