@@ -129,7 +129,8 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
         Target::Ws(there) => {
             let own = worker.as_ref().map(|worker| (worker.http, "/ws/load".to_owned()));
             let (there, path) = own.or(there).ok_or(WorkerError::Start)?;
-            Bench::start(move || WsLoad::new(there, &path, speech, first), args, worker.as_ref())?
+            let echoes = args.echo;
+            Bench::start(move || WsLoad::new((there, &path), echoes, speech, first), args, worker.as_ref())?
         }
     };
     let steps = bench.climb()?;

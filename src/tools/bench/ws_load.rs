@@ -28,7 +28,8 @@ const EVENTS: usize = 1_024;
 const MOST_WAITING: usize = 64 * 1024;
 /// A hang-up that is not answered by then has failed.
 const LEAVE_MS: u64 = 5_000;
-/// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's.
+/// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's. One
+/// that echoes has no reason to.
 const HELD_MS: u64 = 1_000;
 /// Calls that are remembered when they are over, for their recordings.
 const MOST_REMEMBERED: usize = 20_000;
@@ -64,14 +65,15 @@ pub(super) struct WsLoad {
     leaving: usize,
     over: Vec<Spoke>,
     sent: u64,
+    held_ms: u64,
 }
 
 impl WsLoad {
-    /// A load on the media socket `path` of the listener at `there`; its calls are numbered from `first`.
+    /// A load on the media socket `path` of the listener at `there`, whose bot echoes or converses; its calls are numbered from `first`.
     ///
     /// # Errors
     /// Where the system gives no threads or descriptors.
-    pub fn new(there: SocketAddr, path: &str, pool: Arc<Pool>, first: u64) -> std::io::Result<Self> {
+    pub fn new((there, path): (SocketAddr, &str), echoes: bool, pool: Arc<Pool>, first: u64) -> std::io::Result<Self> {
         let dialler = Dialler::new("");
         let coded = |codes: &[u8; FRAME]| {
             let mut samples = [0i16; FRAME];
@@ -94,6 +96,7 @@ impl WsLoad {
             leaving: 0,
             over: Vec::new(),
             sent: 0,
+            held_ms: if echoes { 0 } else { HELD_MS },
         })
     }
 
@@ -189,7 +192,7 @@ impl Call {
     }
 
     /// Reads what is there; `false` where the connection is over.
-    fn read(&mut self, counts: &mut Counts, measured: bool) -> bool {
+    fn read(&mut self, held_ms: u64, counts: &mut Counts, measured: bool) -> bool {
         let mut buffer = [0; 8192];
         let now = rt::now();
         loop {
@@ -212,7 +215,7 @@ impl Call {
             match first(&incoming[at..]) {
                 Ok(Some((frame, length))) => {
                     at += length;
-                    open = self.took(frame, now, counts, measured);
+                    open = self.took(frame, (now, held_ms), counts, measured);
                 }
                 Ok(None) => break,
                 Err(()) => open = false,
@@ -222,7 +225,8 @@ impl Call {
         open
     }
 
-    fn took(&mut self, came: Frame<'_>, now: Moment, counts: &mut Counts, measured: bool) -> bool {
+    fn took(&mut self, came: Frame<'_>, at: (Moment, u64), counts: &mut Counts, measured: bool) -> bool {
+        let (now, held_ms) = at;
         match came {
             Frame::Text(json) => match Dialler::read(json) {
                 Ok(FromBot::Media(media)) => {
@@ -230,7 +234,7 @@ impl Call {
                     if let Some(us) = self.echo.heard(media.payload.iter().any(|byte| *byte != 0), now) {
                         counts.echo.note(us);
                     }
-                    let held = self.spoke_at.is_some_and(|at| now.ms_since(at) < HELD_MS);
+                    let held = self.spoke_at.is_some_and(|at| now.ms_since(at) < held_ms);
                     let pause = std::mem::take(&mut self.pause) || (held && self.ear.is_paused(now));
                     self.ear.frame(now, pause, measured.then_some(counts));
                 }
@@ -313,7 +317,8 @@ impl Load for WsLoad {
             Err(_) => Vec::new(),
         };
         for id in ready {
-            let open = self.calls.get_mut(&id).is_none_or(|call| call.read(counts, measured));
+            let held_ms = self.held_ms;
+            let open = self.calls.get_mut(&id).is_none_or(|call| call.read(held_ms, counts, measured));
             if !open {
                 self.forget(id, counts);
             }
@@ -341,7 +346,7 @@ impl Load for WsLoad {
 
     fn close(&self, now: Moment, counts: &mut Counts) {
         for call in self.calls.values().filter(|call| call.leaving.is_none()) {
-            let held = call.spoke_at.is_some_and(|at| now.ms_since(at) < HELD_MS);
+            let held = call.spoke_at.is_some_and(|at| now.ms_since(at) < self.held_ms);
             call.ear.close_speech(call.pause || held, now, counts);
         }
     }
