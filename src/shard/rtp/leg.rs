@@ -255,7 +255,7 @@ impl RtpLeg {
                 if latch.is(from)
                     && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
                 {
-                    control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
+                    control.arrived(at, out.ssrc(), &mut coding.stats, bytes);
                 }
                 return;
             }
@@ -297,7 +297,7 @@ impl RtpLeg {
                     && latch.is_host(from)
                     && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
                 {
-                    control.arrived((at, rt::stamp()), out.ssrc(), &mut coding.stats, bytes);
+                    control.arrived(at, out.ssrc(), &mut coding.stats, bytes);
                 }
             });
         }
@@ -316,7 +316,7 @@ impl RtpLeg {
             bytes: self.out.bytes,
         };
         let room = &mut packet[..REPORT_BYTES];
-        let length = Control::report((now, rt::stamp()), sent, &mut self.coding.stats, bye, room);
+        let length = self.control.report(now, sent, &mut self.coding.stats, bye, room);
         let Ok(length) = self.secure.seal_control(&mut packet, length) else {
             self.stats.unsealed += 1;
             return;
@@ -431,6 +431,7 @@ impl LegEdge for RtpLeg {
     }
 
     fn hear(&mut self, due: Moment, frame: &mut [i16]) -> Option<CallerFrame> {
+        self.control.set_clock(due, rt::stamp);
         self.renew();
         self.receive(due);
         let coding = &mut self.coding;

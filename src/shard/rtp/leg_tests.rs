@@ -206,7 +206,8 @@ fn a_report_goes_out_after_two_and_a_half_seconds_and_carries_the_round_trip() {
     assert_eq!(pair.leg.stats().round_trip_ms, None);
     pair.tick();
     let stats = pair.leg.stats();
-    assert!(stats.round_trip_ms.is_some_and(|ms| ms < 5_000), "{stats:?}");
+    // A tick after ours.
+    assert!(stats.round_trip_ms.is_some_and(|ms| ms.abs_diff(20) <= 1), "{stats:?}");
     assert_eq!(stats.peer_loss_percent, Some(25));
 }
 
