@@ -152,6 +152,8 @@ pub struct SipFigures {
     pub refused: u64,
     /// Messages of strangers that were dropped or refused.
     pub strangers: u64,
+    /// Requests let go because too many transactions are kept.
+    pub crowded: u64,
     /// Requests refused for a fault of their own.
     pub faulty: u64,
     /// Messages that were none.
@@ -330,6 +332,7 @@ impl Metrics {
             ("calls", of.calls),
             ("refused", of.refused),
             ("strangers", of.strangers),
+            ("crowded", of.crowded),
             ("faulty", of.faulty),
             ("unreadable", of.unreadable),
         ];

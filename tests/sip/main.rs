@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod crowd;
 mod early;
 mod floods;
 #[path = "../common/free_port.rs"]

@@ -317,6 +317,15 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             self.refuse(&message, flow, &Fault { status: 403, reason: "", field: None });
             return;
         }
+        let begins = !in_dialog && !matches!(message.method(), Some("ACK" | "CANCEL"));
+        if begins && self.core.engine.stats().kept() >= self.core.config.max_transactions {
+            SipCounters::add(&counters.crowded);
+            if flow.transport != Transport::Udp {
+                let field = Some(("Retry-After", "5".to_owned()));
+                self.refuse(&message, flow, &Fault { status: 503, reason: "", field });
+            }
+            return;
+        }
         if let Err(error) = self.core.engine.deliver(&message, flow).await {
             tracing::debug!(%flow, %error, "a request that the transaction layer does not take");
             self.refuse(&message, flow, &Fault { status: 400, reason: "", field: None });

@@ -51,6 +51,14 @@ pub struct EngineStats {
     pub finished: usize,
 }
 
+impl EngineStats {
+    /// All that take memory.
+    #[must_use]
+    pub const fn kept(self) -> usize {
+        self.running + self.finished
+    }
+}
+
 /// The transaction engine.
 pub struct Engine {
     inner: EndpointInnerRef,
