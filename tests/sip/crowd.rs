@@ -1,4 +1,4 @@
-//! More new requests than transactions may be kept: let go, until those that are over are forgotten. Calls that live are not concerned.
+//! More new requests than transactions may be kept are answered in passing, until those that are over are forgotten.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use voicefleet::rt;
 use voicefleet::transport::sip::SipConfig;
 
-use super::hostile::{OPTIONS, ask, message, probe};
+use super::hostile::{INVITE, OPTIONS, ask, message, probe};
 use super::world::{World, config, trunk};
 
 const MOST: usize = 50;
@@ -29,7 +29,7 @@ fn asked_over_tcp(to: SocketAddr, bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_requests_than_are_kept_are_let_go_and_heard_again_later() {
+async fn more_requests_than_are_kept_are_answered_in_passing() {
     // What is over is forgotten after 64 × 30 ms.
     let world = World::new(trunk(""), SipConfig { max_transactions: MOST, ..config(30) }).await;
     let to = world.endpoint.address();
@@ -38,15 +38,18 @@ async fn more_requests_than_are_kept_are_let_go_and_heard_again_later() {
         for number in 0..MOST * 2 {
             socket.send_to(&options(number), to).unwrap();
         }
-        let over_udp = ask(to, &options(9_998), Duration::from_millis(300));
-        (over_udp, asked_over_tcp(to, &options(9_999)))
+        let invite = message(INVITE, &["Call-ID: crowd-call"], "");
+        let repeated = ask(to, &options(1), Duration::from_secs(5));
+        (probe(to, 2), repeated, ask(to, &invite, Duration::from_secs(5)), asked_over_tcp(to, &invite))
     });
-    let (over_udp, over_tcp) = answers.await.unwrap();
+    let (probed, repeated, over_udp, over_tcp) = answers.await.unwrap();
     let census = world.endpoint.census();
     assert!(census.transactions + census.absorbing <= MOST, "{census:?}");
     assert!(world.endpoint.counters().crowded.load(Ordering::Relaxed) >= MOST as u64, "{census:?}");
-    assert_eq!(over_udp, None, "as if it were lost");
+    assert_eq!((probed, repeated, over_udp), (Some(200), Some(200), Some(503)));
     assert!(over_tcp.starts_with("SIP/2.0 503 ") && over_tcp.contains("Retry-After: 5"), "{over_tcp}");
     rt::sleep(Duration::from_millis(64 * 30 + 500)).await;
-    assert_eq!(tokio::task::spawn_blocking(move || probe(to, 1)).await.unwrap(), Some(200));
+    let invite = message(INVITE, &["Call-ID: crowd-later"], "");
+    let later = tokio::task::spawn_blocking(move || ask(to, &invite, Duration::from_secs(5))).await.unwrap();
+    assert_eq!(later, Some(200), "those that are over are forgotten");
 }

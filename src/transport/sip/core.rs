@@ -28,7 +28,7 @@ pub struct SipCounters {
     pub faulty: AtomicU64,
     /// Messages of strangers that were dropped or refused.
     pub strangers: AtomicU64,
-    /// Requests let go because too many transactions are kept.
+    /// Requests answered in passing because too many transactions are kept.
     pub crowded: AtomicU64,
     /// INVITEs refused because of a cap.
     pub refused: AtomicU64,

@@ -318,12 +318,12 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return;
         }
         let begins = !in_dialog && !matches!(message.method(), Some("ACK" | "CANCEL"));
-        if begins && self.core.engine.stats().kept() >= self.core.config.max_transactions {
+        let full = || self.core.engine.stats().kept() >= self.core.config.max_transactions;
+        if begins && full() && !self.core.engine.knows(&message) {
             SipCounters::add(&counters.crowded);
-            if flow.transport != Transport::Udp {
-                let field = Some(("Retry-After", "5".to_owned()));
-                self.refuse(&message, flow, &Fault { status: 503, reason: "", field });
-            }
+            let busy = message.method() != Some("OPTIONS");
+            let (status, field) = if busy { (503, ("Retry-After", "5".to_owned())) } else { (200, accept()) };
+            self.refuse(&message, flow, &Fault { status, reason: "", field: Some(field) });
             return;
         }
         if let Err(error) = self.core.engine.deliver(&message, flow).await {
@@ -366,12 +366,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
                     rt::spawn("sip call", async move { shared.invited(request).await });
                 }
                 (None, "OPTIONS") => {
-                    answer(
-                        request,
-                        200,
-                        "",
-                        &[("Accept", "application/sdp".to_owned()), ("Accept-Encoding", "identity".to_owned())],
-                    );
+                    answer(request, 200, "", &[accept(), ("Accept-Encoding", "identity".to_owned())]);
                 }
                 (None, _) => answer(request, 481, "", &[]),
             }
@@ -591,6 +586,11 @@ fn warn(request: ServerTransaction, status: u16, why: &str) {
 }
 
 /// A final answer and nothing more.
+/// What we take in a body.
+fn accept() -> (&'static str, String) {
+    ("Accept", "application/sdp".to_owned())
+}
+
 fn answer(mut request: ServerTransaction, status: u16, reason: &str, fields: &[(&str, String)]) {
     let tag = random_token(8);
     let mut response = Message::response(&request.request, status, reason, &tag);

@@ -155,6 +155,16 @@ impl Engine {
         }
     }
 
+    /// Does this request belong to a transaction that is kept?
+    #[must_use]
+    pub fn knows(&self, request: &Message) -> bool {
+        let Ok(SipMessage::Request(request)) = read(request) else { return false };
+        let key = TransactionKey::from_request(&request, TransactionRole::Server);
+        key.is_ok_and(|key| {
+            self.inner.transactions.contains_key(&key) || self.inner.finished_transactions.contains_key(&key)
+        })
+    }
+
     /// Gives a received message to its transaction, or makes one of it ([`Engine::next`]).
     ///
     /// # Errors
