@@ -53,6 +53,7 @@ impl Control for App {
                 calls: counted.calls.load(Relaxed),
                 refused: counted.refused.load(Relaxed),
                 strangers: counted.strangers.load(Relaxed),
+                nobodys: self.machinery.shards.views().iter().map(|shard| shard.nobodys).sum(),
                 crowded: counted.crowded.load(Relaxed),
                 faulty: counted.faulty.load(Relaxed),
                 unreadable: counted.unreadable.load(Relaxed),

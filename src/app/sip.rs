@@ -147,7 +147,15 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
     let tls = tls.map_err(|error| system(error.to_string()))?;
     let range = PortRange { ip: config.sip.listen.ip(), first: config.sip.rtp_first, last: config.sip.rtp_last };
     let told = config.sip.advertised_address.trim().parse().ok();
-    let ports = Arc::new(Ports::new(RtpPorts::new(range, config.sip.rtp_silence_ms), told, app.shelf.clone()));
+    let ports = if config.sip.rtp_per_shard {
+        let shared = app.machinery.shards.share_rtp(range, config.sip.rtp_silence_ms);
+        shared.map_err(|error| {
+            system(format!("the ports of audio from {} on: {error}; set sip.rtp_first", range.first))
+        })?
+    } else {
+        RtpPorts::new(range, config.sip.rtp_silence_ms)
+    };
+    let ports = Arc::new(Ports::new(ports, told, app.shelf.clone()));
     let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::clone(&ports)).await;
     let endpoint = started.map_err(|error| system(error.to_string()))?;
     let side = Arc::new_cyclic(|side: &Weak<SipSide>| {

@@ -76,6 +76,7 @@ const SIP: &[Key] = &[
     span("transfer_ms", 60_000),
     Key::new("rtp_first", Kind::Whole { min: 2, max: 65_535, unit: "as a port" }),
     Key::new("rtp_last", Kind::Whole { min: 3, max: 65_535, unit: "as a port" }),
+    Key::new("rtp_per_shard", Kind::Switch),
     span("rtp_silence_ms", 600_000),
 ];
 

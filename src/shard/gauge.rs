@@ -16,6 +16,7 @@ pub struct ShardGauge {
     pub(super) late: [AtomicU64; LATE_BOUNDS_US.len() + 1],
     pub(super) late_max_us: AtomicU64,
     pub(super) skipped: AtomicU64,
+    pub(super) nobodys: AtomicU64,
     pub(super) fifo: AtomicBool,
     pub(super) thread_id: AtomicU64,
     shown: Option<Histogram>,
@@ -34,6 +35,8 @@ pub struct ShardView {
     pub late_max_us: u64,
     /// Line ticks that came too late to be made up for.
     pub skipped: u64,
+    /// Datagrams at the port that its legs share which were no leg's, or for which a leg had no place.
+    pub nobodys: u64,
     /// The thread has real-time priority.
     pub fifo: bool,
     /// The thread's id in the system.
@@ -67,6 +70,7 @@ impl ShardGauge {
             late: std::array::from_fn(|i| self.late[i].load(Ordering::Relaxed)),
             late_max_us: self.late_max_us.load(Ordering::Relaxed),
             skipped: self.skipped.load(Ordering::Relaxed),
+            nobodys: self.nobodys.load(Ordering::Relaxed),
             fifo: self.fifo.load(Ordering::Relaxed),
             thread_id: self.thread_id.load(Ordering::Relaxed),
         }

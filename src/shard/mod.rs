@@ -23,7 +23,7 @@ use crate::media::ResampleError;
 use crate::record::BlockWriter;
 use crate::telemetry::Histogram;
 use crate::units::SampleRate;
-use rtp::{RtpLeg, RtpStats};
+use rtp::{PortRange, RtpLeg, RtpPorts, RtpStats};
 use thread::{Seat, Shared};
 use wake::{Bell, Entry, Pump};
 
@@ -108,6 +108,7 @@ impl Drop for LineHandle {
 pub struct Shards {
     shards: Vec<Shard>,
     task_per_call: bool,
+    max_lines: usize,
 }
 
 #[derive(Debug)]
@@ -130,6 +131,7 @@ impl Shards {
             let (bell, hear) = Bell::new()?;
             let shared = Arc::new(Shared {
                 inbox: ArrayQueue::new(INBOX),
+                exchange: ArrayQueue::new(1),
                 dirty: ArrayQueue::new((max_lines * 4).max(256)),
                 done: ArrayQueue::new(max_lines.max(INBOX)),
                 bell,
@@ -143,7 +145,23 @@ impl Shards {
                 .spawn(move || thread::run(&thread_shared, fifo, max_lines))?;
             shards.push(Shard { shared, pump, thread: Some(thread) });
         }
-        Ok(Self { shards, task_per_call: config.task_per_call })
+        Ok(Self { shards, task_per_call: config.task_per_call, max_lines })
+    }
+
+    /// Gives each media thread one of these ports, which the RTP legs on it share; once.
+    ///
+    /// # Errors
+    /// Where there are fewer ports than threads, one cannot be bound, or the lines are tasks.
+    pub fn share_rtp(&self, range: PortRange, silence_ms: u32) -> std::io::Result<RtpPorts> {
+        if self.task_per_call {
+            return Err(std::io::Error::other("a line that is a task shares no port"));
+        }
+        let (ports, exchanges) = RtpPorts::per_shard(range, silence_ms, self.shards.len(), self.max_lines)?;
+        for (shard, exchange) in self.shards.iter().zip(exchanges) {
+            let given = shard.shared.exchange.push(Box::new(exchange));
+            given.map_err(|_| std::io::Error::other("the media threads have their ports already"))?;
+        }
+        Ok(ports)
     }
 
     /// Opens a line on the shard with the fewest; its leg is a task that holds the port given back.
@@ -156,11 +174,11 @@ impl Shards {
         let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
         let leg_wake = Arc::new(Notify::new());
         let port = LegPort { caller, out: out_rx, wake: Arc::clone(&leg_wake) };
-        let handle = self.seat(ends, leg_wake, |key| Seat::with_port(key, line, out, recording))?;
+        let handle = self.seat(ends, leg_wake, None, |key| Seat::with_port(key, line, out, recording))?;
         Ok((handle, port))
     }
 
-    /// Opens a line on the shard with the fewest; its leg is the UDP port that `leg` holds.
+    /// Opens a line on the shard with the fewest, or whose port `leg` shares.
     ///
     /// # Errors
     /// Where no shard takes it.
@@ -172,13 +190,15 @@ impl Shards {
     ) -> Result<LineHandle, OpenError> {
         let (rings, ends) = Rings::off_the_wire(rate);
         let line = Line::new(rate, rings)?;
-        self.seat(ends, Arc::new(Notify::new()), |key| Seat::with_rtp(key, line, leg, recording))
+        let at = leg.shard();
+        self.seat(ends, Arc::new(Notify::new()), at, |key| Seat::with_rtp(key, line, leg, recording))
     }
 
     fn seat(
         &self,
         ends: DriverEnd,
         leg_wake: Arc<Notify>,
+        at: Option<usize>,
         seat: impl FnOnce(u32) -> Seat,
     ) -> Result<LineHandle, OpenError> {
         // A thread that died takes nothing in.
@@ -186,6 +206,9 @@ impl Shards {
         let shard = self
             .shards
             .iter()
+            .enumerate()
+            .filter(|(i, _)| at.is_none_or(|at| at == *i))
+            .map(|(_, shard)| shard)
             .filter(alive)
             .min_by_key(|s| s.shared.gauge.lines.load(Ordering::Relaxed))
             .ok_or(OpenError::Stopped)?;

@@ -10,7 +10,7 @@ use crossbeam::queue::ArrayQueue;
 use super::LineReport;
 use super::gauge::ShardGauge;
 use super::port::{OutFrame, OutItem};
-use super::rtp::{RtpLeg, prepare_thread};
+use super::rtp::{Exchange, RtpLeg, prepare_thread};
 use super::wake::Bell;
 use crate::call::line::{Ended, LegEdge, Line, RecordTap, Wakes};
 use crate::record::BlockWriter;
@@ -31,6 +31,8 @@ const ADOPT_AT_ONCE: usize = 16;
 pub(super) struct Shared {
     /// New lines.
     pub(super) inbox: ArrayQueue<Box<Seat>>,
+    /// The port that its legs share, once there is one.
+    pub(super) exchange: ArrayQueue<Box<Exchange>>,
     /// Lines whose leg or call is to be woken.
     pub(super) dirty: ArrayQueue<(u32, WakeFor)>,
     /// Lines that are over.
@@ -95,6 +97,13 @@ impl Seat {
             broken: false,
             #[cfg(test)]
             planted: false,
+        }
+    }
+
+    const fn leg(&mut self) -> Option<&mut RtpLeg> {
+        match &mut self.edge {
+            Edge::Port(_) => None,
+            Edge::Rtp(leg) => Some(leg),
         }
     }
 
@@ -226,19 +235,29 @@ impl LegEdge for PortEdge {
 struct Wheel {
     slots: [Vec<Box<Seat>>; SLOTS],
     lines: usize,
+    exchange: Option<Box<Exchange>>,
 }
 
 impl Wheel {
     fn new(max_lines: usize) -> Self {
         // Room for uneven loads is made now, so that taking a line in never allocates.
         let room = max_lines + 1;
-        Self { slots: std::array::from_fn(|_| Vec::with_capacity(room)), lines: 0 }
+        Self { slots: std::array::from_fn(|_| Vec::with_capacity(room)), lines: 0, exchange: None }
     }
 
-    fn adopt(&mut self, seat: Box<Seat>) {
+    fn adopt(&mut self, mut seat: Box<Seat>) {
+        if let (Some(exchange), Some(leg)) = (&mut self.exchange, seat.leg()) {
+            exchange.join(leg);
+        }
         if let Some(slot) = self.slots.iter_mut().min_by_key(|s| s.len()) {
             slot.push(seat);
             self.lines += 1;
+        }
+    }
+
+    fn take_in(&mut self, now: Moment, gauge: &ShardGauge) {
+        if let Some(exchange) = &mut self.exchange {
+            gauge.nobodys.fetch_add(exchange.take_in(now), Ordering::Relaxed);
         }
     }
 
@@ -250,13 +269,19 @@ impl Wheel {
             let seat = &mut seats[i];
             shared.gauge.skipped.fetch_add(u64::from(too_late && !seat.closing), Ordering::Relaxed);
             seat.turn(due, too_late);
+            if let (Some(exchange), Some(leg)) = (&mut self.exchange, seat.leg()) {
+                exchange.follow(leg);
+            }
             shared.gauge.ticks.fetch_add(1, Ordering::Relaxed);
             if seat.owed.any() && shared.dirty.push((seat.key, seat.owed)).is_ok() {
                 seat.owed = WakeFor::default();
                 ring = true;
             }
             if seat.is_done() && !shared.done.is_full() {
-                let seat = seats.swap_remove(i);
+                let mut seat = seats.swap_remove(i);
+                if let (Some(exchange), Some(leg)) = (&mut self.exchange, seat.leg()) {
+                    exchange.leave(leg, due);
+                }
                 self.lines -= 1;
                 shared.gauge.lines.fetch_sub(1, Ordering::Relaxed);
                 // There is room and only this thread fills the queue.
@@ -281,6 +306,7 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
     let mut due = rt::now();
     let mut slot = 0;
     while !shared.stop.load(Ordering::Relaxed) {
+        wheel.exchange = wheel.exchange.or_else(|| shared.exchange.pop());
         for _ in 0..ADOPT_AT_ONCE {
             let Some(seat) = shared.inbox.pop() else { break };
             wheel.adopt(seat);
@@ -288,6 +314,8 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
         if wheel.lines == 0 {
             rt::park_until(rt::now().plus_ms(IDLE_MS));
             due = rt::now();
+            // What nobody waits for must not wait for the next call.
+            wheel.take_in(due, &shared.gauge);
             continue;
         }
         due = due.plus_ms(1);
@@ -298,6 +326,7 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
         rt::park_until(due);
         let late = rt::now().since(due).as_micros() as u64;
         shared.gauge.note_late(late);
+        wheel.take_in(rt::now(), &shared.gauge);
         wheel.tick(slot, due, late > TOO_LATE_US, shared);
     }
 }
@@ -327,6 +356,7 @@ mod tests {
         let (bell, _hear) = Bell::new().unwrap();
         let shared = Shared {
             inbox: ArrayQueue::new(4),
+            exchange: ArrayQueue::new(1),
             dirty: ArrayQueue::new(64),
             done: ArrayQueue::new(4),
             bell,

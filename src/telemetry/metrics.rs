@@ -152,8 +152,10 @@ pub struct SipFigures {
     pub refused: u64,
     /// Messages of strangers that were dropped or refused.
     pub strangers: u64,
-    /// Requests let go because too many transactions are kept.
+    /// Requests answered in passing because too many transactions are kept.
     pub crowded: u64,
+    /// Datagrams at a shared port of audio that were no leg's.
+    pub nobodys: u64,
     /// Requests refused for a fault of their own.
     pub faulty: u64,
     /// Messages that were none.
@@ -333,6 +335,7 @@ impl Metrics {
             ("refused", of.refused),
             ("strangers", of.strangers),
             ("crowded", of.crowded),
+            ("nobodys", of.nobodys),
             ("faulty", of.faulty),
             ("unreadable", of.unreadable),
         ];

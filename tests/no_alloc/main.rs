@@ -6,11 +6,13 @@
 
 mod line;
 mod rtp;
+mod shared;
 mod thread;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use voicefleet::rt;
 
@@ -39,6 +41,12 @@ fn own_id(known: &Cell<u64>) -> u64 {
         known.set(rt::thread_id());
     }
     known.get()
+}
+
+/// One test at a time may watch a thread.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From here on this thread's calls of the allocator are counted.

@@ -16,7 +16,7 @@ use voicefleet::wire::srtp::{CONTROL_TRAILER_BYTES, RTP_TRAILER_BYTES, Receiver,
 use crate::{clip, touches};
 
 /// What the two ends agree on.
-fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> MediaPlan {
+pub fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> MediaPlan {
     let payload_type = match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,

@@ -7,7 +7,7 @@ use voicefleet::shard::{Config, LegPort, LineHandle, OutItem, Shards};
 use voicefleet::telemetry::Metrics;
 use voicefleet::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId};
 
-use crate::{clip, watch, watched};
+use crate::{alone, clip, watch, watched};
 
 /// What a call's two tasks do in one frame's time: audio and speech in, orders, and everything out that is there.
 struct Caller {
@@ -85,7 +85,7 @@ impl Caller {
 }
 
 /// Waits for the media thread.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let limit = rt::now().plus_ms(60_000);
     while !holds() {
         assert!(rt::now() < limit, "{what}");
@@ -97,6 +97,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn a_media_thread_allocates_and_frees_nothing_from_a_calls_first_tick_to_its_last() {
     const LINES: usize = 24;
     const TICKS: u64 = 10_000;
+    let _alone = alone();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
     let _within = runtime.enter();
     let lateness = Metrics::new().tick_lateness.clone();

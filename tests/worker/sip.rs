@@ -14,26 +14,31 @@ struct Caller {
     sip: UdpSocket,
     rtp: UdpSocket,
     to: SocketAddr,
+    number: String,
     branch: u32,
 }
 
 impl Caller {
     fn new(to: SocketAddr) -> Self {
+        Self::called(to, "+919876543210")
+    }
+
+    fn called(to: SocketAddr, number: &str) -> Self {
         let socket = || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             socket
         };
-        Self { sip: socket(), rtp: socket(), to, branch: 0 }
+        Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), branch: 0 }
     }
 
     fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
         self.branch += 1;
-        let (here, there) = (self.sip.local_addr().unwrap(), self.to);
+        let (here, there, number) = (self.sip.local_addr().unwrap(), self.to, &self.number);
         let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
             "{method} sip:1000@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:+919876543210@{here}>;tag=a1\r\nTo: <sip:1000@{there}>{to_tag}\r\nCall-ID: carrier-{here}\r\n\
+             From: <sip:{number}@{here}>;tag=a1\r\nTo: <sip:1000@{there}>{to_tag}\r\nCall-ID: carrier-{here}\r\n\
              CSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\nX-Campaign-Id: spring\r\n{content}\
              Content-Length: {}\r\n\r\n{body}",
             self.branch,
@@ -69,8 +74,21 @@ fn tag(answer: &str) -> String {
     format!(";tag={}", to.split(";tag=").nth(1).unwrap().trim())
 }
 
-/// Packets of 20 ms at their pace: the tone of caller 0, with the key `5` pressed in its middle. Returns what came back.
-fn talk(caller: &Caller, to: SocketAddr, packets: usize) -> Vec<i16> {
+/// Calls until it is answered: the far end's tag and the port of its audio.
+fn place(caller: &mut Caller) -> (String, SocketAddr) {
+    let offer = caller.offer();
+    caller.send("INVITE", 1, "", &offer);
+    let answer = caller.next("SIP/2.0 200");
+    let tag = tag(&answer);
+    caller.send("ACK", 1, &tag, "");
+    assert!(answer.contains("RTP/AVP 0 101"), "one codec and the keys: {answer}");
+    let port = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
+    (tag, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// Packets of 20 ms at their pace: the tone of caller `tone`, with the key `5` pressed in its middle. Returns what came back.
+fn talk(caller: &Caller, tone: usize, to: SocketAddr, packets: usize) -> Vec<i16> {
     let mut heard = Vec::new();
     caller.rtp.set_nonblocking(true).unwrap();
     let mut timer = Duration::ZERO;
@@ -78,7 +96,7 @@ fn talk(caller: &Caller, to: SocketAddr, packets: usize) -> Vec<i16> {
     let key_at = packets as u32 / 2 * 160;
     for i in 0..packets {
         let samples: Vec<i16> = (0..160)
-            .map(|n| ((i * 160 + n) as f64 * tone_hz(0) * std::f64::consts::TAU / 8_000.0).sin() * 8_000.0)
+            .map(|n| ((i * 160 + n) as f64 * tone_hz(tone) * std::f64::consts::TAU / 8_000.0).sin() * 8_000.0)
             .map(|sample| sample as i16)
             .collect();
         let mut packet = vec![0x80, 0, (i >> 8) as u8, i as u8];
@@ -128,15 +146,8 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     let to = world.running.sip_address().unwrap();
     let heard = tokio::task::spawn_blocking(move || {
         let mut caller = Caller::new(to);
-        let offer = caller.offer();
-        caller.send("INVITE", 1, "", &offer);
-        let answer = caller.next("SIP/2.0 200");
-        let tag = tag(&answer);
-        caller.send("ACK", 1, &tag, "");
-        assert!(answer.contains("RTP/AVP 0 101"), "one codec and the keys: {answer}");
-        let port = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
-        let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
-        let heard = talk(&caller, SocketAddr::from(([127, 0, 0, 1], port)), 200);
+        let (tag, audio) = place(&mut caller);
+        let heard = talk(&caller, 0, audio, 200);
         caller.send("BYE", 2, &tag, "");
         caller.next("SIP/2.0 200");
         heard
@@ -165,6 +176,73 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     assert_eq!((world.metric(calls).await, world.metric(dialogs).await), (1.0, 0.0), "on the metrics page");
     let left = world.running.sip_census().unwrap();
     assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
+    world.stop().await;
+    std::fs::remove_dir_all(&trunks).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_one_port_of_their_media_thread_are_kept_apart() {
+    let _beside = beside_others().await;
+    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-shared", std::process::id()));
+    std::fs::create_dir_all(&trunks).unwrap();
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
+    let shared = |config: &mut voicefleet::config::Config| {
+        config.sip.trunks.clone_from(&trunks);
+        config.sip.rtp_per_shard = true;
+        config.media.shards = 1;
+        (config.sip.rtp_first, config.sip.rtp_last) = (19_700, 19_701);
+    };
+    let world = World::with("sip-shared", shared, brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    let numbers = ["+919876543210", "+919876543211", "+919876543212"];
+    // The first two at once, the third when they are over.
+    let call = |tone: usize| {
+        tokio::task::spawn_blocking(move || {
+            let mut caller = Caller::called(to, numbers[tone]);
+            let (tag, audio) = place(&mut caller);
+            assert_eq!(audio.port(), 19_700);
+            // Somebody else at the same port, whom nobody waits for.
+            let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let heard = std::thread::scope(|threads| {
+                let talk = threads.spawn(|| talk(&caller, tone, audio, 200));
+                voicefleet::rt::park_until(voicefleet::rt::now().plus_ms(1_000));
+                let packet: Vec<u8> = [&[0x80, 0, 0, 1, 0, 0, 0, 0, 9, 9, 9, 9][..], &[0x10; 160]].concat();
+                for _ in 0..50 {
+                    stranger.send_to(&packet, audio).unwrap();
+                }
+                talk.join().unwrap()
+            });
+            caller.send("BYE", 2, &tag, "");
+            caller.next("SIP/2.0 200");
+            heard
+        })
+    };
+    let (first, second) = tokio::join!(call(0), call(1));
+    let heard = [first.unwrap(), second.unwrap(), call(2).await.unwrap()];
+    let mut held = [false; 3];
+    for number in numbers {
+        world.result_of(number).await;
+    }
+    for folder in world.folder.calls() {
+        let result: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("result.json")).unwrap()).unwrap();
+        let tone = numbers.iter().position(|number| result["caller_id"] == *number).unwrap();
+        let (left, _) = channels(&folder.join("recording.wav"));
+        let whole = |tone| tone_peaks(&left, tone_hz(tone)).iter().filter(|&&peak| peak > 5_600.0).count();
+        let others = (0..3).filter(|other| *other != tone).map(whole).sum::<usize>();
+        assert!(whole(tone) >= 15 && others == 0, "{} of its own, {others} of the others", whole(tone));
+        held[tone] = true;
+        let rtp = &result["media"]["rtp"];
+        assert!(rtp["received"].as_u64() >= Some(195) && rtp["lost"].as_u64() <= Some(5), "{rtp}");
+        let journal = std::fs::read_to_string(folder.join("journal")).unwrap();
+        assert_eq!(journal.matches("\"digit\":{\"digit\":\"5\"}").count(), 1, "one key, told once");
+    }
+    assert_eq!(held, [true; 3]);
+    assert!(heard.iter().all(|heard| heard.len() >= 180 * 160 && is_audible(heard)), "each heard the bot");
+    world.quiet().await;
+    let nobodys = world.metric("voicefleet_sip_events_total{kind=\"nobodys\"}").await;
+    assert!((100.0..=160.0).contains(&nobodys), "three times fifty of a stranger: {nobodys}");
     world.stop().await;
     std::fs::remove_dir_all(&trunks).unwrap();
 }

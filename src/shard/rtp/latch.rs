@@ -12,7 +12,7 @@ const CONVINCING_AGAIN: u8 = 25;
 const STAYED: u16 = 250;
 
 /// Whom a stream belongs to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Latch {
     /// By the peer's SDP.
     told: SocketAddr,
@@ -37,6 +37,11 @@ impl Latch {
         }
         (self.told, self.candidate, self.seen) = (told, None, 0);
         self.may_move = if self.found.is_some() { STAYED } else { 0 };
+    }
+
+    /// Where its audio was found.
+    pub(super) const fn found(&self) -> Option<SocketAddr> {
+        self.found
     }
 
     /// Where our audio goes; `None` where the peer named no address and sent nothing yet.

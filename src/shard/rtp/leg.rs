@@ -5,11 +5,13 @@
 use std::net::SocketAddr;
 
 use super::control::{Control, REPORT_BYTES, Sent};
-use super::datagrams::Datagrams;
+use super::exchange::Outlet;
 use super::keys::Keys;
 use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
+use super::roster::Peer;
 use super::secure::Secure;
+use super::way::Way;
 use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
 use crate::media::opus::OpusError;
 use crate::media::{Codec, Encoder, Heard, ResampleError, Resampler, RtpReceiver};
@@ -136,9 +138,9 @@ pub(super) struct Change {
 /// The RTP side of one leg.
 #[derive(Debug)]
 pub struct RtpLeg {
-    datagrams: Datagrams,
-    /// The port beside it, for RTCP that is not muxed; `None` where it was not to be had.
-    beside: Option<Datagrams>,
+    way: Way,
+    /// Its number at a shared port.
+    pub(super) number: Option<usize>,
     control: Control,
     plan: MediaPlan,
     coding: Coding,
@@ -160,8 +162,7 @@ pub struct RtpLeg {
 
 /// What a leg is made of.
 pub(super) struct Parts {
-    pub(super) datagrams: Datagrams,
-    pub(super) beside: Option<Datagrams>,
+    pub(super) way: Way,
     pub(super) plan: MediaPlan,
     pub(super) coding: Coding,
     pub(super) changes: rtrb::Consumer<Box<Change>>,
@@ -184,8 +185,8 @@ impl RtpLeg {
             secure: Secure::new(parts.plan.crypto),
             keys: Keys::new(parts.presses, &parts.plan, parts.rate),
             rate: parts.rate,
-            datagrams: parts.datagrams,
-            beside: parts.beside,
+            way: parts.way,
+            number: None,
             control: Control::default(),
             plan: parts.plan,
             coding: parts.coding,
@@ -248,11 +249,12 @@ impl RtpLeg {
     }
 
     fn receive(&mut self, now: Moment) {
-        let Self { datagrams, control, plan, coding, latch, secure, ssrc, events, stats, out, .. } = self;
-        let mut heard = false;
-        datagrams.drain(now, |at, from, bytes| {
+        let Self { way, control, plan, coding, latch, secure, ssrc, events, stats, out, .. } = self;
+        let (mut heard, shared) = (false, way.shared.is_some());
+        way.drain(now, |at, from, bytes| {
             if looks_like_rtcp(bytes) {
-                if latch.is(from)
+                // At a shared port the stream told whose it is, and it may have come by the port beside it.
+                if (latch.is(from) || shared && latch.is_host(from))
                     && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
                 {
                     control.arrived(at, out.ssrc(), &mut coding.stats, bytes);
@@ -290,9 +292,9 @@ impl RtpLeg {
 
     /// RTCP: what came on the port beside the audio's, and a report of ours where one is due.
     fn report(&mut self, now: Moment) {
-        let Self { beside, control, coding, latch, secure, out, stats, ticks, .. } = self;
-        if let Some(beside) = beside.as_mut().filter(|_| ticks.is_multiple_of(CONTROL_EVERY)) {
-            beside.drain(now, |at, from, bytes| {
+        let Self { way, control, coding, latch, secure, out, stats, ticks, .. } = self;
+        if ticks.is_multiple_of(CONTROL_EVERY) {
+            way.drain_beside(now, |at, from, bytes| {
                 if looks_like_rtcp(bytes)
                     && latch.is_host(from)
                     && let Some(bytes) = stats.opened(secure.open_control(bytes), bytes)
@@ -321,10 +323,9 @@ impl RtpLeg {
             self.stats.unsealed += 1;
             return;
         };
-        match (self.plan.rtcp, &self.beside) {
-            (Rtcp::At(at), Some(beside)) => beside.send(at, &packet[..length]),
-            (Rtcp::At(at), None) => self.datagrams.send(at, &packet[..length]),
-            (Rtcp::Muxed, _) => self.datagrams.send(target, &packet[..length]),
+        match self.plan.rtcp {
+            Rtcp::At(at) => self.way.send_beside(at, &packet[..length]),
+            Rtcp::Muxed => self.way.send(target, &packet[..length]),
         };
         if let Some(percent) = self.control.peer_loss_percent {
             self.coding.encoder.expect_loss(percent);
@@ -374,7 +375,7 @@ impl RtpLeg {
     /// Sends a packet, sealed where that is agreed; there is room for the tag behind it.
     fn dispatch(&mut self, target: SocketAddr, packet: &mut [u8], length: usize) {
         match self.secure.seal(packet, length) {
-            Ok(length) => self.stats.unsent += u64::from(!self.datagrams.send(target, &packet[..length])),
+            Ok(length) => self.stats.unsent += u64::from(!self.way.send(target, &packet[..length])),
             // Never in clear instead.
             Err(_) => self.stats.unsealed += 1,
         }
@@ -490,6 +491,28 @@ impl LegEdge for RtpLeg {
 }
 
 impl RtpLeg {
+    /// The media thread whose port it shares.
+    pub(in crate::shard) fn shard(&self) -> Option<usize> {
+        self.way.shared.as_ref().map(|shared| shared.shard)
+    }
+
+    /// The end of its places that belongs to the port, once.
+    pub(super) fn outlet(&mut self) -> Option<Outlet> {
+        self.way.shared.as_mut().and_then(|shared| shared.outlet.take())
+    }
+
+    /// Takes it back, to be freed with the leg.
+    pub(super) fn keep(&mut self, outlet: Option<Outlet>) {
+        if let Some(shared) = &mut self.way.shared {
+            shared.outlet = outlet;
+        }
+    }
+
+    /// What it knows of its peer.
+    pub(super) const fn peer(&self) -> Peer {
+        Peer { latch: self.latch, ssrc: self.ssrc }
+    }
+
     /// The call is over: says goodbye to the peer's statistics.
     pub(in crate::shard) fn leave(&mut self, now: Moment) {
         self.send_report(now, true);

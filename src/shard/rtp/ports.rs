@@ -1,12 +1,16 @@
-//! The UDP ports of RTP legs: an even one for audio and, where it is free, the odd one above it for RTCP. A port that was used rests for
-//! a while, so that packets of the call before it never reach the next one. Never runs on a media thread.
+//! The UDP ports of RTP legs: an even one for audio and, where it is free, the odd one above it for RTCP. Each leg has its own, or the legs
+//! of a media thread share one. A port that was used rests for a while, so that packets of the call before it never reach the next
+//! one. Never runs on a media thread.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::datagrams::Datagrams;
+use super::exchange::{Exchange, places};
 use super::leg::{Change, Coding, CodingError, Parts, RtpLeg};
+use super::way::{Shared, Way};
 use crate::rt;
 use crate::units::{Moment, SampleRate};
 use crate::wire::rtp::{MAX_PRESSES, event_of};
@@ -28,6 +32,15 @@ pub struct PortRange {
     pub last: u16,
 }
 
+/// A port that the legs of one media thread share.
+#[derive(Debug)]
+struct Common {
+    local: SocketAddr,
+    port: Datagrams,
+    beside: Option<Datagrams>,
+    legs: Arc<AtomicUsize>,
+}
+
 #[derive(Debug)]
 struct Pool {
     /// Even ports that are free, the longest unused first, with the moment from which on they may be used.
@@ -40,6 +53,8 @@ pub struct RtpPorts {
     ip: IpAddr,
     silence_ms: u32,
     pool: Arc<Mutex<Pool>>,
+    /// By media thread, where its legs share one.
+    common: Arc<[Common]>,
 }
 
 impl RtpPorts {
@@ -48,17 +63,42 @@ impl RtpPorts {
     pub fn new(range: PortRange, silence_ms: u32) -> Self {
         let even = (range.first..=range.last).filter(|port| port.is_multiple_of(2));
         let free = even.map(|port| (port, Moment::ZERO)).collect();
-        Self { ip: range.ip, silence_ms, pool: Arc::new(Mutex::new(Pool { free })) }
+        Self { ip: range.ip, silence_ms, pool: Arc::new(Mutex::new(Pool { free })), common: Arc::new([]) }
+    }
+
+    /// The first ports of `range`, one for each of so many media threads, each for at most `legs` legs; and what the threads read them
+    /// with.
+    ///
+    /// # Errors
+    /// Where there are too few, or one cannot be bound.
+    pub(in crate::shard) fn per_shard(
+        range: PortRange,
+        silence_ms: u32,
+        shards: usize,
+        legs: usize,
+    ) -> std::io::Result<(Self, Vec<Exchange>)> {
+        let mut even = (range.first..=range.last).filter(|port| port.is_multiple_of(2));
+        let (mut common, mut exchanges) = (Vec::new(), Vec::new());
+        for _ in 0..shards {
+            let port = even.next().ok_or_else(|| std::io::Error::other("fewer even ports than media threads"))?;
+            let socket = UdpSocket::bind((range.ip, port))?;
+            let (local, port) = (socket.local_addr()?, Datagrams::new(socket)?);
+            let beside = beside(local);
+            exchanges.push(Exchange::new(port.clone(), beside.clone(), legs));
+            common.push(Common { local, port, beside, legs: Arc::default() });
+        }
+        let ports = Self::new(PortRange { first: 1, last: 0, ..range }, silence_ms);
+        Ok((Self { common: common.into(), ..ports }, exchanges))
     }
 
     fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many are neither used nor at rest.
+    /// How many are neither used nor at rest; of shared ones, how many legs they have room for.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.free_at(rt::now())
+        if self.common.is_empty() { self.free_at(rt::now()) } else { usize::MAX }
     }
 
     fn free_at(&self, now: Moment) -> usize {
@@ -72,6 +112,15 @@ impl RtpPorts {
     }
 
     fn reserve_at(&self, now: Moment) -> Option<RtpPort> {
+        let fewest = self.common.iter().enumerate().min_by_key(|(_, port)| port.legs.load(Ordering::Relaxed));
+        if let Some((shard, common)) = fewest {
+            common.legs.fetch_add(1, Ordering::Relaxed);
+            let held = HeldPort::Shared(Arc::clone(&common.legs));
+            let (outlet, inlet) = places();
+            let shared = Some(Shared { inlet, outlet: Some(outlet), shard });
+            let way = Way { port: common.port.clone(), beside: common.beside.clone(), shared };
+            return Some(self.hand_out(held, common.local, way));
+        }
         /// Ports that others hold are stepped over, so many at most.
         const TRIES: usize = 16;
         for _ in 0..TRIES {
@@ -80,49 +129,59 @@ impl RtpPorts {
                 self.pool().free.push_front((port, from));
                 return None;
             }
-            let held = HeldPort { port, pool: Arc::clone(&self.pool) };
+            let held = HeldPort::Own { port, pool: Arc::clone(&self.pool) };
             let bound =
                 UdpSocket::bind((self.ip, port)).and_then(|socket| Ok((socket.local_addr()?, Datagrams::new(socket)?)));
             let Ok((local, datagrams)) = bound else { continue };
-            let beside = port.checked_add(1).and_then(|port| UdpSocket::bind((self.ip, port)).ok());
-            let beside = beside.and_then(|socket| Datagrams::new(socket).ok());
-            let (changes, changes_in) = rtrb::RingBuffer::new(CHANGES);
-            let (retired_in, retired) = rtrb::RingBuffer::new(CHANGES);
-            let (presses, presses_in) = rtrb::RingBuffer::new(MAX_PRESSES);
-            let waiting = Waiting {
-                datagrams,
-                beside,
-                changes: changes_in,
-                retired: retired_in,
-                presses: presses_in,
-                silence_ms: self.silence_ms,
-            };
-            let (held, waiting) = (Some(held), Some(waiting));
-            return Some(RtpPort { local, held, waiting, agreed: None, changes, retired, presses });
+            let way = Way { port: datagrams, beside: beside(local), shared: None };
+            return Some(self.hand_out(held, local, way));
         }
         None
     }
+
+    fn hand_out(&self, held: HeldPort, local: SocketAddr, way: Way) -> RtpPort {
+        let (changes, changes_in) = rtrb::RingBuffer::new(CHANGES);
+        let (retired_in, retired) = rtrb::RingBuffer::new(CHANGES);
+        let (presses, presses_in) = rtrb::RingBuffer::new(MAX_PRESSES);
+        let silence_ms = self.silence_ms;
+        let waiting = Waiting { way, changes: changes_in, retired: retired_in, presses: presses_in, silence_ms };
+        RtpPort { local, held: Some(held), waiting: Some(waiting), agreed: None, changes, retired, presses }
+    }
 }
 
-/// A port that is in use; rests when it is let go.
+/// The port above, where it is to be had.
+fn beside(local: SocketAddr) -> Option<Datagrams> {
+    let above = UdpSocket::bind((local.ip(), local.port().checked_add(1)?)).ok()?;
+    Datagrams::new(above).ok()
+}
+
+/// A port that is in use.
 #[derive(Debug)]
-struct HeldPort {
-    port: u16,
-    pool: Arc<Mutex<Pool>>,
+enum HeldPort {
+    /// By one leg; rests when it is let go.
+    Own { port: u16, pool: Arc<Mutex<Pool>> },
+    /// By so many.
+    Shared(Arc<AtomicUsize>),
 }
 
 impl Drop for HeldPort {
     fn drop(&mut self) {
-        let from = rt::now().plus_ms(REST_MS);
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.push_back((self.port, from));
+        match self {
+            Self::Own { port, pool } => {
+                let from = rt::now().plus_ms(REST_MS);
+                pool.lock().unwrap_or_else(PoisonError::into_inner).free.push_back((*port, from));
+            }
+            Self::Shared(legs) => {
+                legs.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
     }
 }
 
 /// The media thread's half, before it is there.
 #[derive(Debug)]
 struct Waiting {
-    datagrams: Datagrams,
-    beside: Option<Datagrams>,
+    way: Way,
     changes: rtrb::Consumer<Box<Change>>,
     retired: rtrb::Producer<Box<Change>>,
     presses: rtrb::Consumer<u8>,
@@ -157,9 +216,9 @@ impl RtpPort {
         let rate = coding(plan.codec).rate();
         self.agreed = Some((plan.codec, rate));
         let coding = Coding::new(coding(plan.codec), rate)?;
-        let Waiting { datagrams, beside, changes, retired, presses, silence_ms } = waiting;
+        let Waiting { way, changes, retired, presses, silence_ms } = waiting;
         let numbers = random_numbers();
-        let parts = Parts { datagrams, beside, plan, coding, changes, retired, presses, rate, numbers, silence_ms };
+        let parts = Parts { way, plan, coding, changes, retired, presses, rate, numbers, silence_ms };
         Ok(Some((RtpLeg::new(parts), rate)))
     }
 

@@ -32,7 +32,7 @@ pub struct SipConfig {
     /// Messages per second from one address that belongs to no trunk; more are dropped.
     pub stranger_per_second: u32,
     /// Transactions that are kept, those included that are over and absorb repeats for 64 × T1: 300 a second, about 13 KiB each. A
-    /// request that would be one more is let go, as on a network that lost it; one on a stream, which nobody repeats, gets 503.
+    /// request that would be one more is answered without one: OPTIONS with 200, any other with 503.
     #[serde(skip)]
     pub max_transactions: usize,
     /// For the peer's answer to our BYE.
@@ -43,6 +43,8 @@ pub struct SipConfig {
     pub rtp_first: u16,
     /// The last one.
     pub rtp_last: u16,
+    /// The legs of a media thread share one port, told apart by where their peers are.
+    pub rtp_per_shard: bool,
     /// A leg whose peer may send and sends nothing for so long is lost.
     pub rtp_silence_ms: u32,
 }
@@ -66,6 +68,7 @@ impl Default for SipConfig {
             transfer_ms: 10_000,
             rtp_first: 20_000,
             rtp_last: 29_999,
+            rtp_per_shard: false,
             rtp_silence_ms: 30_000,
         }
     }
