@@ -17,6 +17,7 @@ mod peer;
 mod phone;
 mod registrar;
 mod streams;
+mod torture;
 mod watched;
 mod world;
 

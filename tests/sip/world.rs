@@ -156,6 +156,11 @@ impl World {
         while self.calls.try_recv().is_ok() {}
     }
 
+    /// Were all calls looked at that were opened?
+    pub fn no_call(&mut self) -> bool {
+        self.calls.try_recv().is_err()
+    }
+
     /// The next call that was opened.
     pub async fn call(&mut self) -> (SipOpened, SipEnd) {
         rt::timeout(LIMIT, self.calls.recv()).await.expect("a call in time").unwrap()

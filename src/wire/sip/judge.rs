@@ -61,7 +61,7 @@ fn shape(message: &Message, method: &str) -> Option<Fault> {
         }
     }
     let get = |name| message.get(name);
-    if message.all("Via").any(|value| value.trim().is_empty()) || get("Via").and_then(Via::parse).is_none() {
+    if message.all("Via").any(Via::has_gaps) || get("Via").and_then(Via::parse).is_none() {
         return Some(fault(400, "Bad Via"));
     }
     if get("Call-ID").is_none_or(|id| id.is_empty() || id.len() > 512 || id.contains(' ')) {
@@ -124,6 +124,9 @@ fn understood(message: &Message, method: &str) -> Option<Fault> {
     if !unknown.is_empty() {
         return Some(with(420, "", "Unsupported", &unknown.join(", ")));
     }
+    if method == "INVITE" && message.get("Accept").is_some() && !takes_sdp(message) {
+        return Some(fault(406, ""));
+    }
     if message.body.is_empty() {
         return None;
     }
@@ -135,6 +138,15 @@ fn understood(message: &Message, method: &str) -> Option<Fault> {
         return Some(with(415, "", "Accept", "application/sdp"));
     }
     None
+}
+
+/// May the answer carry a session description (RFC 3261 section 20.1)?
+fn takes_sdp(message: &Message) -> bool {
+    let taken = |range: &str| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        ["application/sdp", "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+    };
+    message.all("Accept").flat_map(list).any(taken)
 }
 
 /// The session description in a body: the body itself, or that part of a multipart one.
