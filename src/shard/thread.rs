@@ -115,6 +115,9 @@ impl Seat {
         if !self.broken {
             let turn = AssertUnwindSafe(|| if too_late { self.skip(due) } else { self.tick(due) });
             self.broken = catch_unwind(turn).is_err();
+            if self.broken {
+                rt::count_panic();
+            }
         }
         if self.broken {
             self.closing = self.line.break_off();
