@@ -7,6 +7,7 @@ mod early;
 mod floods;
 #[path = "../common/free_port.rs"]
 mod free_port;
+mod glued;
 mod handed;
 mod hostile;
 mod inbound;
