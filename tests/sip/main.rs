@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod called;
 mod early;
 mod floods;
 #[path = "../common/free_port.rs"]
@@ -17,6 +18,7 @@ mod outbound;
 mod peer;
 mod phone;
 mod registrar;
+mod routes;
 mod streams;
 mod torture;
 mod watched;
