@@ -30,7 +30,7 @@ mod wire_sip;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
 
     #[test]
     fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {

@@ -49,6 +49,25 @@ pub fn tight(value: &str) -> String {
     out
 }
 
+/// Does a quote begin that nothing closes? What is written behind it would be part of it.
+pub(super) fn is_open(text: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for letter in text.chars() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
+}
+
+/// Is this a token (RFC 3261 section 25.1)?
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
+}
+
 fn push_tight(out: &mut String, part: &str) {
     let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key.trim(), Some(value.trim())));
     out.push(';');
@@ -213,7 +232,11 @@ impl<'a> Via<'a> {
         let mut parts = text.splitn(3, '/').map(str::trim);
         let (name, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
         let (transport, rest) = rest.split_once(|c: char| c.is_whitespace())?;
-        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" || transport.is_empty() || transport.contains('/') {
+        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" || !is_token(transport) {
+            return None;
+        }
+        // What a server adds behind it must not end up in a quote, nor in angle brackets, which no Via has.
+        if is_open(text) || text.contains('<') {
             return None;
         }
         let place = rest.split(';').next()?.trim();
@@ -231,8 +254,11 @@ impl<'a> Via<'a> {
     #[must_use]
     /// Without the blanks that may stand around slashes, semicolons and equals signs.
     pub fn completed(&self, ip: IpAddr, port: u16) -> String {
-        let place = split(self.text, ';').first().and_then(|first| first.rsplit(char::is_whitespace).next());
-        let mut out = format!("SIP/2.0/{} {}", self.transport, place.unwrap_or_default());
+        let mut out = format!("SIP/2.0/{} ", self.transport);
+        out.push_str(&if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_owned() });
+        if let Some(port) = self.port {
+            out.push_str(&format!(":{port}"));
+        }
         for part in split(self.text, ';').into_iter().skip(1) {
             let key = part.split('=').next().unwrap_or_default().trim();
             if !key.eq_ignore_ascii_case("rport") && !key.eq_ignore_ascii_case("received") {
@@ -324,10 +350,10 @@ mod tests {
         );
         let done = via.completed("192.0.2.1".parse().unwrap(), 1024);
         assert_eq!(done, "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKa;received=192.0.2.1;rport=1024");
-        let blanks = Via::parse("SIP  /   2.0  /UDP    192.0.2.2 ; branch  =  390skdjuw ;rport").unwrap();
+        let blanks = Via::parse("SIP  /   2.0  /UDP    192.0.2.2 : 5070 ; branch  =  390skdjuw ;rport").unwrap();
         assert_eq!((blanks.transport, blanks.host, blanks.branch()), ("UDP", "192.0.2.2", Some("390skdjuw")));
         let done = blanks.completed("192.0.2.1".parse().unwrap(), 1024);
-        assert_eq!(done, "SIP/2.0/UDP 192.0.2.2;branch=390skdjuw;received=192.0.2.1;rport=1024");
+        assert_eq!(done, "SIP/2.0/UDP 192.0.2.2:5070;branch=390skdjuw;received=192.0.2.1;rport=1024");
         for (value, gaps) in [
             ("SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b", false),
             ("SIP/2.0/UDP a;x=\";;,,\";rport;", false),
@@ -338,6 +364,7 @@ mod tests {
             assert_eq!(Via::has_gaps(value), gaps, "{value}");
         }
         assert_eq!((Via::parse("SIP/3.0/UDP a"), Via::parse("SIP/2.0/UDP/x a")), (None, None));
+        assert_eq!((Via::parse("SIP/2.0/UDP a;x=\"y"), Via::parse("SIP/2.0/\"DP a")), (None, None), "an open quote");
         assert_eq!(CSeq::parse("2147483648 INVITE"), None);
         assert_eq!(CSeq::parse("7  BYE").unwrap(), CSeq { number: 7, method: "BYE" });
     }
