@@ -347,8 +347,10 @@ mod tests {
         (1..=5).for_each(|tick| wheel.tick(0, at(tick), false, &shared));
         facts(&mut its_call);
         wheel.slots[0][0].planted = true;
+        let panics = rt::panics();
         (6..=9).for_each(|tick| wheel.tick(0, at(tick), tick == 8, &shared));
 
+        assert!(rt::panics() > panics, "it is counted");
         assert_eq!(facts(&mut its_call), [LineFact::Broken], "once");
         assert_eq!(facts(&mut other_call), [LineFact::Opened { at: at(1) }]);
         let over = shared.done.pop().expect("the line is over");
