@@ -124,6 +124,9 @@ impl Seat {
         if !self.broken {
             let turn = AssertUnwindSafe(|| if too_late { self.skip(due) } else { self.tick(due) });
             self.broken = catch_unwind(turn).is_err();
+            if self.broken {
+                rt::count_panic();
+            }
         }
         if self.broken {
             self.closing = self.line.break_off();
@@ -374,8 +377,10 @@ mod tests {
         (1..=5).for_each(|tick| wheel.tick(0, at(tick), false, &shared));
         facts(&mut its_call);
         wheel.slots[0][0].planted = true;
+        let panics = rt::panics();
         (6..=9).for_each(|tick| wheel.tick(0, at(tick), tick == 8, &shared));
 
+        assert!(rt::panics() > panics, "it is counted");
         assert_eq!(facts(&mut its_call), [LineFact::Broken], "once");
         assert_eq!(facts(&mut other_call), [LineFact::Opened { at: at(1) }]);
         let over = shared.done.pop().expect("the line is over");

@@ -192,6 +192,7 @@ impl UpDown {
 
 #[derive(Debug)]
 struct ProcessGauges {
+    panics: Counter,
     memory: Gauge,
     cpu: Counter<f64, AtomicU64>,
     threads: Gauge,
@@ -210,6 +211,7 @@ fn live(registry: &mut Registry, declared: Declared) -> Live {
 impl ProcessGauges {
     fn new(registry: &mut Registry) -> Self {
         Self {
+            panics: add(registry, names::PANICS, Counter::default()),
             memory: add(registry, names::PROCESS_MEMORY, Gauge::default()),
             cpu: add(registry, names::PROCESS_CPU, Counter::default()),
             threads: add(registry, names::PROCESS_THREADS, Gauge::default()),
@@ -218,6 +220,7 @@ impl ProcessGauges {
     }
 
     fn set(&self, sample: &ProcessSample) {
+        self.panics.inner().fetch_max(crate::rt::panics(), std::sync::atomic::Ordering::Relaxed);
         self.memory.set(i64::try_from(sample.resident_bytes).unwrap_or(i64::MAX));
         // A sum that only rises, as the system gives it; two scrapes at once must not add it twice.
         self.cpu.inner().fetch_max(sample.cpu_seconds.to_bits(), std::sync::atomic::Ordering::Relaxed);

@@ -60,6 +60,7 @@ declare! {
     MACHINES = Counter "voicefleet_machines" "Who answered outgoing calls that were watched, by verdict";
     PROVIDER_ERRORS = Counter "voicefleet_provider_errors" "Failures of speech and language providers, by role and kind";
     RECORDER_LOST = Counter "voicefleet_recorder_lost_frames" "20 ms frames that no recording has";
+    PANICS = Counter "voicefleet_panics" "Panics that ended one task or one line and nothing else";
     PROCESS_MEMORY = Gauge "voicefleet_process_resident_bytes" "Memory of the process";
     PROCESS_CPU = Counter "voicefleet_process_cpu_seconds" "Processor time of the process";
     PROCESS_THREADS = Gauge "voicefleet_process_threads" "Threads of the process";

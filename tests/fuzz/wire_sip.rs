@@ -2,12 +2,13 @@
 //! call [`run`] with its own bytes. Holds no assertion about meaning, only invariants.
 
 use voicefleet::wire::sdp::{Codec, CryptoKeys, KEY_BYTES, Negotiator, Policy, Srtp};
-use voicefleet::wire::sip::{Framer, Message, fault_of, session_description};
+use voicefleet::wire::sip::{Framer, Message, Uri, Via, fault_of, parameter, session_description, tight};
 
 /// Lines that a mutated input is woven from, so that random bytes reach past the first check.
-const SEEDS: [&str; 24] = [
+const SEEDS: [&str; 25] = [
     "INVITE sip:2000@h.example SIP/2.0",
     "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx;rport",
+    "v: SIP  / 2.0 / TCP  h.example : 9 ; branch = z9hG4bKy ; x = \";\" , SIP/2.0/UDP b",
     "From: \"a \\\" b\" <sip:a@h.example>;tag=77",
     "To: <sip:2000@h.example>",
     "Call-ID: c1",
@@ -70,5 +71,21 @@ pub fn run(data: &[u8]) {
         let again = Message::parse(&message.to_bytes()).expect("what we write can be read");
         assert_eq!(again.start, message.start);
         let _ = Message::response(&message, 400, "", "tag").to_bytes();
+        fields(&message);
+    }
+}
+
+/// What stands in a field is the same once blanks are taken out of it and a Via is completed.
+fn fields(message: &Message) {
+    for (_, value) in message.fields() {
+        let short = tight(value);
+        assert_eq!(tight(&short), short);
+        assert_eq!(parameter(&short, "tag"), parameter(value, "tag"), "{value:?}");
+        let _ = (Uri::parse(value), Via::has_gaps(value));
+        let Some(via) = Via::parse(value) else { continue };
+        let completed = via.completed([192, 0, 2, 1].into(), 1_024);
+        let again = Via::parse(&completed).unwrap_or_else(|| panic!("{value:?} became {completed:?}"));
+        assert_eq!((again.transport, again.host, again.port), (via.transport, via.host, via.port), "{value:?}");
+        assert_eq!((again.branch(), parameter(again.text, "rport")), (via.branch(), Some("1024")), "{value:?}");
     }
 }

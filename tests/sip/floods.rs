@@ -4,10 +4,14 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use voicefleet::call::LegFact;
+use voicefleet::rt;
 use voicefleet::telemetry::ProcessSample;
+use voicefleet::units::SampleRate;
 
 use super::hostile::{INVITE, OPTIONS, ask, message, probe};
-use super::world::{World, config, trunk};
+use super::phone::Phone;
+use super::world::{Note, World, config, facts, trunk};
 
 /// A sound offer.
 const OFFER: &str =
@@ -29,10 +33,21 @@ const TOKENS: [&[u8]; 14] = [
     b"SIP/2.0 200 OK\r\n",
     b"a=rtpmap:",
 ];
-/// A sound OPTIONS is sent from a fresh socket after so many.
-const PROBED: usize = 25;
-/// Most memory that a flood may leave behind: what the transaction layer keeps for 32 s to absorb repeats.
-const MOST_BYTES: u64 = 256 << 20;
+/// Memory is looked at after so many messages.
+const SAMPLED: usize = 10;
+/// Most memory while a flood runs, whatever its length, and what may come with each message of it: about twice of what was measured
+/// at a thousand and at ten thousand (the transaction layer keeps what is over for 64 × T1, to absorb repeats).
+struct Memory {
+    bytes: u64,
+    bytes_each: u64,
+}
+
+/// Measured: 7 MiB after 2,000, 25 MiB after 20,000.
+const OF_MUTANTS: Memory = Memory { bytes: 16 << 20, bytes_each: 2 << 10 };
+/// Measured: 36 MiB after 1,000, 85 MiB after 10,000; each is a call that was answered.
+const OF_CALLS: Memory = Memory { bytes: 56 << 20, bytes_each: 12 << 10 };
+/// One flood at a time: memory is the process's.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// SplitMix64.
 struct Random(u64);
@@ -82,65 +97,90 @@ fn mutated(random: &mut Random, number: usize) -> Vec<u8> {
     bytes
 }
 
-/// Sends so many mutants; the endpoint must answer a sound message all the while, and nothing of them may be left.
-pub async fn mutants(count: usize, seed: u64) {
-    let world = World::new(trunk(""), config(20)).await;
-    let to = world.endpoint.address();
-    let before = ProcessSample::read().resident_bytes;
-    let deaf = tokio::task::spawn_blocking(move || {
+/// What a flood did to the endpoint while it ran.
+struct Toll {
+    /// The first message after which a sound one was not answered.
+    deaf_after: Option<String>,
+    /// Most memory while it ran, beyond what was in use before.
+    peak_bytes: u64,
+}
+
+/// Sends so many messages, and a sound OPTIONS from a fresh socket after each.
+async fn flood(to: SocketAddr, count: usize, mut made: impl FnMut(usize) -> Vec<u8> + Send + 'static) -> Toll {
+    let sent = tokio::task::spawn_blocking(move || {
+        let before = ProcessSample::read().resident_bytes;
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut random = Random(seed);
+        let mut toll = Toll { deaf_after: None, peak_bytes: 0 };
         for number in 0..count {
-            let bytes = mutated(&mut random, number);
+            let bytes = made(number);
             socket.send_to(&bytes, to).unwrap();
-            if number % PROBED == 0 && probe(to, number) != Some(200) {
-                return Some((number, String::from_utf8_lossy(&bytes).into_owned()));
+            if probe(to, number) != Some(200) {
+                toll.deaf_after = Some(format!("{number}: {}", String::from_utf8_lossy(&bytes)));
+                break;
+            }
+            if number % SAMPLED == 0 {
+                toll.peak_bytes = toll.peak_bytes.max(ProcessSample::read().resident_bytes.saturating_sub(before));
             }
         }
-        None
+        toll
     });
-    let deaf = deaf.await.unwrap();
-    assert!(deaf.is_none(), "deaf after one of the last {PROBED} up to {deaf:?}");
+    sent.await.unwrap()
+}
+
+/// Sends so many mutants; the endpoint must answer a sound message after each, and nothing of them may be left.
+pub async fn mutants(count: usize, seed: u64) {
+    let _turn = ALONE.lock().await;
+    let world = World::new(trunk(""), config(20)).await;
+    let mut random = Random(seed);
+    let panics = rt::panics();
+    let toll = flood(world.endpoint.address(), count, move |number| mutated(&mut random, number)).await;
+    judged(&toll, count, &OF_MUTANTS, panics);
     // Mutants that were still sound INVITEs had an answer that nobody acknowledged.
     world.settle().await;
-    a_sound_call_goes_through(world, before).await;
+    a_sound_call_goes_through(world, panics).await;
 }
 
 /// Sends so many INVITEs and acknowledges none of the answers.
 pub async fn invites(count: usize) {
+    let _turn = ALONE.lock().await;
     let world = World::new(trunk(""), config(20)).await;
-    let to = world.endpoint.address();
-    let before = ProcessSample::read().resident_bytes;
-    let most = config(20).max_pending;
-    let deaf = tokio::task::spawn_blocking(move || {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        (0..count).find(|number| {
-            let (id, via) = (
-                format!("Call-ID: unacknowledged{number}"),
-                format!("Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKunack{number};rport"),
-            );
-            let bytes = message(INVITE, &[&id, &via, "Content-Type: application/sdp"], OFFER);
-            socket.send_to(&bytes, to).unwrap();
-            number % PROBED == 0 && probe(to, *number) != Some(200)
-        })
-    });
-    assert_eq!(deaf.await.unwrap(), None, "deaf during the flood");
+    let panics = rt::panics();
+    let toll = flood(world.endpoint.address(), count, |number| {
+        let (id, via) = (
+            format!("Call-ID: unacknowledged{number}"),
+            format!("Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKunack{number};rport"),
+        );
+        message(INVITE, &[&id, &via, "Content-Type: application/sdp"], OFFER)
+    })
+    .await;
+    judged(&toll, count, &OF_CALLS, panics);
     let census = world.endpoint.census();
-    assert!(census.pending <= most, "{census:?}");
+    assert!(census.pending <= config(20).max_pending, "{census:?}");
     world.settle().await;
-    a_sound_call_goes_through(world, before).await;
+    a_sound_call_goes_through(world, panics).await;
 }
 
-async fn a_sound_call_goes_through(mut world: World, before: u64) {
-    let after = ProcessSample::read().resident_bytes;
-    assert!(after.saturating_sub(before) < MOST_BYTES, "{} KiB more than before", after.saturating_sub(before) / 1024);
+fn judged(toll: &Toll, count: usize, memory: &Memory, panics: u64) {
+    assert!(toll.deaf_after.is_none(), "deaf after {:?}", toll.deaf_after);
+    assert_eq!(rt::panics() - panics, 0, "tasks that panicked");
+    let most = memory.bytes + count as u64 * memory.bytes_each;
+    assert!(toll.peak_bytes < most, "{} KiB more than before the flood", toll.peak_bytes / 1024);
+}
+
+/// INVITE, 200, ACK, BYE, and the audio that belongs to them.
+async fn a_sound_call_goes_through(mut world: World, panics: u64) {
     world.forget_calls();
-    let to: SocketAddr = world.endpoint.address();
-    let bytes = message(INVITE, &["Call-ID: sound", "Content-Type: application/sdp"], OFFER);
-    let status = tokio::task::spawn_blocking(move || ask(to, &bytes, Duration::from_secs(5))).await.unwrap();
-    assert_eq!(status, Some(200), "a sound call after the flood");
-    let (opened, _end) = world.call().await;
-    assert_eq!(opened.sip_call_id, "sound");
+    let old = world.notes().len();
+    let mut phone = Phone::call(world.endpoint.address()).await;
+    let (opened, end) = world.call().await;
+    assert_eq!(opened.sip_call_id, phone.call_id);
+    phone.hang_up().await;
+    let started = LegFact::Started { rate: SampleRate::NARROW };
+    assert_eq!(facts(end).await.0, [started, LegFact::Answered, LegFact::HungUp { by: None }]);
+    assert!(matches!(&world.notes()[old..], [Note::Started(_), Note::Stopped]), "{:?}", &world.notes()[old..]);
+    world.settle().await;
+    let to = world.endpoint.address();
     let still = tokio::task::spawn_blocking(move || ask(to, &message(OPTIONS, &[], ""), Duration::from_secs(5)));
     assert_eq!(still.await.unwrap(), Some(200));
+    assert_eq!(rt::panics() - panics, 0, "tasks that panicked");
 }

@@ -60,7 +60,7 @@ pub const INVITE: &str = "INVITE sip:2000@h.example SIP/2.0";
 const CASES: &[Case] = &[
     (OPTIONS, &[], "", 200),
     // RFC 4475 3.1.1, sound but odd.
-    (OPTIONS, &["-Via", "+v: SIP / 2.0 / UDP 127.0.0.1;branch=z9hG4bKx"], "", 400),
+    (OPTIONS, &["-Via", "+v: SIP / 2.0 / UDP 127.0.0.1;branch=z9hG4bKx"], "", 200),
     (OPTIONS, &["-Via", "+v:  SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKcompact", "-From", "+f: <sip:a@h>;tag=1"], "", 200),
     (OPTIONS, &["From: \"quoted \\\" <name>\" <sip:a@h.example>;tag=8"], "", 200),
     (OPTIONS, &["From: \"\u{e9}\" <sip:a@h.example>;tag=8"], "", 200),
@@ -71,7 +71,7 @@ const CASES: &[Case] = &[
     ("OPTIONS tel:+919800000001 SIP/2.0", &[], "", 200),
     (OPTIONS, &["To: <sip:null-%00-null@h.example>"], "", 200),
     // 3.1.2, broken.
-    (OPTIONS, &["Via: SIP/2.0/UDP 127.0.0.1;;,;,,"], "", 200),
+    (OPTIONS, &["Via: SIP/2.0/UDP 127.0.0.1;;,;,,"], "", 400),
     (OPTIONS, &["Via: SIP/9.9/UDP 127.0.0.1;branch=z9hG4bKx"], "", 400),
     (OPTIONS, &["Content-Length: 9999"], "", 400),
     (OPTIONS, &["Content-Length: -999"], "", 400),
@@ -87,6 +87,7 @@ const CASES: &[Case] = &[
     (OPTIONS, &["-To"], "", 400),
     (OPTIONS, &["Max-Forwards: 300"], "", 400),
     (OPTIONS, &["To: \"Mr. J. User <sip:j@h.example>"], "", 400),
+    // RFC 2543 knew no tag; see `torture::further`.
     (OPTIONS, &["From: <sip:a@h.example>"], "", 400),
     (OPTIONS, &["+From: <sip:b@h.example>;tag=2"], "", 400),
     ("OPTIONS <sip:2000@h.example> SIP/2.0", &[], "", 400),

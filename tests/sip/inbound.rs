@@ -142,12 +142,17 @@ async fn a_hundred_calls_with_lost_packets_leave_nothing_behind() {
     let mut world = World::new(trunk(""), config(200)).await;
     let target = world.endpoint.address().to_string();
     let calls = async {
+        let mut ended_by_bye = 0;
         for _ in 0..100 {
             let (facts, _) = facts(world.call().await.1).await;
+            assert_eq!(facts[..2], [STARTED, LegFact::Answered]);
+            ended_by_bye += usize::from(facts.last() == Some(&bye()));
             // sipp takes a repeated answer to its INVITE for one to a lost BYE and goes; that call ends for want of an ACK.
             let ends = [bye(), LegFact::Lost(LegLoss::Unanswered)];
             assert!(facts.last().is_some_and(|last| ends.contains(last)), "{facts:?}");
         }
+        // Measured: 99 or all of them.
+        assert!(ended_by_bye >= 90, "{ended_by_bye} of 100 ended by BYE");
     };
     let load = sipp("uac_plain.xml", &["-m", "100", "-r", "50", "-lost", "10", &target]);
     tokio::join!(load, calls);

@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod called;
 mod crowd;
 mod early;
 mod floods;
 #[path = "../common/free_port.rs"]
 mod free_port;
+mod glued;
 mod handed;
 mod hostile;
 mod inbound;
@@ -17,7 +19,9 @@ mod outbound;
 mod peer;
 mod phone;
 mod registrar;
+mod routes;
 mod streams;
+mod torture;
 mod watched;
 mod world;
 
@@ -27,7 +31,7 @@ mod wire_sip;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
 
     #[test]
     fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {

@@ -14,11 +14,11 @@ fn by(who: &str) -> LegFact {
     LegFact::HungUp { by: Some(who.to_owned()) }
 }
 
-fn call() -> OutboundCall {
+pub fn call() -> OutboundCall {
     OutboundCall { trunk: "main".to_owned(), to: "+919800000001".to_owned(), from: String::new(), fields: Vec::new() }
 }
 
-async fn world(targets: &[u16], more: &str) -> World {
+pub async fn world(targets: &[u16], more: &str) -> World {
     let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let text = format!("[outbound]\ntargets = [{}]\nfirst_answer_ms = 2000\n{more}", targets.join(", "));
     let mut trunk = trunk(&text);
@@ -26,10 +26,25 @@ async fn world(targets: &[u16], more: &str) -> World {
     World::new(trunk, config(100)).await
 }
 
-fn place(world: &World) -> SipEnd {
+pub fn place(world: &World) -> SipEnd {
+    place_as(world, call())
+}
+
+pub fn place_as(world: &World, call: OutboundCall) -> SipEnd {
     let (link, end) = SipLink::pair();
-    world.endpoint.place_call(call(), || world.ports.reserve(), link).unwrap();
+    world.endpoint.place_call(call, || world.ports.reserve(), link).unwrap();
     end
+}
+
+/// Places one call to sipp with this scenario, which hangs up; its facts, and the world with nothing left of it.
+pub async fn called_by(scenario: &'static str) -> (World, Vec<LegFact>) {
+    let port = free_port();
+    let world = world(&[port], "").await;
+    let text = port.to_string();
+    let peer = sipp(scenario, &["-m", "1", "-p", &text]);
+    let (_, (facts, _)) = tokio::join!(peer, async { facts(place(&world)).await });
+    world.settle().await;
+    (world, facts)
 }
 
 /// Places one call to sipp with this scenario; its facts, hung up once answered.
@@ -57,7 +72,7 @@ async fn a_call_is_answered_and_ended_by_us() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn early_media_starts_the_audio_before_the_answer() {
+async fn a_call_with_early_media_is_answered() {
     let (facts, report) = called("uas_early.xml", &[], "").await;
     assert_eq!(facts, [STARTED, LegFact::Answered, by("bot")]);
     let order: Vec<&str> = report.ladder.iter().map(|row| row.what.as_str()).collect();

@@ -138,6 +138,16 @@ impl Phone {
         self.send_to(&response, from.parse().unwrap()).await;
     }
 
+    /// The same with further fields in place of a description.
+    pub async fn says_with(&self, request: &Message, status: u16, tag: &str, fields: &[(&str, &str)]) {
+        let mut response = Message::response(request, status, "", tag);
+        response.push("Contact", &format!("<sip:{tag}@{}>", self.address()));
+        fields.iter().for_each(|(name, value)| response.push(name, value));
+        let via = request.get("Via").unwrap();
+        let from = via.split_whitespace().nth(1).unwrap().split(';').next().unwrap();
+        self.send_to(&response, from.parse().unwrap()).await;
+    }
+
     /// Asks and waits for the final status.
     pub async fn ask(&mut self, method: &str, fields: &[(&str, &str)], body: &str) -> Message {
         let request = self.request(method, fields, body);

@@ -1,7 +1,7 @@
 //! An endpoint with a fake application around it, and sipp beside it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +21,9 @@ use crate::free_port::free_port;
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// The bots that are there.
+const BOTS: [&str; 3] = ["desk", "sales", "night"];
+
 /// Takes every call for a known bot.
 pub struct FakeHost {
     calls: mpsc::Sender<(SipOpened, SipEnd)>,
@@ -34,7 +37,7 @@ impl Host for FakeHost {
     type Slot = Slot;
 
     fn admit(&self, request: &CallRequest<'_>) -> Result<Slot, Refusal> {
-        if request.bot.as_str() != "desk" {
+        if !BOTS.contains(&request.bot.as_str()) {
             return Err(Refusal::UnknownBot);
         }
         let one_less = |free: u64| free.checked_sub(1);
@@ -156,6 +159,11 @@ impl World {
         while self.calls.try_recv().is_ok() {}
     }
 
+    /// Were all calls looked at that were opened?
+    pub fn no_call(&mut self) -> bool {
+        self.calls.try_recv().is_err()
+    }
+
     /// The next call that was opened.
     pub async fn call(&mut self) -> (SipOpened, SipEnd) {
         rt::timeout(LIMIT, self.calls.recv()).await.expect("a call in time").unwrap()
@@ -213,25 +221,34 @@ pub fn sipp(scenario: &'static str, arguments: &[&str]) -> impl Future<Output = 
     run_sipp(scenario, arguments)
 }
 
+/// A folder that goes with its test, also where sipp is ended before its verdict.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 async fn run_sipp(scenario: &'static str, arguments: Vec<String>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sip");
     let scratch = std::env::temp_dir().join(format!("voicefleet-sipp-{}-{}", std::process::id(), free_port()));
     std::fs::create_dir_all(&scratch).unwrap();
-    let errors = scratch.join("errors.log");
+    let scratch = Scratch(scratch);
+    let errors = scratch.0.join("errors.log");
     // sipp fills keys in everywhere but in a response's status.
     let mut text = std::fs::read_to_string(folder.join(scenario)).unwrap();
     for key in arguments.windows(3).filter(|words| words[0] == "-key") {
         text = text.replace(&format!("[{}]", key[1]), &key[2]);
     }
-    let filled = scratch.join(scenario);
+    let filled = scratch.0.join(scenario);
     std::fs::write(&filled, text).unwrap();
     let mut command = tokio::process::Command::new("sipp");
     command.arg("-sf").arg(filled).args(["-i", "127.0.0.1", "-nostdin", "-trace_err", "-timeout", "20s"]);
-    command.args(["-timeout_error", "-error_file"]).arg(&errors).args(arguments).current_dir(&scratch);
+    command.args(["-timeout_error", "-error_file"]).arg(&errors).args(arguments).current_dir(&scratch.0);
     let output = command.kill_on_drop(true).output();
     let output =
         rt::timeout(LIMIT, output).await.expect("sipp ends in time").expect("sipp runs: `make test-deps` installs it");
     let told = std::fs::read_to_string(&errors).unwrap_or_default();
-    let _ = std::fs::remove_dir_all(&scratch);
     assert!(output.status.success(), "{scenario}: {}\n{told}", output.status);
 }

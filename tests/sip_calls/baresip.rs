@@ -158,15 +158,21 @@ impl Baresip {
         since.split("audio=").skip(1).filter_map(received).filter(|rate| rate * 10 > bits_per_s * 9).count()
     }
 
-    /// How many stretches of 20 ms with sound in it, above −45 dBFS, it heard at 8 kHz.
-    pub fn heard_loud(&self) -> usize {
+    /// What it heard, as its decoder wrote it.
+    pub fn heard(&self) -> Vec<i16> {
+        let mut files = self.heard_files();
+        files.sort();
         let samples = |path: &PathBuf| -> Vec<i16> {
             let mut reader =
                 hound::WavReader::open(path).unwrap_or_else(|e| panic!("{} does not play: {e}", path.display()));
             reader.samples().map(Result::unwrap).collect()
         };
-        let loud = |path: &PathBuf| samples(path).chunks(160).filter(|frame| dbfs(frame) > -45.0).count();
-        self.heard_files().iter().map(loud).sum()
+        files.iter().flat_map(samples).collect()
+    }
+
+    /// How many stretches of 20 ms with sound in it, above −45 dBFS, it heard at 8 kHz.
+    pub fn heard_loud(&self) -> usize {
+        self.heard().chunks(160).filter(|frame| dbfs(frame) > -45.0).count()
     }
 
     /// The strongest 200 ms of a tone in what it heard.

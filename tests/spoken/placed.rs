@@ -1,10 +1,16 @@
 //! A payment reminder that `voicefleet dial` places: a telephone that others wrote answers, and what it says are the words of a borrower
-//! of an earlier call, each a little later than they came there.
+//! of an earlier call, each a little later than they came there. What the telephone wrote down of the bot is recognised.
+
+use std::time::Duration;
 
 use clap::Parser;
+use voicefleet::media::convert;
+use voicefleet::provider::score::word_errors;
+use voicefleet::rt;
 use voicefleet::tools::dial::{self, DialArgs};
 use voicefleet::trunk::{Book, Trunk};
-use voicefleet::units::dbfs;
+use voicefleet::turn::Heard;
+use voicefleet::units::{SampleRate, TurnNo, dbfs};
 
 use crate::baresip::{Baresip, PCMU};
 use crate::free_port::free_port;
@@ -14,6 +20,8 @@ use crate::worker::World;
 
 /// A number that no other call of this world has.
 const CALLED: &str = "919876500066";
+/// The most word errors in one call's words, as the telephone heard them; measured: 0.05.
+const MOST_ERRORS: f64 = 0.15;
 /// The bot may word its lines differently, so each answer comes this much later behind the one before it, in milliseconds.
 const LATER_MS: usize = 2_500;
 
@@ -38,6 +46,26 @@ fn replayed(kept: &Kept) -> Vec<i16> {
     // Then it listens.
     out.resize(out.len() + 60 * 8_000, 0);
     out
+}
+
+/// The words of a recording of 8 kHz, by the recogniser of the callers.
+async fn recognised(world: &World, samples: &[i16]) -> String {
+    let (facts, mut heard) = tokio::sync::mpsc::channel(1_000);
+    let mut session = world.speech.stt().open(facts).unwrap();
+    let turn = TurnNo(1);
+    session.begin(turn, 0);
+    for stretch in convert(samples, SampleRate::NARROW, SampleRate::WIDE).unwrap().chunks(320) {
+        session.audio(stretch);
+    }
+    session.take(turn, 1);
+    let words = async {
+        loop {
+            if let Heard::Transcribed { text, .. } = heard.recv().await.expect("a recogniser that lives") {
+                return text;
+            }
+        }
+    };
+    rt::timeout(Duration::from_secs(60), words).await.expect("the words in time")
 }
 
 /// Calls a baresip that answers with the borrower's words of `before`.
@@ -65,5 +93,13 @@ pub async fn the_same_by_dial(world: &World, before: &Kept) {
     let loud = |samples: &[i16]| samples.chunks(160).filter(|frame| dbfs(frame) > -45.0).count();
     assert!(loud(&kept.caller) > 100 && loud(&kept.bot) > 250, "both are on the recording");
     assert!(phone.heard_loud() > 250, "the telephone heard the bot for five seconds");
+    let words = recognised(world, &phone.heard()).await;
+    let bot = kept.result["transcript"].as_array().unwrap().iter().filter(|line| line["speaker"] == "bot");
+    let said = bot.map(|line| line["text"].as_str().unwrap()).collect::<Vec<_>>().join(" ");
+    let errors = word_errors(&said, &words);
+    show(&format!("the telephone heard, {:.1} % of its words wrong: {words}", errors.rate() * 100.0));
+    assert!(errors.rate() <= MOST_ERRORS, "{said}\n{words}");
+    let opening = ["Hello", "Maya", "Sunrise", "Finance", "Rahul", "Sharma"];
+    assert!(opening.iter().filter(|word| words.contains(*word)).count() >= 4, "whom it speaks for and to: {words}");
     phone.hang_up();
 }

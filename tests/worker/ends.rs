@@ -167,6 +167,7 @@ async fn a_panic_in_one_call_ends_that_call_with_a_result_and_no_other() {
     assert!(result.recording.as_ref().is_some_and(|r| r.bytes > 0), "{:?}", result.recording);
     assert!(result.recording_url.is_some(), "its recording has a link");
     assert_eq!(world.result_of("+91-well").await.end_reason, "completed");
+    assert!(world.metric("voicefleet_panics_total").await >= 1.0, "it is counted");
     world.quiet().await;
     world.stop().await;
 }

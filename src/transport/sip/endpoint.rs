@@ -27,7 +27,7 @@ use crate::rt;
 use crate::trunk::{Book, CallFacts, Trunk};
 use crate::units::{BotId, Moment, Pii};
 use crate::wire::sdp::{CryptoKeys, KEY_BYTES, MediaPlan, Negotiator, SdpError};
-use crate::wire::sip::{Fault, Message, Via, fault_of, list, session_description};
+use crate::wire::sip::{Fault, Message, Via, fault_of, list, session_description, tight};
 
 /// Why the endpoint did not start.
 #[derive(Debug, thiserror::Error)]
@@ -306,7 +306,16 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             let completed = via.completed(flow.peer.ip(), flow.peer.port()) + &rest;
             message.set("Via", &completed);
         }
-        if let Some(fault) = fault_of(&message) {
+        // Blanks around a tag's equals sign are legal, and more than the transaction layer reads.
+        for name in ["From", "To"] {
+            if let Some(value) = message.get(name).map(tight) {
+                message.set(name, &value);
+            }
+        }
+        // On a stream only the length says where a message ends (RFC 3261 section 18.3).
+        let endless = flow.transport != Transport::Udp && message.get("Content-Length").is_none();
+        let unmeasured = endless.then_some(Fault { status: 400, reason: "No Content-Length", field: None });
+        if let Some(fault) = fault_of(&message).or(unmeasured) {
             SipCounters::add(&counters.faulty);
             self.refuse(&message, flow, &fault);
             return;

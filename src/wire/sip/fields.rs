@@ -40,6 +40,44 @@ pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// An address with its parameters, without the blanks that may stand around semicolons and equals signs.
+#[must_use]
+pub fn tight(value: &str) -> String {
+    let mut parts = split(value, ';').into_iter();
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    parts.for_each(|part| push_tight(&mut out, part));
+    out
+}
+
+/// Does a quote begin that nothing closes? What is written behind it would be part of it.
+pub(super) fn is_open(text: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for letter in text.chars() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
+}
+
+/// Is this a token (RFC 3261 section 25.1)?
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
+}
+
+fn push_tight(out: &mut String, part: &str) {
+    let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key.trim(), Some(value.trim())));
+    out.push(';');
+    out.push_str(key);
+    if let Some(value) = value {
+        out.push('=');
+        out.push_str(value);
+    }
+}
+
 fn unquote(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
@@ -118,7 +156,14 @@ impl<'a> Uri<'a> {
             let (user, parameters) = rest.split_once(';').unwrap_or((rest, ""));
             return Some(Self { scheme, user, host: "", port: None, parameters });
         }
-        let rest = rest.split('?').next()?;
+        // A question mark may stand in the user part, too; headers begin at the first one behind the host.
+        let rest = match rest.split_once('?') {
+            Some((before, after)) if before.contains('@') || !after.contains('@') => before,
+            Some(_) => rest
+                .rsplit_once('@')
+                .and_then(|(user, host)| rest.get(..user.len() + 1 + host.find('?').unwrap_or(host.len())))?,
+            None => rest,
+        };
         let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         let user = user.split(':').next()?;
         let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
@@ -183,10 +228,15 @@ impl<'a> Via<'a> {
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let text = *list(value).first()?;
-        let (protocol, rest) = text.split_once(|c: char| c.is_whitespace())?;
-        let mut parts = protocol.split('/');
-        let (name, version, transport) = (parts.next()?, parts.next()?, parts.next()?);
-        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" || transport.is_empty() || parts.next().is_some() {
+        // Blanks may stand around a slash (RFC 3261 section 25.1).
+        let mut parts = text.splitn(3, '/').map(str::trim);
+        let (name, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let (transport, rest) = rest.split_once(|c: char| c.is_whitespace())?;
+        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" || !is_token(transport) {
+            return None;
+        }
+        // What a server adds behind it must not end up in a quote, nor in angle brackets, which no Via has.
+        if is_open(text) || text.contains('<') {
             return None;
         }
         let place = rest.split(';').next()?.trim();
@@ -202,13 +252,36 @@ impl<'a> Via<'a> {
 
     /// The entry as a server completes it: `received` and `rport` say where it really came from (RFC 3261 section 18.2.1, 3581).
     #[must_use]
+    /// Without the blanks that may stand around slashes, semicolons and equals signs.
     pub fn completed(&self, ip: IpAddr, port: u16) -> String {
-        let mut out: Vec<&str> = split(self.text, ';');
-        out.retain(|part| {
+        let mut out = format!("SIP/2.0/{} ", self.transport);
+        out.push_str(&if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_owned() });
+        if let Some(port) = self.port {
+            out.push_str(&format!(":{port}"));
+        }
+        for part in split(self.text, ';').into_iter().skip(1) {
             let key = part.split('=').next().unwrap_or_default().trim();
-            !key.eq_ignore_ascii_case("rport") && !key.eq_ignore_ascii_case("received")
-        });
-        format!("{};received={ip};rport={port}", out.join(";"))
+            if !key.eq_ignore_ascii_case("rport") && !key.eq_ignore_ascii_case("received") {
+                push_tight(&mut out, part);
+            }
+        }
+        format!("{out};received={ip};rport={port}")
+    }
+
+    /// Does a field leave out an entry or a parameter between two separators? One separator too many at the end harms nobody.
+    #[must_use]
+    pub fn has_gaps(value: &str) -> bool {
+        let value = value.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+        let mut quoted = false;
+        let mut last = ',';
+        for letter in value.chars().filter(|c| !c.is_whitespace()) {
+            quoted ^= letter == '"';
+            if !quoted && matches!(letter, ',' | ';') && matches!(last, ',' | ';') {
+                return true;
+            }
+            last = letter;
+        }
+        last == ','
     }
 }
 
@@ -251,6 +324,14 @@ mod tests {
         assert_eq!(uri.parameter("USER"), Some("phone"));
         let bare = "sip:a@h;tag=77";
         assert_eq!((Address::parse(bare).unwrap().uri, parameter(bare, "tag")), ("sip:a@h", Some("77")));
+        assert_eq!(
+            tight("\"a ; b = c\" <sip:a@h ;x = y>  ;  tag = 98 ; lr"),
+            "\"a ; b = c\" <sip:a@h ;x = y>;tag=98;lr"
+        );
+        let odd = Uri::parse("sip:it$/crazy?,/;;*:&it+has=1,(pass)@h.example;lr?Subject=b").unwrap();
+        assert_eq!((odd.user, odd.host, odd.parameters), ("it$/crazy?,/;;*", "h.example", "lr"));
+        let named = Uri::parse("sip:h.example?Replaces=1@x").unwrap();
+        assert_eq!((named.user, named.host), ("h.example?Replaces=1", "x"));
         assert_eq!(Uri::parse("tel:+1-201;x=y").unwrap().number(), "+1201");
         assert_eq!(Uri::parse("sip:[2001:db8::1]:5060").unwrap().host, "2001:db8::1");
         for broken in
@@ -269,7 +350,21 @@ mod tests {
         );
         let done = via.completed("192.0.2.1".parse().unwrap(), 1024);
         assert_eq!(done, "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKa;received=192.0.2.1;rport=1024");
-        assert_eq!(Via::parse("SIP/3.0/UDP a"), None);
+        let blanks = Via::parse("SIP  /   2.0  /UDP    192.0.2.2 : 5070 ; branch  =  390skdjuw ;rport").unwrap();
+        assert_eq!((blanks.transport, blanks.host, blanks.branch()), ("UDP", "192.0.2.2", Some("390skdjuw")));
+        let done = blanks.completed("192.0.2.1".parse().unwrap(), 1024);
+        assert_eq!(done, "SIP/2.0/UDP 192.0.2.2:5070;branch=390skdjuw;received=192.0.2.1;rport=1024");
+        for (value, gaps) in [
+            ("SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b", false),
+            ("SIP/2.0/UDP a;x=\";;,,\";rport;", false),
+            ("SIP/2.0/UDP a;;branch=z9hG4bK1", true),
+            ("SIP/2.0/UDP a;;,;,,", true),
+            ("SIP/2.0/UDP a,", true),
+        ] {
+            assert_eq!(Via::has_gaps(value), gaps, "{value}");
+        }
+        assert_eq!((Via::parse("SIP/3.0/UDP a"), Via::parse("SIP/2.0/UDP/x a")), (None, None));
+        assert_eq!((Via::parse("SIP/2.0/UDP a;x=\"y"), Via::parse("SIP/2.0/\"DP a")), (None, None), "an open quote");
         assert_eq!(CSeq::parse("2147483648 INVITE"), None);
         assert_eq!(CSeq::parse("7  BYE").unwrap(), CSeq { number: 7, method: "BYE" });
     }

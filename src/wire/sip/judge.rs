@@ -1,7 +1,7 @@
 //! Whether a request can be taken at all, and with which status it is refused (RFC 3261 sections 8.2 and 16.3). Everything here is
 //! decided from the message alone; whether a dialog or bot exists is the edge's.
 
-use super::fields::{Address, CSeq, Uri, Via, list, parameter};
+use super::fields::{Address, CSeq, Uri, Via, is_open, is_token, list, parameter};
 use super::message::{Message, Start};
 
 /// The methods that we take, as every answer says.
@@ -48,8 +48,7 @@ pub fn fault_of(message: &Message) -> Option<Fault> {
 
 /// The fields that every request needs, each once.
 fn shape(message: &Message, method: &str) -> Option<Fault> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-    if method.is_empty() || !method.bytes().all(token) {
+    if !is_token(method) {
         return Some(fault(400, "Bad Method"));
     }
     for name in SINGLE {
@@ -61,7 +60,7 @@ fn shape(message: &Message, method: &str) -> Option<Fault> {
         }
     }
     let get = |name| message.get(name);
-    if message.all("Via").any(|value| value.trim().is_empty()) || get("Via").and_then(Via::parse).is_none() {
+    if message.all("Via").any(Via::has_gaps) || get("Via").and_then(Via::parse).is_none() {
         return Some(fault(400, "Bad Via"));
     }
     if get("Call-ID").is_none_or(|id| id.is_empty() || id.len() > 512 || id.contains(' ')) {
@@ -73,8 +72,7 @@ fn shape(message: &Message, method: &str) -> Option<Fault> {
     }
     for (name, reason) in [("From", "Bad From"), ("To", "Bad To")] {
         let address = get(name).and_then(Address::parse);
-        if address.is_none_or(|address| Uri::parse(address.uri).is_none()) || unbalanced(get(name).unwrap_or_default())
-        {
+        if address.is_none_or(|address| Uri::parse(address.uri).is_none()) || is_open(get(name).unwrap_or_default()) {
             return Some(fault(400, reason));
         }
     }
@@ -91,10 +89,6 @@ fn shape(message: &Message, method: &str) -> Option<Fault> {
         return Some(fault(400, "No Contact"));
     }
     None
-}
-
-fn unbalanced(value: &str) -> bool {
-    value.matches('"').count() % 2 == 1 && !value.contains('\\')
 }
 
 fn target(uri: &str) -> Option<Fault> {
@@ -124,6 +118,9 @@ fn understood(message: &Message, method: &str) -> Option<Fault> {
     if !unknown.is_empty() {
         return Some(with(420, "", "Unsupported", &unknown.join(", ")));
     }
+    if method == "INVITE" && message.get("Accept").is_some() && !takes_sdp(message) {
+        return Some(fault(406, ""));
+    }
     if message.body.is_empty() {
         return None;
     }
@@ -135,6 +132,15 @@ fn understood(message: &Message, method: &str) -> Option<Fault> {
         return Some(with(415, "", "Accept", "application/sdp"));
     }
     None
+}
+
+/// May the answer carry a session description (RFC 3261 section 20.1)?
+fn takes_sdp(message: &Message) -> bool {
+    let taken = |range: &str| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        ["application/sdp", "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+    };
+    message.all("Accept").flat_map(list).any(taken)
 }
 
 /// The session description in a body: the body itself, or that part of a multipart one.
