@@ -20,7 +20,7 @@ use crate::provider::ProviderError;
 use crate::record::Recording;
 use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRemains, Warning, call_folder, rebuild};
 use crate::rt;
-use crate::telemetry::Stage;
+use crate::telemetry::{RtpFigures, Stage};
 use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
 use crate::transport::sip::{SipEnd, SipReport};
 use crate::transport::ws::{Host, LegEnd, LegLink, LegReport, Opened, Refusal, UpgradeRequest};
@@ -159,7 +159,7 @@ async fn conduct(
     let listing = Arc::new(listing);
     let result = run(&app, &call, &folder, far, controls, Arc::clone(&listing)).await;
     app.metrics.call_ended(end_label(&result.end_reason), (result.call_duration_seconds * 1e6) as u64);
-    note_turns(&app, &result);
+    note_result(&app, &result);
     let row = CallRow::from(&result);
     let reason = result.end_reason.clone();
     match finish::write(&folder, result).await {
@@ -318,7 +318,7 @@ fn end_label(reason: &str) -> &'static str {
 }
 
 /// Adds one result to the metrics.
-fn note_turns(app: &App, result: &CallResult) {
+fn note_result(app: &App, result: &CallResult) {
     for turn in &result.turns {
         app.metrics.turn_latency.observe_us((turn.total_ms * 1000.0) as u64);
         for stage in &turn.stages {
@@ -334,4 +334,15 @@ fn note_turns(app: &App, result: &CallResult) {
         }
     }
     app.metrics.barge_ins("cut", result.media.barge_ins.into());
+    if let Some(rtp) = &result.media.rtp {
+        app.metrics.rtp_ended(&RtpFigures {
+            received: rtp.received,
+            lost: rtp.lost,
+            late: rtp.late,
+            sent: rtp.sent,
+            jitter_us: rtp.jitter_us,
+            round_trip_ms: rtp.round_trip_ms,
+            mos: rtp.mos,
+        });
+    }
 }

@@ -17,6 +17,7 @@ use super::histogram::Histogram;
 use super::live::Live;
 use super::names::{self, Declared};
 use super::process::ProcessSample;
+use super::rtp::{RtpFigures, RtpMetrics};
 
 /// Content type of [`Metrics::encode`]: the text that Prometheus and every OpenMetrics scraper reads.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -132,6 +133,7 @@ pub struct Metrics {
     refusals: Family<Code, Counter>,
     ws_faults: Family<KindOf, Counter>,
     barge_ins: Family<Outcome, Counter>,
+    rtp: RtpMetrics,
     machines: Family<Verdict, Counter>,
     provider_errors: Family<ProviderLabels, Counter>,
     slots_held: Gauge,
@@ -199,7 +201,7 @@ struct ProcessGauges {
     files: Gauge,
 }
 
-fn add<M: Metric + Clone>(registry: &mut Registry, declared: Declared, metric: M) -> M {
+pub(super) fn add<M: Metric + Clone>(registry: &mut Registry, declared: Declared, metric: M) -> M {
     registry.register(declared.name, declared.help, metric.clone());
     metric
 }
@@ -259,6 +261,7 @@ impl Metrics {
             refusals: add(r, names::REFUSALS, Family::default()),
             ws_faults: add(r, names::WS_FAULTS, Family::default()),
             barge_ins: add(r, names::BARGE_INS, Family::default()),
+            rtp: RtpMetrics::new(r),
             machines: add(r, names::MACHINES, Family::default()),
             provider_errors: add(r, names::PROVIDER_ERRORS, Family::default()),
             slots_held: add(r, names::SLOTS_HELD, Gauge::default()),
@@ -295,6 +298,11 @@ impl Metrics {
     /// `count` WebSocket messages could not be used.
     pub fn ws_fault(&self, kind: &'static str, count: u64) {
         self.ws_faults.get_or_create(&KindOf { kind }).inc_by(count);
+    }
+
+    /// An RTP leg ended.
+    pub fn rtp_ended(&self, leg: &RtpFigures) {
+        self.rtp.ended(leg);
     }
 
     /// The caller cut the bot short `count` times: `outcome` is `cut`.
@@ -398,6 +406,10 @@ mod tests {
         metrics.answered_by("machine");
         metrics.provider_failed(&ProviderLabels { role: "tts", kind: "timed_out" });
         metrics.stage(Stage::Llm).observe_us(20_000);
+        let leg =
+            RtpFigures { received: 100, lost: 3, late: 1, sent: 99, jitter_us: 4_000, mos: 4.1, round_trip_ms: None };
+        metrics.rtp_ended(&leg);
+        metrics.rtp_ended(&RtpFigures { sent: 9, ..RtpFigures::default() });
         metrics.sample_sip(SipFigures { calls: 3, strangers: 7, dialogs: 2, ..SipFigures::default() });
         metrics
     }
@@ -440,6 +452,13 @@ mod tests {
             "voicefleet_stage_latency_seconds_bucket{le=\"0.05\",stage=\"llm\"} 1",
             "voicefleet_process_cpu_seconds_total 1.5",
             "voicefleet_slots_max 4",
+            "voicefleet_rtp_packets_total{kind=\"lost\"} 3",
+            "voicefleet_rtp_packets_total{kind=\"sent\"} 108",
+            "voicefleet_rtp_jitter_seconds_bucket{le=\"0.005\"} 1",
+            "voicefleet_rtp_mos_bucket{le=\"4.0\"} 0",
+            "voicefleet_rtp_mos_bucket{le=\"4.2\"} 1",
+            "voicefleet_rtp_mos_sum 4.1",
+            "voicefleet_rtp_round_trip_seconds_count 0",
             "voicefleet_sip_addresses{state=\"up\"} 2",
             "voicefleet_sip_addresses{state=\"down\"} 1",
             "voicefleet_sip_registrations{state=\"down\"} 1",

@@ -7,6 +7,7 @@ mod log;
 mod metrics;
 mod names;
 mod process;
+mod rtp;
 
 pub use histogram::Histogram;
 pub use live::{Live, LiveGuard};
@@ -14,3 +15,4 @@ pub use log::{Format, LogError, init, subscriber};
 pub use metrics::{CONTENT_TYPE, Metrics, ProviderLabels, SipFigures, Stage};
 pub use names::{DECLARED, Declared, Kind, ZERO_AFTER_DRAIN};
 pub use process::{ProcessSample, memory_left_bytes};
+pub use rtp::RtpFigures;

@@ -8,7 +8,7 @@ pub enum Kind {
     Counter,
     /// Rises and falls.
     Gauge,
-    /// Spans of time, in seconds, in buckets.
+    /// Spans of time, in seconds, or opinions, in buckets.
     Histogram,
 }
 
@@ -48,6 +48,10 @@ declare! {
     SIP_REGISTRATIONS = Gauge "voicefleet_sip_registrations" "Trunks that are to be registered, by state";
     SIP_EVENTS = Counter "voicefleet_sip_events" "Calls over SIP, and messages that came to nothing, by kind";
     SIP_LIVE = Gauge "voicefleet_sip_live" "What the SIP endpoint holds, by kind";
+    RTP_PACKETS = Counter "voicefleet_rtp_packets" "RTP packets of ended calls, by kind";
+    RTP_JITTER = Histogram "voicefleet_rtp_jitter_seconds" "Interarrival jitter of ended calls";
+    RTP_ROUND_TRIP = Histogram "voicefleet_rtp_round_trip_seconds" "There and back, by the peers' reports";
+    RTP_MOS = Histogram "voicefleet_rtp_mos" "What listeners would say of ended calls, 1 to 5";
     WS_FRAMES = Counter "voicefleet_ws_frames" "WebSocket audio frames, by direction";
     WS_FAULTS = Counter "voicefleet_ws_faults" "WebSocket messages that could not be used, by kind";
     TICK_LATENESS = Histogram "voicefleet_tick_lateness_seconds" "How late the 20 ms tick of a media shard began";

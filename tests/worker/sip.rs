@@ -174,6 +174,14 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     world.quiet().await;
     let (calls, dialogs) = ("voicefleet_sip_events_total{kind=\"calls\"}", "voicefleet_sip_live{kind=\"dialogs\"}");
     assert_eq!((world.metric(calls).await, world.metric(dialogs).await), (1.0, 0.0), "on the metrics page");
+    let network = [
+        "voicefleet_rtp_packets_total{kind=\"received\"}",
+        "voicefleet_rtp_jitter_seconds_count",
+        "voicefleet_rtp_mos_sum",
+    ];
+    let [received, jitter, mos] =
+        [world.metric(network[0]).await, world.metric(network[1]).await, world.metric(network[2]).await];
+    assert!((195.0..=200.0).contains(&received) && jitter == 1.0 && mos > 4.0, "{received}, {jitter}, {mos}");
     let left = world.running.sip_census().unwrap();
     assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
     world.stop().await;
