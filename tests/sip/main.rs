@@ -17,6 +17,7 @@ mod peer;
 mod phone;
 mod registrar;
 mod streams;
+mod timers;
 mod watched;
 mod world;
 

@@ -24,6 +24,12 @@ pub(super) fn random_token(bytes: usize) -> String {
     })
 }
 
+/// A random number.
+#[must_use]
+pub(super) fn random() -> u64 {
+    u64::from_str_radix(&random_token(8), 16).unwrap_or_default()
+}
+
 /// Where we are, as we tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -88,6 +94,8 @@ pub(super) struct Dialog {
     local: String,
     /// Our To, with the peer's tag.
     remote: String,
+    /// We called: the Call-ID is ours.
+    pub called: bool,
     /// The next request of ours has the number after this.
     pub local_number: u32,
     remote_number: Option<u32>,
@@ -119,6 +127,7 @@ impl Dialog {
             remote_tag: parameter(get("From"), "tag").unwrap_or_default().to_owned(),
             local: format!("{};tag={local_tag}", get("To")),
             remote: get("From").to_owned(),
+            called: false,
             local_number: 0,
             remote_number: CSeq::parse(get("CSeq")).map(|cseq| cseq.number),
             target: Address::parse(get("Contact")).map(|a| a.uri.to_owned()).unwrap_or_default(),
@@ -144,6 +153,7 @@ impl Dialog {
             remote_tag: parameter(theirs("To"), "tag").unwrap_or_default().to_owned(),
             local: get("From").to_owned(),
             remote: theirs("To").to_owned(),
+            called: true,
             local_number: CSeq::parse(get("CSeq")).map_or(1, |cseq| cseq.number),
             remote_number: None,
             target: target.unwrap_or_else(|| invite.uri().unwrap_or_default().to_owned()),

@@ -157,6 +157,7 @@ impl<P: MediaPort> Leg<P> {
         let old_row = std::mem::replace(&mut self.row, row);
         let mut old_requests = std::mem::replace(&mut self.requests, requests);
         (self.asking, self.again_at) = (None, None);
+        (self.least_s, self.raised) = (0, false);
         self.informing = super::Informing::default();
         if self.transfer.is_some() {
             self.transfer_failed("the far end gave its place away");

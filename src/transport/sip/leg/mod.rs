@@ -98,7 +98,12 @@ pub(super) struct Leg<P: MediaPort> {
     ring_until: Option<Moment>,
     /// Our provisional response that the caller did not acknowledge yet.
     reliable: Option<Reliable>,
+    /// When a refresh that was refused is tried again.
     again_at: Option<Moment>,
+    /// The least interval that the peer named by 422, in seconds.
+    least_s: u32,
+    /// It named it in the refresh that is under way.
+    raised: bool,
     leaving: Option<Moment>,
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
@@ -151,6 +156,8 @@ impl<P: MediaPort> Leg<P> {
             ring_until: None,
             reliable: None,
             again_at: None,
+            least_s: 0,
+            raised: false,
             leaving: None,
             leave_after_ack: None,
             transfer: None,

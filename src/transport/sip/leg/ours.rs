@@ -1,10 +1,11 @@
 //! What we ask for inside the dialog: BYE, REFER, the refresh of the session. Each answer comes back to the leg as an outcome; a
-//! challenge is answered once, a collision (491) is tried again after the standard's random wait.
+//! challenge is answered once, a collision (491) is tried again after the standard's random wait. A refresh that fails moves the end
+//! of the session by nothing.
 
 use super::{Leg, Step};
 use crate::call::{LegFact, LegLoss};
 use crate::rt;
-use crate::transport::sip::dialog::random_token;
+use crate::transport::sip::dialog::{random, random_token};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
@@ -51,6 +52,21 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub until: Moment,
+}
+
+/// Between two tries of a refresh that was refused, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
+/// Longest wait that a peer's Retry-After is given, in seconds; the session may be over before that.
+const MOST_RETRY_S: u64 = 32;
+
+/// How long a collision is waited out, in milliseconds (RFC 3261 section 14.1): 2.1 to 4 s by whoever owns the Call-ID, up to 2 s by the
+/// other, in steps of 10 ms, so that the two do not meet again.
+fn collision_ms(owner: bool, random: u64) -> u64 {
+    if owner { 2_100 + random % 191 * 10 } else { random % 201 * 10 }
+}
+
+fn retry_after_s(field: &str) -> Option<u64> {
+    field.split([';', '(']).next()?.trim().parse().ok()
 }
 
 impl<P: MediaPort> Leg<P> {
@@ -169,8 +185,9 @@ impl<P: MediaPort> Leg<P> {
             return Ok(());
         }
         let mut request = self.dialog.request(if by_invite { "INVITE" } else { "UPDATE" });
-        request.push("Session-Expires", &format!("{};refresher=uac", session.interval_s));
-        request.push("Min-SE", &self.trunk.timers.min_se_s.min(session.interval_s).to_string());
+        let interval_s = session.interval_s.max(self.least_s);
+        request.push("Session-Expires", &format!("{interval_s};refresher=uac"));
+        request.push("Min-SE", &self.trunk.timers.min_se_s.min(interval_s).max(self.least_s).to_string());
         if by_invite {
             let direction = self.sdp.plan().map_or(Direction::SendRecv, |plan| plan.direction);
             request.set_sdp(&self.sdp.offer(direction));
@@ -231,22 +248,32 @@ impl<P: MediaPort> Leg<P> {
                         _ => self.sdp.withdraw(),
                     }
                 }
+                self.raised = false;
                 self.session = timer::granted(response, now)
                     .or_else(|| self.session.map(|session| timer::Session::begun(session.interval_s, true, now)));
                 Ok(())
             }
             (422, Some(response)) => {
                 self.sdp.withdraw();
-                let least = timer::least(response).unwrap_or(1_800);
-                self.session = self.session.map(|s| timer::Session::begun(s.interval_s.max(least), true, now));
-                self.again_at = Some(now);
+                // Once per refresh, and only where the peer names more than was asked for; otherwise it would go on at the speed of
+                // the network. The session ends when it would have ended.
+                let asked = request.get("Session-Expires").and_then(timer::seconds).unwrap_or(0);
+                let more = timer::least(response).filter(|least| *least > asked && !self.raised);
+                self.least_s = more.unwrap_or(self.least_s);
+                self.raised |= more.is_some();
+                self.again_at = Some(if more.is_some() { now } else { now.plus_ms(AGAIN_MS) });
                 Ok(())
             }
-            (491 | 500, Some(_)) => {
+            (491, Some(_)) => {
                 self.sdp.withdraw();
-                // RFC 3261 section 14.1: the caller waits 2.1 to 4 s, the called 0 to 2 s.
-                let spread = now.as_micros() % 1_900;
-                self.again_at = Some(now.plus_ms(100 + spread));
+                self.again_at = Some(now.plus_ms(collision_ms(self.dialog.called, random())));
+                Ok(())
+            }
+            (500, Some(response)) => {
+                self.sdp.withdraw();
+                let told = response.get("Retry-After").and_then(retry_after_s);
+                let wait = told.map_or(AGAIN_MS, |s| (s.min(MOST_RETRY_S) * 1_000).max(AGAIN_MS));
+                self.again_at = Some(now.plus_ms(wait));
                 Ok(())
             }
             // The peer knows of no such call any more, or does not answer: it is over.
@@ -258,7 +285,7 @@ impl<P: MediaPort> Leg<P> {
                 self.sdp.withdraw();
                 // A peer that refuses UPDATE may still take INVITE; until the session dies there is time to try.
                 self.updates = self.updates && kind != Kind::Update;
-                self.again_at = Some(now.plus_ms(1_000));
+                self.again_at = Some(now.plus_ms(AGAIN_MS));
                 Ok(())
             }
         }
@@ -292,4 +319,27 @@ pub(in crate::transport::sip) fn authorise(
     let via = format!("{before}branch=z9hG4bK{};rport", random_token(12));
     again.set("Via", &via);
     Some(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn two_ends_never_wait_a_collision_out_alike(ours in any::<u64>(), theirs in any::<u64>()) {
+            let (owner, other) = (collision_ms(true, ours), collision_ms(false, theirs));
+            prop_assert!((2_100..=4_000).contains(&owner) && other <= 2_000, "{} {}", owner, other);
+            prop_assert_eq!((owner % 10, other % 10), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_retry_after_is_read_with_what_stands_behind_it() {
+        for (field, seconds) in [("7", Some(7)), (" 5 (busy)", Some(5)), ("9;duration=3", Some(9)), ("soon", None)] {
+            assert_eq!(retry_after_s(field), seconds, "{field}");
+        }
+    }
 }
