@@ -18,6 +18,7 @@ mod phone;
 mod registrar;
 mod streams;
 mod timers;
+mod transfer;
 mod watched;
 mod world;
 

@@ -547,7 +547,7 @@ pub(super) fn fresh_key() -> Option<CryptoKeys> {
 /// What an INVITE says of its call.
 fn inbound(facts: CallFacts) -> LegMeta {
     let CallFacts { from, to, custom, .. } = facts;
-    LegMeta { caller_id: Pii::new(from), did: to, custom, ..LegMeta::default() }
+    LegMeta { caller_id: Pii::new(from), did: to, custom, tells_transfers: true, ..LegMeta::default() }
 }
 
 /// The status of the application's refusal.

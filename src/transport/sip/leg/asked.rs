@@ -44,13 +44,15 @@ impl<P: MediaPort> Leg<P> {
                 self.reply(&mut request, 200, &[]);
                 self.report.cause = cause_of(&request.request);
                 if self.followed.is_some() {
-                    self.stay_alone();
+                    self.stay_alone().await;
                     return Ok(());
                 }
                 if self.answering.is_some() {
                     self.refuse(487, "");
                 }
-                let by = self.leaving.map(|_| "bot".to_owned());
+                // Whoever took a REFER and hangs up then has done what it asked for.
+                let handed = self.transfer.as_ref().is_some_and(|transfer| transfer.accepted).then_some("transfer");
+                let by = self.leaving.map(|_| "bot").or(handed).map(str::to_owned);
                 return Err(LegFact::HungUp { by });
             }
             "INVITE" => return self.reinvited(request).await,

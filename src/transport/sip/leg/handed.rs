@@ -98,7 +98,7 @@ impl<P: MediaPort> Leg<P> {
         self.updates = allows(&request.request, "UPDATE");
         (self.sdp, self.session, self.unsettled) = (ours, session, plan.is_none());
         self.unacknowledged = Some(request);
-        self.go_on_in((dialog, row, requests), None);
+        self.go_on_in((dialog, row, requests), None).await;
         tracing::info!(trunk = %self.trunk.id, "the far end of a call was replaced");
         match plan {
             Some(plan) => self.audio(plan).await,
@@ -148,7 +148,7 @@ impl<P: MediaPort> Leg<P> {
     }
 
     /// Leaves the dialog for another one; `word` is told in the old one before it is ended.
-    fn go_on_in(
+    async fn go_on_in(
         &mut self,
         (dialog, row, requests): (Dialog, Registered, mpsc::Receiver<ServerTransaction>),
         word: Option<Message>,
@@ -160,7 +160,7 @@ impl<P: MediaPort> Leg<P> {
         (self.least_s, self.raised) = (0, false);
         self.informing = super::Informing::default();
         if self.transfer.is_some() {
-            self.transfer_failed("the far end gave its place away");
+            self.transfer_failed("the far end gave its place away", None).await;
         }
         // Whoever hung up already is told and not hung up on.
         let left = std::mem::take(&mut self.alone);
@@ -243,13 +243,13 @@ impl<P: MediaPort> Leg<P> {
 
     /// The far end hangs up behind its REFER. The dialog ends with that, but the call does not: it waits for what becomes of whom we call,
     /// with nobody to hear or to be heard. The NOTIFY still goes to whoever asked: that lasts beyond the BYE (RFC 5057).
-    pub(super) fn stay_alone(&mut self) {
+    pub(super) async fn stay_alone(&mut self) {
         self.alone = true;
         (self.session, self.asking, self.again_at) = (None, None, None);
         (self.unacknowledged, self.pending) = (None, None);
         self.informing = super::Informing::default();
         if self.transfer.is_some() {
-            self.transfer_failed("the far end has hung up behind its REFER");
+            self.transfer_failed("the far end has hung up behind its REFER", None).await;
         }
         if let Some(plan) = self.sdp.plan() {
             self.port.change(MediaPlan { direction: Direction::Inactive, ..plan.clone() });
@@ -297,7 +297,7 @@ impl<P: MediaPort> Leg<P> {
                 (self.unacknowledged, self.pending) = (None, None);
                 // Why the one before hung up is not why this one will.
                 self.report.cause = None;
-                self.go_on_in((dialog, row, requests), Some(word));
+                self.go_on_in((dialog, row, requests), Some(word)).await;
                 (self.sdp, self.session, self.updates, self.channel) = (sdp, session, updates, channel);
                 (self.known, self.unsettled) = (Some(known), false);
                 tracing::info!(trunk = %self.trunk.id, "a call goes on with whom the far end named");

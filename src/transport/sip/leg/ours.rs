@@ -51,9 +51,16 @@ pub(super) struct Outcome {
 /// A transfer under way.
 #[derive(Debug)]
 pub(super) struct Transfer {
+    /// It has failed when no outcome has come by now.
     pub until: Moment,
+    /// It never takes longer than this.
+    limit: Moment,
+    /// The far end took the REFER.
+    pub accepted: bool,
 }
 
+/// How many T1 a transfer has until its first NOTIFY: 10 s.
+const FIRST_WORD_T1: u64 = 20;
 /// Between two tries of a refresh that was refused, in milliseconds.
 const AGAIN_MS: u64 = 1_000;
 /// Longest wait that a peer's Retry-After is given, in seconds; the session may be over before that.
@@ -115,9 +122,24 @@ impl<P: MediaPort> Leg<P> {
         Ok(())
     }
 
+    /// Hangs up and ends by this fact: at once, or behind the ACK that the BYE must wait for.
+    pub(super) async fn leave(&mut self, why: &'static str, last: LegFact) -> Step {
+        self.hang_up(why).await?;
+        if self.leave_after_ack.is_none() {
+            return Err(last);
+        }
+        // Nothing else is due any more, and the first reason counts.
+        (self.session, self.transfer, self.again_at) = (None, None, None);
+        self.last.get_or_insert(last);
+        Ok(())
+    }
+
     pub(super) async fn refer(&mut self, to: &str) -> Step {
         if self.alone {
-            self.transfer_failed("the far end has hung up behind its REFER");
+            self.transfer_failed("the far end has hung up behind its REFER", None).await;
+            return Ok(());
+        }
+        if self.leave_after_ack.is_some() || self.leaving.is_some() {
             return Ok(());
         }
         let domain = &self.trunk.outbound.domain;
@@ -128,11 +150,14 @@ impl<P: MediaPort> Leg<P> {
                 format!("sip:{}@{host}", self.trunk.written(to))
             }
             _ => {
-                self.transfer_failed("the target is neither a number nor a URI");
+                self.transfer_failed("the target is neither a number nor a URI", None).await;
                 return Ok(());
             }
         };
-        self.transfer = Some(Transfer { until: rt::now().plus_ms(self.core.config.transfer_ms) });
+        let config = &self.core.config;
+        let (now, most_ms) = (rt::now(), config.transfer_ms);
+        let first_ms = (config.t1_ms * FIRST_WORD_T1).min(most_ms);
+        self.transfer = Some(Transfer { until: now.plus_ms(first_ms), limit: now.plus_ms(most_ms), accepted: false });
         let mut refer = self.dialog.request("REFER");
         refer.push("Refer-To", &format!("<{uri}>"));
         refer.push("Referred-By", self.dialog.contact());
@@ -140,10 +165,12 @@ impl<P: MediaPort> Leg<P> {
         Ok(())
     }
 
-    pub(super) fn transfer_failed(&mut self, why: &str) {
+    /// Tells the call that the caller is still here.
+    pub(super) async fn transfer_failed(&mut self, why: &str, status: Option<u16>) {
         self.transfer = None;
         self.report.transfers_failed += 1;
-        tracing::info!(trunk = %self.trunk.id, why, "a transfer failed; the call goes on");
+        tracing::info!(trunk = %self.trunk.id, why, status, "a transfer failed; the call goes on");
+        self.tell(LegFact::TransferFailed { status }).await;
     }
 
     /// The far end tells what became of a transfer (RFC 3515).
@@ -159,20 +186,23 @@ impl<P: MediaPort> Leg<P> {
         self.reply(&mut request, 200, &[]);
         let body = String::from_utf8_lossy(&request.request.body).into_owned();
         let status: Option<u16> = body.split_whitespace().nth(1).and_then(|word| word.parse().ok());
-        if self.transfer.is_none() {
-            return Ok(());
-        }
+        let Some(transfer) = &mut self.transfer else { return Ok(()) };
+        // A word about it may overtake the answer to the REFER.
+        transfer.accepted = true;
         match status {
             Some(status) if (200..300).contains(&status) => {
                 self.transfer = None;
-                self.hang_up("transferred").await?;
-                Err(LegFact::HungUp { by: Some("transfer".to_owned()) })
+                self.leave("transferred", LegFact::HungUp { by: Some("transfer".to_owned()) }).await
             }
             Some(status) if status >= 300 => {
-                self.transfer_failed(&status.to_string());
+                self.transfer_failed("the far end says so", Some(status)).await;
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                // It rings: that may take its time.
+                transfer.until = transfer.limit;
+                Ok(())
+            }
         }
     }
 
@@ -218,8 +248,10 @@ impl<P: MediaPort> Leg<P> {
         match kind {
             Kind::Bye => Err(LegFact::HungUp { by: Some("bot".to_owned()) }),
             Kind::Refer => {
-                if !(200..300).contains(&status) && self.transfer.is_some() {
-                    self.transfer_failed(&status.to_string());
+                match &mut self.transfer {
+                    Some(transfer) if (200..300).contains(&status) => transfer.accepted = true,
+                    Some(_) => self.transfer_failed("the far end refused it", Some(status)).await,
+                    None => {}
                 }
                 Ok(())
             }
@@ -277,10 +309,7 @@ impl<P: MediaPort> Leg<P> {
                 Ok(())
             }
             // The peer knows of no such call any more, or does not answer: it is over.
-            (408 | 481, _) => {
-                self.hang_up("refresh failed").await?;
-                Err(LegFact::Lost(LegLoss::Silent))
-            }
+            (408 | 481, _) => self.leave("refresh failed", LegFact::Lost(LegLoss::Silent)).await,
             _ => {
                 self.sdp.withdraw();
                 // A peer that refuses UPDATE may still take INVITE; until the session dies there is time to try.
