@@ -2,10 +2,11 @@
 
 use voicefleet::call::{LegFact, LegLoss};
 use voicefleet::transport::sip::SipEnd;
-use voicefleet::wire::sip::Message;
+use voicefleet::wire::sdp::Direction;
+use voicefleet::wire::sip::{CSeq, Message};
 
-use super::phone::Phone;
-use super::world::{World, config, facts, trunk};
+use super::phone::{OFFER, Phone};
+use super::world::{Note, World, config, facts, trunk};
 
 /// A trunk whose sessions may be this short.
 fn short(expires_s: u32) -> String {
@@ -69,4 +70,29 @@ async fn a_collision_of_refreshes_is_waited_out_and_the_refresh_succeeds() {
     assert_ne!(second.get("CSeq"), third.get("CSeq"), "the session goes on and is refreshed again");
     phone.answer(&third, 481, "").await;
     expired(world, phone, end).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_by_invite_during_a_hold_does_not_silence_the_bot_behind_it() {
+    let (world, mut phone, end) = refreshed_by_us(4, "INVITE, ACK, BYE").await;
+    let hold = format!("{OFFER}a=sendonly\r\n");
+    let fields = [("Supported", "timer"), ("Session-Expires", "4;refresher=uas")];
+    let held = phone.ask("INVITE", &fields, &hold).await;
+    phone.ack("").await;
+    let refresh = phone.asked("INVITE").await;
+    assert_eq!(refresh.body, held.body, "the description as it stands");
+    phone.answer_with(&refresh, 200, &[("Session-Expires", "4;refresher=uac")], &hold).await;
+    let number = |message: &Message| CSeq::parse(message.get("CSeq").unwrap()).unwrap().number;
+    assert_eq!(number(&phone.asked("ACK").await), number(&refresh));
+    let resumed = phone.ask("INVITE", &fields, OFFER).await;
+    assert!(String::from_utf8_lossy(&resumed.body).contains("a=sendrecv"), "{resumed:?}");
+    phone.ack("").await;
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    let last = world.notes().into_iter().rev().find_map(|note| match note {
+        Note::Started(plan) | Note::Changed(plan) => Some(plan.direction),
+        _ => None,
+    });
+    assert_eq!(last, Some(Direction::SendRecv));
+    world.settle().await;
 }

@@ -219,8 +219,8 @@ impl<P: MediaPort> Leg<P> {
         request.push("Session-Expires", &format!("{interval_s};refresher=uac"));
         request.push("Min-SE", &self.trunk.timers.min_se_s.min(interval_s).max(self.least_s).to_string());
         if by_invite {
-            let direction = self.sdp.plan().map_or(Direction::SendRecv, |plan| plan.direction);
-            request.set_sdp(&self.sdp.offer(direction));
+            let description = self.sdp.again().unwrap_or_else(|| self.sdp.offer(Direction::SendRecv));
+            request.set_sdp(&description);
         }
         let kind = if by_invite { Kind::Reinvite } else { Kind::Update };
         self.ask(kind, request, false);
