@@ -160,6 +160,13 @@ impl Phone {
         self.send(&ack).await;
     }
 
+    /// From here on this phone is the one that `invite` called.
+    pub fn begin_as_called(&mut self, invite: &Message, to: SocketAddr) {
+        invite.get("Call-ID").unwrap().clone_into(&mut self.call_id);
+        self.their_tag = parameter(invite.get("From").unwrap(), "tag").unwrap().to_owned();
+        self.to = to;
+    }
+
     /// A call that is up.
     pub async fn call(to: SocketAddr) -> Self {
         Self::call_with(to, &[]).await
