@@ -6,6 +6,8 @@ use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipE
 use voicefleet::units::{Pii, SampleRate};
 
 use super::free_port::free_port;
+use super::peer::{Peer, respond};
+use super::phone::{OFFER, Phone};
 use super::world::{LIMIT, World, config, facts, facts_of_a_short_call, sipp, trunk};
 
 const STARTED: LegFact = LegFact::Started { rate: SampleRate::NARROW };
@@ -177,4 +179,46 @@ async fn a_prefix_takes_so_many_calls_a_minute_and_others_are_not_concerned() {
     };
     assert_eq!([place("+911"), place("+912"), place("+913")], [Ok(()), Ok(()), too_many("+91", 2)]);
     assert_eq!([place("+91221"), place("+91222"), place("+12015550123")], [Ok(()), too_many("+9122", 1), Ok(())]);
+}
+
+/// A carrier that says that it tries, and no more; a CANCEL is taken.
+async fn trying() -> Peer {
+    Peer::new(|request| match request.method() {
+        Some("INVITE") => Some(respond(request, 100)),
+        Some("CANCEL") => Some(respond(request, 200)),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_only_tries_is_cancelled_and_the_next_one_is_called() {
+    let (mut first, mut second) = (trying().await, Peer::of(&[("INVITE", 486)]).await);
+    let text = format!("[outbound]\ntargets = [\"{}\", \"{}\"]\n", first.address, second.address);
+    let world = World::new(trunk(&text), config(20)).await;
+    let (facts, report) = facts(place(&world)).await;
+    assert_eq!(facts, [LegFact::Unreached(EndReason::Busy)]);
+    let order: Vec<&str> = report.ladder.iter().map(|row| row.what.as_str()).collect();
+    assert_eq!(order, ["INVITE", "100", "CANCEL", "INVITE", "486"]);
+    assert_eq!((first.next().await.method(), first.next().await.method()), (Some("INVITE"), Some("CANCEL")));
+    assert_eq!(second.next().await.method(), Some("INVITE"));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_only_tries_has_failed_and_an_answer_after_all_is_ended() {
+    let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let world = World::new(trunk(&format!("[outbound]\ntargets = [\"{}\"]\n", carrier.address())), config(20)).await;
+    let end = place(&world);
+    let invite = carrier.asked("INVITE").await;
+    carrier.says(&invite, 100, "c", "").await;
+    let (facts, _) = facts(end).await;
+    assert_eq!(facts, [LegFact::Unreached(EndReason::TrunkFailed)], "it rang nowhere");
+    let cancel = carrier.asked("CANCEL").await;
+    assert_eq!(cancel.get("Via"), invite.get("Via"));
+    carrier.says(&invite, 200, "c", OFFER).await;
+    carrier.asked("ACK").await;
+    let bye = carrier.asked("BYE").await;
+    carrier.says(&bye, 200, "c", "").await;
+    world.settle().await;
 }

@@ -260,6 +260,10 @@ struct Fork {
     acknowledged: Option<u32>,
 }
 
+/// How many T1 a carrier has to say more than 100: 32 s, as long as it has for any other answer.
+const TRYING_T1: u64 = 64;
+/// How often a CANCEL is sent that nothing comes of.
+const CANCELS: u8 = 7;
 /// Phones of one call that are kept apart; what more of them say before the answer is not heard.
 const FORKS: usize = 16;
 
@@ -425,8 +429,14 @@ impl<P: MediaPort> Placing<P> {
         };
         let mut provisional = false;
         let first_until = rt::now().plus_ms(self.trunk.outbound.first_answer_ms);
+        let trying_until = rt::now().plus_ms(self.core.config.t1_ms * TRYING_T1);
         loop {
-            let due = if provisional { self.ring_until } else { self.ring_until.min(first_until) };
+            // Who says no more than that it tries has its time as well, though a longer one than who says nothing.
+            let due = match (provisional, self.stage) {
+                (false, _) => self.ring_until.min(first_until),
+                (true, SipStage::Trying) => self.ring_until.min(trying_until),
+                (true, _) => self.ring_until,
+            };
             tokio::select! {
                 biased;
                 event = transaction.next() => match event {
@@ -452,12 +462,15 @@ impl<P: MediaPort> Placing<P> {
                     }
                 },
                 () = rt::sleep_until(due) => {
-                    if provisional || rt::now() >= self.ring_until {
+                    if self.stage != SipStage::Trying || (!provisional && rt::now() >= self.ring_until) {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::RangOut).await;
                     }
-                    // Silence: nobody was rung, as far as we know. What still comes is ended when it does.
+                    // Nobody was rung, as far as we know. What still comes is ended when it does.
                     self.report.status = 0;
-                    self.abandon(invite, flow, transaction, false);
+                    if provisional {
+                        self.note(true, "CANCEL");
+                    }
+                    self.abandon(invite, flow, transaction, provisional, CANCELS);
                     return Tried::Refused(0);
                 }
             }
@@ -588,7 +601,7 @@ impl<P: MediaPort> Placing<P> {
         // Without a provisional answer a CANCEL may overtake the INVITE (RFC 3261 section 9.1): wait for a sign first.
         let mut may_send = provisional;
         let mut wait = t1;
-        for _ in 0..7 {
+        for _ in 0..CANCELS {
             if may_send {
                 self.note(true, "CANCEL");
                 let _ = self.core.flows.send(flow, bytes.clone());
@@ -613,17 +626,18 @@ impl<P: MediaPort> Placing<P> {
             }
         }
         // Nothing final in all that time; an answer may still come, and whoever answers must not be left on an open line.
-        self.abandon(invite, flow, transaction, may_send);
+        self.abandon(invite, flow, transaction, may_send, if may_send { 0 } else { CANCELS });
         Tried::GivenUp(why)
     }
 
-    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels at the first sign of life
-    /// where that was not done (RFC 3261 section 9.1). It lasts as long as the transaction, bounded by the ring time.
-    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, cancelled: bool) {
+    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels so many times, from the first
+    /// sign of life on (RFC 3261 section 9.1), which came where it is `alive`. It lasts as long as the transaction, bounded by the ring
+    /// time.
+    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, alive: bool, cancels: u8) {
         let limit = Duration::from_millis(self.trunk.outbound.ring_ms + self.core.config.t1_ms * 64);
         let late = self.late(invite, flow);
         rt::spawn("sip late answer", async move {
-            let _ = rt::timeout(limit, late.run(transaction, cancelled)).await;
+            let _ = rt::timeout(limit, late.run(transaction, alive, cancels)).await;
         });
     }
 
@@ -732,14 +746,24 @@ struct Late {
 }
 
 impl Late {
-    async fn run(&self, mut transaction: ClientTransaction, mut cancelled: bool) {
-        while let Some(ClientEvent::Response(response)) = transaction.next().await {
+    async fn run(&self, mut transaction: ClientTransaction, mut alive: bool, mut cancels: u8) {
+        let t1 = Duration::from_millis(self.core.config.t1_ms);
+        let mut wait = t1;
+        loop {
+            let event = if alive && cancels > 0 {
+                cancels -= 1;
+                let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
+                let Some(event) = rt::timeout(wait, transaction.next()).await else {
+                    wait = (wait * 2).min(t1 * 8);
+                    continue;
+                };
+                event
+            } else {
+                transaction.next().await
+            };
+            let Some(ClientEvent::Response(response)) = event else { return };
             match response.status().unwrap_or(0) {
-                ..200 => {
-                    if !std::mem::replace(&mut cancelled, true) {
-                        let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
-                    }
-                }
+                ..200 => alive = true,
                 200..300 => return self.end(&response).await,
                 _ => return,
             }
