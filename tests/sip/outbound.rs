@@ -4,6 +4,7 @@ use voicefleet::call::{EndReason, LegFact, LegOrder};
 use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
+use voicefleet::wire::sip::Message;
 
 use super::free_port::free_port;
 use super::peer::{Peer, respond};
@@ -221,4 +222,88 @@ async fn a_carrier_that_only_tries_has_failed_and_an_answer_after_all_is_ended()
     let bye = carrier.asked("BYE").await;
     carrier.says(&bye, 200, "c", "").await;
     world.settle().await;
+}
+
+/// A call of ours that a carrier asks for a password.
+async fn challenged() -> (World, Phone, SipEnd) {
+    let carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let account = "[account]\nuser = \"us\"\npassword_file = \"x\"\n";
+    let mut trunk = trunk(&format!("[outbound]\ntargets = [\"{}\"]\n{account}", carrier.address()));
+    trunk.password = Some(Pii::new("secret".to_owned()));
+    let world = World::new(trunk, config(500)).await;
+    let end = place(&world);
+    (world, carrier, end)
+}
+
+fn demand(realm: &str, nonce: &str, stale: &str) -> String {
+    format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", qop=\"auth\"{stale}")
+}
+
+/// The nonce of an answer to a challenge.
+fn nonce(request: &Message, field: &str) -> String {
+    let answer = request.get(field).unwrap_or_default();
+    answer.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_a_server_and_an_old_nonce_are_all_answered_and_the_ack_says_it_too() {
+    let (world, mut carrier, end) = challenged().await;
+    let invite = carrier.asked("INVITE").await;
+    carrier.begin_as_called(&invite, world.endpoint.address());
+    carrier.answer_with(&invite, 407, &[("Proxy-Authenticate", &demand("proxy", "n1", ""))], "").await;
+    let invite = carrier.asked("INVITE").await;
+    assert_eq!(nonce(&invite, "Proxy-Authorization"), "n1");
+    carrier.answer_with(&invite, 401, &[("WWW-Authenticate", &demand("far", "n2", ""))], "").await;
+    let invite = carrier.asked("INVITE").await;
+    assert_eq!((nonce(&invite, "Proxy-Authorization"), nonce(&invite, "Authorization")), ("n1".into(), "n2".into()));
+    carrier.answer_with(&invite, 401, &[("WWW-Authenticate", &demand("far", "n3", ", stale=true"))], "").await;
+    let invite = carrier.asked("INVITE").await;
+    assert_eq!(nonce(&invite, "Authorization"), "n3");
+    carrier.answer(&invite, 200, OFFER).await;
+    let number = |message: &Message| message.get("CSeq").unwrap().split(' ').next().unwrap().to_owned();
+    // Refusals are acknowledged, too.
+    let ack = loop {
+        let ack = carrier.asked("ACK").await;
+        if number(&ack) == number(&invite) {
+            break ack;
+        }
+    };
+    for field in ["Authorization", "Proxy-Authorization"] {
+        assert_eq!(ack.get(field), invite.get(field));
+    }
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+    for (asked, stale) in [("b1", ""), ("b2", ", stale=true")] {
+        let bye = carrier.asked("BYE").await;
+        carrier.answer_with(&bye, 401, &[("WWW-Authenticate", &demand("far", asked, stale))], "").await;
+    }
+    let bye = carrier.asked("BYE").await;
+    assert_eq!(nonce(&bye, "Authorization"), "b2");
+    carrier.answer(&bye, 200, "").await;
+    assert_eq!(facts(end).await.0.last(), Some(&by("bot")));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_wrong_is_not_tried_again() {
+    // Another nonce that does not say that the last one was only old; and one that is old for ever.
+    for (realm, stale, most) in [("far", "", 2), ("far", ", stale=true", 4)] {
+        let (world, mut carrier, end) = challenged().await;
+        let mut tries = 0;
+        let refused = async {
+            loop {
+                let invite = carrier.asked("INVITE").await;
+                carrier.to = world.endpoint.address();
+                tries += 1;
+                let again = demand(realm, &format!("n{tries}"), stale);
+                carrier.answer_with(&invite, 401, &[("WWW-Authenticate", &again)], "").await;
+            }
+        };
+        let (facts, _) = tokio::select! {
+            () = refused => unreachable!("it goes on for ever"),
+            found = facts(end) => found,
+        };
+        assert_eq!(facts, [LegFact::Unreached(EndReason::TrunkRefused)]);
+        assert_eq!(tries, most, "stale: {stale}");
+        world.settle().await;
+    }
 }

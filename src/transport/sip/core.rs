@@ -213,7 +213,7 @@ impl Core {
             if forked.others.len() >= FORKS {
                 return None;
             }
-            let bytes = dialog.ack(cseq.number).to_bytes();
+            let bytes = dialog.ack(&forked.invite).to_bytes();
             forked.others.push((theirs.to_owned(), bytes.clone()));
             dialog.local_number = forked.number;
             Some((bytes, way, Some(dialog)))

@@ -203,9 +203,14 @@ impl Dialog {
         request
     }
 
-    /// The acknowledgement of a 2xx to our INVITE with this number.
-    pub fn ack(&self, number: u32) -> Message {
-        self.numbered("ACK", number)
+    /// The acknowledgement of a 2xx to this INVITE of ours, with its number and credentials (RFC 3261 section 13.2.2.4).
+    pub fn ack(&self, invite: &Message) -> Message {
+        let number = invite.get("CSeq").and_then(CSeq::parse).map_or(self.local_number, |cseq| cseq.number);
+        let mut ack = self.numbered("ACK", number);
+        for name in ["Authorization", "Proxy-Authorization"] {
+            invite.all(name).for_each(|answer| ack.push(name, answer));
+        }
+        ack
     }
 
     fn numbered(&self, method: &str, number: u32) -> Message {
@@ -316,8 +321,11 @@ mod tests {
         assert_eq!(dialog.way(), flow("203.0.113.1:5060"));
         let strict =
             Dialog::answering(&invite("<sip:a@h>", &["<sip:203.0.113.1>"]), "o", flow("203.0.113.1:5060"), &place());
-        let ack = strict.ack(7);
+        let mut asked = invite("<sip:a@h>", &[]);
+        asked.push("Proxy-Authorization", "Digest x");
+        let ack = strict.ack(&asked);
         assert_eq!((ack.uri(), ack.get("Route")), (Some("sip:203.0.113.1"), Some("<sip:a@h>")));
+        assert_eq!((ack.get("CSeq"), ack.get("Proxy-Authorization")), (Some("7 ACK"), Some("Digest x")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
 use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
-use super::leg::{Leg, Parts, allows, authorise, cause_of};
+use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
@@ -241,6 +241,8 @@ struct Placing<P: MediaPort> {
     /// What each phone of a forked call said before the answer.
     forks: Vec<Fork>,
     number: u32,
+    /// Challenges of one address that were answered.
+    challenges: u8,
     call_id: String,
     tag: String,
     ring_until: Moment,
@@ -309,6 +311,7 @@ impl<P: MediaPort> Placing<P> {
             early: None,
             forks: Vec::new(),
             number: 0,
+            challenges: 0,
             call_id: random_token(16),
             tag: random_token(8),
             least_session: None,
@@ -369,10 +372,11 @@ impl<P: MediaPort> Placing<P> {
         hopeful && self.stage == SipStage::Trying && self.early.is_none() && rt::now() < self.ring_until
     }
 
-    /// One address: a challenge is answered once, a 422 met once.
+    /// One address: challenges are answered, a 422 met once.
     async fn at(&mut self, flow: Flow, name: &str, domain: &str) -> Tried {
         let mut invite = self.invite(flow, domain);
-        for _ in 0..3 {
+        self.challenges = 0;
+        for _ in 0..CHALLENGES + 2 {
             match self.once(&invite, flow, name).await {
                 Tried::Again(next) => invite = *next,
                 other => return other,
@@ -554,15 +558,14 @@ impl<P: MediaPort> Placing<P> {
             return Tried::Answered(Box::new(invite.clone()), Box::new(response));
         }
         self.report.cause = cause_of(&response);
-        let answered_before = invite.get("Authorization").is_some() || invite.get("Proxy-Authorization").is_some();
         if matches!(status, 401 | 407)
-            && !answered_before
+            && self.challenges < CHALLENGES
             && let Some(credentials) = self.trunk.credentials()
+            && let Some(again) = authorise(invite, &response, &credentials, self.number + 1)
         {
             self.number += 1;
-            if let Some(again) = authorise(invite, &response, &credentials, self.number) {
-                return Tried::Again(Box::new(again));
-            }
+            self.challenges += 1;
+            return Tried::Again(Box::new(again));
         }
         if status == 422
             && self.least_session.is_none()
@@ -652,9 +655,9 @@ impl<P: MediaPort> Placing<P> {
         let key: DialogKey = dialog.key.clone();
         let (row, requests) = self.core.register(&key, &self.trunk.id);
         let number = dialog.local_number;
+        let ack = dialog.ack(invite);
         dialog.local_number = self.number.max(number);
         self.core.expect_forks(&key, invite, dialog.local_number);
-        let ack = dialog.ack(number);
         self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
         self.note(true, "ACK");
         let agreed = match session_description(response) {
@@ -773,7 +776,7 @@ impl Late {
     /// ACK and BYE.
     async fn end(&self, response: &Message) {
         let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
-        let ack = dialog.ack(dialog.local_number);
+        let ack = dialog.ack(&self.invite);
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
         dialog.local_number = dialog.local_number.max(self.number);
         let bye = dialog.request("BYE");

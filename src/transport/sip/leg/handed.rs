@@ -235,7 +235,7 @@ impl<P: MediaPort> Leg<P> {
         let contact = self.dialog.contact().to_owned();
         self.reply(&mut request, 202, &[("Contact", &contact)]);
         let trying = self.word("active;expires=60", "100 Trying");
-        self.ask(Kind::Notify, trying, false);
+        self.ask(Kind::Notify, trying);
         let (core, trunk) = (std::sync::Arc::clone(&self.core), std::sync::Arc::clone(&self.trunk));
         self.followed = Some(follow(core, trunk, sdp, call, self.port.local(), channel));
         Ok(())
@@ -308,7 +308,7 @@ impl<P: MediaPort> Leg<P> {
                 let phrase = Message::response(&Message::request("INVITE", "sip:x"), status, "", "");
                 let line = format!("{status} {}", phrase.reason().unwrap_or_default());
                 let word = self.word("terminated;reason=noresource", &line);
-                self.ask(Kind::Notify, word, false);
+                self.ask(Kind::Notify, word);
                 // Nobody is left to go on with.
                 if self.alone { Err(LegFact::HungUp { by: None }) } else { Ok(()) }
             }

@@ -31,8 +31,8 @@ use crate::wire::sip::{Message, list};
 pub(super) use digits::cause_of;
 pub(super) use handed::Replaced;
 use keys::Informing;
-pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
+pub(super) use ours::{CHALLENGES, authorise};
 use reliable::Reliable;
 
 /// How long a fact that must arrive may wait for the driver, in milliseconds.

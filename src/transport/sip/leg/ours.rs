@@ -1,5 +1,5 @@
 //! What we ask for inside the dialog: BYE, REFER, the refresh of the session. Each answer comes back to the leg as an outcome; a
-//! challenge is answered once, a collision (491) is tried again after the standard's random wait. A refresh that fails moves the end
+//! challenge is answered, a collision (491) is tried again after the standard's random wait. A refresh that fails moves the end
 //! of the session by nothing.
 
 use super::{Leg, Step};
@@ -11,7 +11,7 @@ use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
 use crate::units::Moment;
 use crate::wire::sdp::Direction;
-use crate::wire::sip::{Challenge, Message, Uri, session_description};
+use crate::wire::sip::{Answer, Challenge, Message, Uri, session_description};
 
 /// Which request an outcome is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +45,8 @@ pub(super) struct Outcome {
     kind: Kind,
     request: Message,
     response: Option<Message>,
-    challenged: bool,
+    /// Challenges that were answered on the way.
+    challenges: u8,
 }
 
 /// A transfer under way.
@@ -59,6 +60,8 @@ pub(super) struct Transfer {
     pub accepted: bool,
 }
 
+/// Challenges that are answered for one request: one of each of two servers, and one whose nonce has grown old.
+pub(in crate::transport::sip) const CHALLENGES: u8 = 3;
 /// How many T1 a transfer has until its first NOTIFY: 10 s.
 const FIRST_WORD_T1: u64 = 20;
 /// Between two tries of a refresh that was refused, in milliseconds.
@@ -78,7 +81,11 @@ fn retry_after_s(field: &str) -> Option<u64> {
 
 impl<P: MediaPort> Leg<P> {
     /// Sends a request and lets its outcome come back.
-    pub(super) fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
+    pub(super) fn ask(&mut self, kind: Kind, request: Message) {
+        self.ask_on(kind, request, 0);
+    }
+
+    fn ask_on(&mut self, kind: Kind, request: Message, challenges: u8) {
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = Some(Asking { kind });
         }
@@ -91,7 +98,7 @@ impl<P: MediaPort> Leg<P> {
                 Some(mut transaction) => transaction.last().await,
                 None => None,
             };
-            let _ = outcomes.send(Outcome { kind, request, response, challenged }).await;
+            let _ = outcomes.send(Outcome { kind, request, response, challenges }).await;
         });
     }
 
@@ -118,7 +125,7 @@ impl<P: MediaPort> Leg<P> {
         (self.informing, self.again_at) = (super::Informing::default(), None);
         let mut bye = self.dialog.request("BYE");
         bye.push("Reason", &format!("Q.850;cause=16;text={}", crate::wire::sip::quoted(why)));
-        self.ask(Kind::Bye, bye, false);
+        self.ask(Kind::Bye, bye);
         Ok(())
     }
 
@@ -161,7 +168,7 @@ impl<P: MediaPort> Leg<P> {
         let mut refer = self.dialog.request("REFER");
         refer.push("Refer-To", &format!("<{uri}>"));
         refer.push("Referred-By", self.dialog.contact());
-        self.ask(Kind::Refer, refer, false);
+        self.ask(Kind::Refer, refer);
         Ok(())
     }
 
@@ -223,12 +230,12 @@ impl<P: MediaPort> Leg<P> {
             request.set_sdp(&description);
         }
         let kind = if by_invite { Kind::Reinvite } else { Kind::Update };
-        self.ask(kind, request, false);
+        self.ask(kind, request);
         Ok(())
     }
 
     pub(super) async fn outcome(&mut self, outcome: Outcome) -> Step {
-        let Outcome { kind, request, response, challenged } = outcome;
+        let Outcome { kind, request, response, challenges } = outcome;
         if request.get("Call-ID") != Some(self.dialog.key.call_id.as_str()) {
             // Of a dialog that the call has left.
             return Ok(());
@@ -239,10 +246,10 @@ impl<P: MediaPort> Leg<P> {
         let status = response.as_ref().and_then(Message::status).unwrap_or(408);
         self.note(false, &status.to_string());
         if matches!(status, 401 | 407)
-            && !challenged
+            && challenges < CHALLENGES
             && let Some(again) = response.as_ref().and_then(|response| self.authorised(&request, response))
         {
-            self.ask(kind, again, true);
+            self.ask_on(kind, again, challenges + 1);
             return Ok(());
         }
         match kind {
@@ -272,7 +279,7 @@ impl<P: MediaPort> Leg<P> {
                 if kind == Kind::Reinvite {
                     let number =
                         crate::wire::sip::CSeq::parse(request.get("CSeq").unwrap_or_default()).map_or(0, |c| c.number);
-                    let ack = self.dialog.ack(number);
+                    let ack = self.dialog.ack(request);
                     let way = self.dialog.way();
                     self.core.acknowledge(&self.dialog.key, &self.dialog.remote_tag, number, &ack, way);
                     match session_description(response).map(|answer| self.sdp.accept(answer)) {
@@ -323,12 +330,14 @@ impl<P: MediaPort> Leg<P> {
     /// The same request once more, with the account's answer to a challenge.
     fn authorised(&mut self, request: &Message, response: &Message) -> Option<Message> {
         let credentials = self.trunk.credentials()?;
+        let again = authorise(request, response, &credentials, self.dialog.local_number + 1)?;
         self.dialog.local_number += 1;
-        authorise(request, response, &credentials, self.dialog.local_number)
+        Some(again)
     }
 }
 
-/// A request with the answer to a challenge, a new number and a new branch.
+/// A request with the answer to a challenge, a new number and a new branch. `None` where there is nothing new to answer: the realm had
+/// its answer and does not say that only the nonce was old, or names the same one.
 pub(in crate::transport::sip) fn authorise(
     request: &Message,
     response: &Message,
@@ -339,9 +348,15 @@ pub(in crate::transport::sip) fn authorise(
     let asked = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
     let challenge = Challenge::best(response.all(asked)).ok()?;
     let method = request.method()?.to_owned();
+    let name = if proxy { "Proxy-Authorization" } else { "Authorization" };
+    let said =
+        request.all(name).filter_map(|field| Answer::parse(field).ok()).find(|said| said.realm == challenge.realm);
+    if said.is_some_and(|said| !challenge.stale || said.nonce == challenge.nonce) {
+        return None;
+    }
     let answer = challenge.answer(credentials, &method, request.uri()?, &random_token(8), 1);
     let mut again = request.clone();
-    again.set(if proxy { "Proxy-Authorization" } else { "Authorization" }, &answer);
+    again.set(name, &answer);
     again.set("CSeq", &format!("{number} {method}"));
     let via = again.get("Via")?;
     let (before, _) = via.split_once("branch=")?;
