@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::pki_types::ServerName;
 use voicefleet::call::{LegFact, LegOrder};
 use voicefleet::rt;
@@ -28,11 +28,13 @@ struct Peer {
     pings: usize,
     /// So many pings are answered.
     pongs: usize,
+    /// The port of its Contact.
+    port: u16,
 }
 
 impl Peer {
     fn new(stream: impl Stream + 'static, pongs: usize) -> Self {
-        Self { stream: Box::new(stream), read: Vec::new(), pings: 0, pongs }
+        Self { stream: Box::new(stream), read: Vec::new(), pings: 0, pongs, port: 9 }
     }
 
     async fn write(&mut self, text: &str) {
@@ -45,7 +47,8 @@ impl Peer {
         let text = format!(
             "{method} sip:2000@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK{number}{method}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=a\r\nTo: <sip:2000@127.0.0.1>{to_tag}\r\nCall-ID: silent\r\n\
-             CSeq: {number} {method}\r\nContact: <sip:a@127.0.0.1:9;transport=tcp>\r\n{content}Content-Length: {}\r\n\r\n{body}",
+             CSeq: {number} {method}\r\nContact: <sip:a@127.0.0.1:{};transport=tcp>\r\n{content}Content-Length: {}\r\n\r\n{body}",
+            self.port,
             body.len()
         );
         self.write(&text).await;
@@ -82,6 +85,16 @@ impl Peer {
         };
         assert!(self.until(|peer| found(peer).is_some()).await, "closed before {start}");
         found(self).unwrap()
+    }
+
+    /// Is hung up on, and answers that.
+    async fn takes_a_bye(&mut self) {
+        let bye = self.message("BYE ").await;
+        let copied: Vec<&str> = bye
+            .lines()
+            .filter(|line| ["Via", "From", "To", "Call-ID", "CSeq"].iter().any(|n| line.starts_with(n)))
+            .collect();
+        self.write(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", copied.join("\r\n"))).await;
     }
 
     /// Calls and is answered; the tag of the other end.
@@ -140,12 +153,7 @@ async fn a_long_silent_call_is_ended_by_us_over_the_same_connection() {
         let (world, mut peer, end, _) = call(tls, pongs).await;
         assert!(peer.until(|peer| peer.pings >= MANY).await, "closed after {} pings", peer.pings);
         end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
-        let bye = peer.message("BYE ").await;
-        let copied: Vec<&str> = bye
-            .lines()
-            .filter(|line| ["Via", "From", "To", "Call-ID", "CSeq"].iter().any(|n| line.starts_with(n)))
-            .collect();
-        peer.write(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", copied.join("\r\n"))).await;
+        peer.takes_a_bye().await;
         let (facts, _) = facts(end).await;
         assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }), "{facts:?}");
         world.settle().await;
@@ -159,4 +167,31 @@ async fn a_peer_that_answers_no_more_pings_is_gone() {
     assert!((5..MANY).contains(&peer.pings), "{} pings", peer.pings);
     assert_eq!(world.endpoint.census().streams, 0);
     drop(end);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_connection_went_is_dialled_where_it_says_that_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut world = World::new(trunk(""), config(500)).await;
+    let mut peer = Peer::new(TcpStream::connect(world.endpoint.address()).await.unwrap(), 0);
+    peer.port = listener.local_addr().unwrap().port();
+    let tag = peer.call().await;
+    let (_, end) = world.call().await;
+    // Whoever answers this has read the ACK before it.
+    peer.read.clear();
+    peer.request("OPTIONS", 2, &tag, "").await;
+    peer.message("SIP/2.0 200").await;
+    drop(peer);
+    let gone = async {
+        while world.endpoint.census().streams > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    rt::timeout(LIMIT, gone).await.expect("the connection goes in time");
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+    let (socket, _) = rt::timeout(LIMIT, listener.accept()).await.expect("a connection in time").unwrap();
+    Peer::new(socket, 0).takes_a_bye().await;
+    let (facts, _) = facts(end).await;
+    assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }), "{facts:?}");
+    world.settle().await;
 }

@@ -1,6 +1,9 @@
 //! The state that two ends of a call share (RFC 3261 section 12): tags, sequence numbers, route set, remote target. Builds every
 //! message of ours in a dialog; sends none.
 
+use std::time::Duration;
+
+use crate::rt;
 use crate::wire::sip::{ALLOW, Address, CSeq, Message, SUPPORTED, Uri, list, parameter};
 
 use super::flow::{Flow, Transport};
@@ -15,7 +18,7 @@ pub(super) fn random_token(bytes: usize) -> String {
     let raw = raw.get_mut(..bytes.min(32)).unwrap_or_default();
     if getrandom::fill(raw).is_err() {
         // Without randomness the process cannot do TLS either; tags only have to differ.
-        raw.iter_mut().zip(crate::rt::now().as_micros().to_le_bytes()).for_each(|(to, from)| *to = from);
+        raw.iter_mut().zip(rt::now().as_micros().to_le_bytes()).for_each(|(to, from)| *to = from);
     }
     use std::fmt::Write as _;
     raw.iter().fold(String::with_capacity(bytes * 2), |mut out, byte| {
@@ -84,6 +87,30 @@ impl DialogKey {
         Some(Self { call_id: request.get("Call-ID")?.to_owned(), local_tag: local_tag.to_owned() })
     }
 }
+
+/// The way of a request in a dialog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Way {
+    /// How the peer was heard last, or where its address says that it is.
+    pub flow: Flow,
+    /// Where it says that it is by name or address, and the port where it names one: empty where that cannot be read.
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+impl Way {
+    /// The address that the peer names for itself, or that its name stands for; `None` where it cannot be found or lies behind a NAT.
+    pub async fn named(&self) -> Option<Flow> {
+        let usual = if self.flow.transport == Transport::Tls { 5061 } else { 5060 };
+        let host = self.host.trim_matches(['[', ']']);
+        let found = rt::timeout(LOOKUP, tokio::net::lookup_host((host, self.port.unwrap_or(usual)))).await?.ok()?;
+        let peer = found.into_iter().find(|peer| is_reachable(peer.ip(), self.flow.peer.ip()))?;
+        Some(Flow { peer, ..self.flow })
+    }
+}
+
+/// How long a peer's name may take to be looked up.
+const LOOKUP: Duration = Duration::from_secs(2);
 
 /// One end of a dialog.
 #[derive(Clone, Debug)]
@@ -239,8 +266,14 @@ impl Dialog {
         request
     }
 
+    /// The way of the next request.
+    pub fn towards(&self) -> Way {
+        let (host, port) = self.next_hop().unwrap_or_default();
+        Way { flow: self.way(), host, port }
+    }
+
     /// Where the next request goes, by name: the first route or the target.
-    pub fn next_hop(&self) -> Option<(String, Option<u16>)> {
+    fn next_hop(&self) -> Option<(String, Option<u16>)> {
         let uri = self.routes.first().and_then(|route| Address::parse(route)).map_or(self.target.as_str(), |a| a.uri);
         let parsed = Uri::parse(uri)?;
         Some((parsed.host.to_owned(), parsed.port))
@@ -256,15 +289,17 @@ impl Dialog {
             Some(std::net::SocketAddr::new(ip, port.unwrap_or(5060)))
         });
         match named {
-            // A private address behind a public one is a NAT's; the way back is the way it came.
-            Some(named)
-                if !is_private(named.ip()) || named.ip() == self.flow.peer.ip() || is_private(self.flow.peer.ip()) =>
-            {
+            Some(named) if is_reachable(named.ip(), self.flow.peer.ip()) => {
                 Flow { transport: Transport::Udp, peer: named }
             }
             _ => self.flow,
         }
     }
+}
+
+/// Can an address that a peer names be reached? A private one behind a public one is a NAT's; the way back is the way it came.
+fn is_reachable(named: std::net::IpAddr, peer: std::net::IpAddr) -> bool {
+    !is_private(named) || named == peer || is_private(peer)
 }
 
 fn is_private(ip: std::net::IpAddr) -> bool {

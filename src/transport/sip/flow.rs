@@ -223,6 +223,11 @@ impl Flows {
         }
     }
 
+    /// Can it be sent by as it is: datagrams, or a stream that is there?
+    pub fn lives(&self, flow: Flow) -> bool {
+        flow.transport == Transport::Udp || self.streams().contains_key(&flow)
+    }
+
     /// There is a stream, and whoever is at its end has proved what it must.
     fn is_ready(&self, flow: Flow, name: &str, whose: Whose) -> bool {
         let lives = self.streams().contains_key(&flow);

@@ -154,8 +154,7 @@ impl Taken {
     /// BYE: nobody goes on in it.
     async fn leave(mut self, core: &Core) {
         let bye = self.dialog.request("BYE");
-        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-        if let Some(mut transaction) = core.send(&bye, self.dialog.way(), &name).await {
+        if let Some(mut transaction) = core.send(&bye, &self.dialog.towards()).await {
             let _ = rt::timeout(Duration::from_millis(core.config.hang_up_ms), transaction.last()).await;
         }
     }
@@ -543,8 +542,7 @@ impl<P: MediaPort> Placing<P> {
         self.note(true, "PRACK");
         let core = Arc::clone(&self.core);
         rt::spawn("sip prack", async move {
-            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-            if let Some(mut transaction) = core.send(&prack, dialog.way(), &name).await {
+            if let Some(mut transaction) = core.send(&prack, &dialog.towards()).await {
                 let _ = transaction.last().await;
             }
         });
@@ -780,7 +778,7 @@ impl Late {
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
         dialog.local_number = dialog.local_number.max(self.number);
         let bye = dialog.request("BYE");
-        if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
+        if let Some(mut transaction) = self.core.send(&bye, &dialog.towards()).await {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
         }
     }

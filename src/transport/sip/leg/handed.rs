@@ -170,10 +170,10 @@ impl<P: MediaPort> Leg<P> {
         let core = std::sync::Arc::clone(&self.core);
         rt::spawn("sip old dialog", async move {
             let limit = Duration::from_millis(core.config.hang_up_ms);
-            let (flow, name) = (old.way(), old.next_hop().map(|(host, _)| host).unwrap_or_default());
+            let way = old.towards();
             let farewell = async {
                 if let Some(word) = word
-                    && let Some(mut transaction) = core.send(&word, flow, &name).await
+                    && let Some(mut transaction) = core.send(&word, &way).await
                 {
                     // Whether it is heard or not, the BYE has its time.
                     let _ = rt::timeout(limit, transaction.last()).await;
@@ -183,7 +183,7 @@ impl<P: MediaPort> Leg<P> {
                 }
                 let mut bye = old.request("BYE");
                 bye.push("Reason", "Q.850;cause=16;text=\"replaced\"");
-                if let Some(mut transaction) = core.send(&bye, flow, &name).await {
+                if let Some(mut transaction) = core.send(&bye, &way).await {
                     let _ = transaction.last().await;
                 }
             };

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
-use super::flow::{Called, Flow};
+use super::flow::Called;
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
@@ -459,11 +459,6 @@ impl<P: MediaPort> Leg<P> {
 
     fn note(&mut self, sent: bool, what: &str) {
         self.report.note(rt::now(), sent, what.to_owned());
-    }
-
-    fn way(&self) -> (Flow, String) {
-        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-        (self.dialog.way(), name)
     }
 }
 

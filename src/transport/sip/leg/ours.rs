@@ -90,11 +90,11 @@ impl<P: MediaPort> Leg<P> {
             self.asking = Some(Asking { kind });
         }
         self.note(true, request.method().unwrap_or_default());
-        let (flow, name) = self.way();
+        let way = self.dialog.towards();
         let core = std::sync::Arc::clone(&self.core);
         let outcomes = self.outcomes_in.clone();
         rt::spawn("sip request", async move {
-            let response = match core.send(&request, flow, &name).await {
+            let response = match core.send(&request, &way).await {
                 Some(mut transaction) => transaction.last().await,
                 None => None,
             };
