@@ -195,3 +195,16 @@ async fn a_peer_whose_connection_went_is_dialled_where_it_says_that_it_is() {
     assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }), "{facts:?}");
     world.settle().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_word_of_a_peer_that_closes_behind_it_is_heard() {
+    for _ in 0..50 {
+        let mut world = World::new(trunk(""), config(500)).await;
+        let mut peer = Peer::new(TcpStream::connect(world.endpoint.address()).await.unwrap(), 0);
+        let tag = peer.call().await;
+        let (_, end) = world.call().await;
+        peer.request("BYE", 2, &tag, "").await;
+        drop(peer);
+        assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    }
+}
