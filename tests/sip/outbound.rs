@@ -4,7 +4,7 @@ use voicefleet::call::{EndReason, LegFact, LegOrder};
 use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
-use voicefleet::wire::sip::Message;
+use voicefleet::wire::sip::{Answer, Credentials, Message};
 
 use super::free_port::free_port;
 use super::peer::{Peer, respond};
@@ -304,6 +304,68 @@ async fn a_password_that_is_wrong_is_not_tried_again() {
         };
         assert_eq!(facts, [LegFact::Unreached(EndReason::TrunkRefused)]);
         assert_eq!(tries, most, "stale: {stale}");
+        world.settle().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_of_digest_is_answered_and_what_cannot_be_answered_is_a_refusal() {
+    let known = Credentials { user: "us".to_owned(), password: Pii::new("secret".to_owned()) };
+    let forms = [
+        ("", true),
+        ("algorithm=MD5", true),
+        ("algorithm=md5, qop=\"auth\"", true),
+        ("qop=\"auth,auth-int\"", true),
+        ("algorithm=MD5-sess, qop=\"auth\"", true),
+        ("algorithm=MD5-sess", true),
+        ("algorithm=SHA-256, qop=\"auth\"", true),
+        ("algorithm=SHA-256-sess, qop=auth", true),
+        ("qop=\"auth\", opaque=\"given back\"", true),
+        ("qop=\"auth-int\"", false),
+        ("algorithm=SHA-512-256, qop=\"auth\"", false),
+    ];
+    for (form, answered) in forms {
+        let (world, mut carrier, end) = challenged().await;
+        let invite = carrier.asked("INVITE").await;
+        carrier.begin_as_called(&invite, world.endpoint.address());
+        let comma = if form.is_empty() { "" } else { ", " };
+        let demand = format!("Digest realm=\"far\", nonce=\"n1\"{comma}{form}");
+        carrier.answer_with(&invite, 401, &[("WWW-Authenticate", &demand)], "").await;
+        if answered {
+            let invite = carrier.asked("INVITE").await;
+            let field = invite.get("Authorization").unwrap();
+            assert!(Answer::parse(field).unwrap().proves(&known, "far", "INVITE"), "{form}: {field}");
+            assert_eq!(field.contains("opaque=\"given back\""), form.contains("opaque"), "{field}");
+            assert_eq!(field.contains("qop=auth"), form.contains("qop"), "{field}");
+            carrier.answer(&invite, 486, "").await;
+        }
+        let reason = if answered { EndReason::Busy } else { EndReason::TrunkRefused };
+        assert_eq!(facts(end).await.0, [LegFact::Unreached(reason)], "{form}");
+        world.settle().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_too_short_for_the_carrier_is_asked_for_once_more() {
+    // One that can be met, one that is still too short then, and one that nobody means.
+    for (least, tries, reason) in
+        [("2000", 2, EndReason::Busy), ("3000", 2, EndReason::TrunkFailed), ("4000000000", 1, EndReason::TrunkFailed)]
+    {
+        let mut carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+        let world =
+            World::new(trunk(&format!("[outbound]\ntargets = [\"{}\"]\n", carrier.address())), config(500)).await;
+        carrier.to = world.endpoint.address();
+        let end = place(&world);
+        let invite = carrier.asked("INVITE").await;
+        assert_eq!(invite.get("Session-Expires"), Some("1800"));
+        carrier.answer_with(&invite, 422, &[("Min-SE", least)], "").await;
+        if tries == 2 {
+            let invite = carrier.asked("INVITE").await;
+            assert_eq!((invite.get("Session-Expires"), invite.get("Min-SE")), (Some(least), Some(least)));
+            let status = if reason == EndReason::Busy { 486 } else { 422 };
+            carrier.answer_with(&invite, status, &[("Min-SE", "9000")], "").await;
+        }
+        assert_eq!(facts(end).await.0, [LegFact::Unreached(reason)], "{least}");
         world.settle().await;
     }
 }
