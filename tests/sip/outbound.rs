@@ -1,6 +1,6 @@
 //! Calls that go, to sipp: answers, early media, digest, refusals, failover, CANCEL.
 
-use voicefleet::call::{EndReason, LegFact, LegOrder};
+use voicefleet::call::{EndReason, LegFact, LegLoss, LegOrder};
 use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, PlaceError, SipEnd, SipLink, SipReport};
 use voicefleet::units::{Pii, SampleRate};
@@ -280,6 +280,24 @@ async fn a_proxy_a_server_and_an_old_nonce_are_all_answered_and_the_ack_says_it_
     assert_eq!(nonce(&bye, "Authorization"), "b2");
     carrier.answer(&bye, 200, "").await;
     assert_eq!(facts(end).await.0.last(), Some(&by("bot")));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bye_of_a_call_that_nobody_looks_after_any_more_is_proved_too() {
+    let (world, mut carrier, end) = challenged().await;
+    let invite = carrier.asked("INVITE").await;
+    carrier.begin_as_called(&invite, world.endpoint.address());
+    carrier.answer(&invite, 200, OFFER).await;
+    carrier.asked("ACK").await;
+    // With this the leg ends, whatever becomes of its BYE.
+    end.orders.send(LegOrder::Close { code: 1000, reason: "over" }).await.unwrap();
+    let bye = carrier.asked("BYE").await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::Lost(LegLoss::Closed)));
+    carrier.answer_with(&bye, 407, &[("Proxy-Authenticate", &demand("proxy", "n1", ""))], "").await;
+    let again = carrier.asked("BYE").await;
+    assert_eq!(nonce(&again, "Proxy-Authorization"), "n1");
+    carrier.answer(&again, 200, "").await;
     world.settle().await;
 }
 

@@ -93,12 +93,27 @@ impl<P: MediaPort> Leg<P> {
         let way = self.dialog.towards();
         let core = std::sync::Arc::clone(&self.core);
         let outcomes = self.outcomes_in.clone();
+        let (credentials, mut number) = (self.trunk.credentials(), self.dialog.local_number);
         rt::spawn("sip request", async move {
-            let response = match core.send(&request, &way).await {
-                Some(mut transaction) => transaction.last().await,
-                None => None,
-            };
-            let _ = outcomes.send(Outcome { kind, request, response, challenges }).await;
+            let mut asked = Outcome { kind, request, response: None, challenges };
+            loop {
+                asked.response = match core.send(&asked.request, &way).await {
+                    Some(mut transaction) => transaction.last().await,
+                    None => None,
+                };
+                let Err(unheard) = outcomes.send(asked).await else { return };
+                // The leg is over and nobody answers a challenge for it: its BYE has to be believed all the same.
+                asked = unheard.0;
+                number += 1;
+                let challenged =
+                    asked.response.as_ref().filter(|_| asked.kind == Kind::Bye && asked.challenges < CHALLENGES);
+                let proved = challenged
+                    .zip(credentials.as_ref())
+                    .filter(|(response, _)| matches!(response.status(), Some(401 | 407)))
+                    .and_then(|(response, credentials)| authorise(&asked.request, response, credentials, number));
+                let Some(again) = proved else { return };
+                asked = Outcome { kind, request: again, response: None, challenges: asked.challenges + 1 };
+            }
         });
     }
 
