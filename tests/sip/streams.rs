@@ -2,6 +2,7 @@
 //! peer lives, whether that answers pings or not, and goes when one that answered them does so no more.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -12,6 +13,8 @@ use voicefleet::rt;
 use voicefleet::transport::sip::{SipConfig, SipEnd, TlsSide};
 
 use super::world::{LIMIT, World, config, facts, trunk};
+
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Between pings.
 const PING: Duration = Duration::from_millis(50);
@@ -111,7 +114,9 @@ impl Peer {
 
 /// An endpoint with its connection and the driver's end of the one call.
 async fn call(tls: bool, pongs: usize) -> (World, Peer, SipEnd, String) {
-    let folder = std::env::temp_dir().join(format!("voicefleet-streams-{}-{tls}-{pongs}", std::process::id()));
+    // Tests run beside each other.
+    let nth = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("voicefleet-streams-{}-{nth}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (chain, key) = (folder.join("leaf.pem"), folder.join("leaf.key"));
