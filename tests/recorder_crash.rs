@@ -92,6 +92,7 @@ async fn call(recorder: &Recorder, dir: &Path, n: u64) -> Call {
         custom: Default::default(),
         marks: false,
         ring_limit_ms: None,
+        tells_transfers: false,
     };
     for entry in [
         Entry::Fact(Fact::Opened(meta)),

@@ -40,6 +40,7 @@ impl App {
             ring_limit_ms: Some(trunk.outbound.ring_ms),
             custom: ask.variables,
             marks: false,
+            tells_transfers: true,
         };
         let far = FarEnd::Sip { end, media: (self.shelf.clone(), media), trunk: trunk.id.clone() };
         Ok(self.accept(slot, meta, far))

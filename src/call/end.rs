@@ -41,6 +41,8 @@ pub enum EndReason {
     OptedOut,
     /// The caller was handed over.
     Transferred,
+    /// The caller was to be handed over and nobody took him.
+    TransferFailed,
     /// A voicemail answered, by two independent signals.
     Voicemail,
     /// Nobody spoke, through two reminders.
@@ -89,10 +91,11 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason, in the order of the list.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Completed,
         Self::OptedOut,
         Self::Transferred,
+        Self::TransferFailed,
         Self::Voicemail,
         Self::Idle,
         Self::MaxDuration,
@@ -130,6 +133,7 @@ impl EndReason {
             Self::Completed => "completed",
             Self::OptedOut => "opted_out",
             Self::Transferred => "transferred",
+            Self::TransferFailed => "transfer_failed",
             Self::Voicemail => "voicemail",
             Self::Idle => "idle",
             Self::MaxDuration => "max_duration",
@@ -172,6 +176,7 @@ impl EndReason {
             | Self::TrunkRefused
             | Self::TrunkFailed
             | Self::MediaRefused
+            | Self::TransferFailed
             | Self::ProviderFailed
             | Self::Internal
             | Self::WorkerCrashed => DisconnectedBy::Error,
@@ -193,6 +198,7 @@ mod tests {
                 "completed bot",
                 "opted_out bot",
                 "transferred bot",
+                "transfer_failed error",
                 "voicemail voicemail",
                 "idle timeout",
                 "max_duration timeout",

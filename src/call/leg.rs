@@ -23,6 +23,8 @@ pub struct LegMeta {
     pub ring_limit_ms: Option<u64>,
     /// The far end says when it has played a piece of speech (see [`Mark`]).
     pub marks: bool,
+    /// The far end says what became of a transfer, and the call goes on where that fails.
+    pub tells_transfers: bool,
 }
 
 /// The end of one piece of speech, as it is named to a far end that says when it has played it: `g3.u1` is the first piece of
@@ -82,6 +84,11 @@ pub enum LegFact {
     HungUp {
         /// The raw word, where one came.
         by: Option<String>,
+    },
+    /// The caller was not handed over: the far end refused it, whoever was named did, or nothing came of it in time.
+    TransferFailed {
+        /// SIP's status, where one came.
+        status: Option<u16>,
     },
     /// A call that we placed reached nobody, and why: one of the reasons of calls that were never answered.
     Unreached(EndReason),

@@ -7,6 +7,7 @@
 mod end;
 mod fact;
 mod far_end;
+mod handing;
 mod leg;
 pub mod line;
 mod voicemail;
@@ -24,6 +25,7 @@ pub use watching::Voicemail;
 use crate::turn::{Heard, PlayoutFact, Policy, ProviderRole, ToolCall, TurnLoop, TurnOrder};
 use crate::units::{Moment, SampleRate, UtteranceId};
 use far_end::FarEnd;
+use handing::Handing;
 use line::{LineFact, LineOrder};
 use watching::{VOICEMAIL, Watching};
 
@@ -35,8 +37,6 @@ const RING_LIMIT_MS: u64 = 60_000;
 const RING_MARGIN_MS: u64 = 60_000;
 /// The far end has this long to answer our hang-up.
 const HANG_UP_LIMIT_MS: u64 = 2_000;
-/// The far end has this long to take a transferred caller.
-const TRANSFER_LIMIT_MS: u64 = 10_000;
 /// The line has this long to say what was heard of the last answer.
 const SETTLE_LIMIT_MS: u64 = 200;
 /// Close code of a handshake that took too long.
@@ -129,6 +129,7 @@ pub struct Call {
     warned: bool,
     /// A call that we place rings no longer than this.
     ring_until: Option<Moment>,
+    handing: Handing,
     /// The far end let a time limit of the opening pass.
     late: bool,
     orders: VecDeque<Order>,
@@ -142,6 +143,7 @@ impl Call {
         Self {
             phase: Phase::Setup { until: ring_until.unwrap_or(now.plus_ms(SETUP_LIMIT_MS)), answered: false },
             ring_until,
+            handing: Handing::new(meta.tells_transfers),
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
             watching: None,
@@ -214,6 +216,9 @@ impl Call {
         match self.phase {
             Phase::Setup { until, .. } | Phase::Leaving { until } | Phase::Settling { until } => Some(until),
             Phase::Ringing { until } => self.watch_deadline().into_iter().chain([until]).min(),
+            Phase::Live if self.handing.is_on() => {
+                self.handing.deadline().into_iter().chain(self.turn.deadline()).chain(self.far_end.deadline()).min()
+            }
             Phase::Live => {
                 let own = [self.limit_deadline(), self.watch_deadline()];
                 let others = [self.turn.deadline(), self.far_end.deadline()];
@@ -235,6 +240,7 @@ impl Call {
         match self.phase {
             Phase::Setup { .. } => CallState::Setup,
             Phase::Ringing { .. } => CallState::Ringing,
+            Phase::Live if self.handing.is_on() => CallState::Leaving,
             Phase::Live => CallState::Live,
             Phase::Leaving { .. } => CallState::Leaving,
             Phase::Settling { .. } => CallState::Settling,
@@ -306,8 +312,10 @@ impl Call {
                 if self.milestones.hung_up_by.is_none() {
                     self.milestones.hung_up_by = by;
                 }
-                self.gone(now, EndReason::CustomerHungUp);
+                let handed = self.milestones.hung_up_by.as_deref() == Some("transfer") && self.handed_over();
+                self.gone(now, if handed { EndReason::Transferred } else { EndReason::CustomerHungUp });
             }
+            LegFact::TransferFailed { status } => self.transfer_failed(now, status),
             LegFact::Unreached(reason) => self.gone(now, reason),
             LegFact::Lost(loss) => self.gone(now, self.loss_reason(loss)),
         }
@@ -388,7 +396,7 @@ impl Call {
             LineFact::Digit { digit } => self.on_leg(now, LegFact::Digit { digit }),
             // Before the answer a network may ring without a sound, as long as it likes.
             LineFact::FarEndSilent => {
-                if self.phase == Phase::Live {
+                if self.phase == Phase::Live && !self.handing.is_on() {
                     self.gone(now, EndReason::LegSilent);
                 }
             }
@@ -466,6 +474,9 @@ impl Call {
     }
 
     fn on_live_time(&mut self, now: Moment) {
+        if self.handing.is_on() {
+            return self.on_handing_time(now);
+        }
         if self.limit_deadline().is_some_and(|at| now >= at) {
             let max = u64::from(self.policy.max_duration_ms);
             if self.milestones.answered_at.is_some_and(|at| now.ms_since(at) >= max) {
@@ -540,22 +551,13 @@ impl Call {
             }
             ToolCall::OptOut => self.opt_out(),
             ToolCall::SendKeys { keys } => self.press(keys),
-            ToolCall::Transfer { to } => {
-                if self.ending.is_some() {
-                    return;
-                }
-                self.ending = Some(Ending { reason: EndReason::Transferred, at: now });
-                self.milestones.transferred_to = Some(to.clone());
-                self.turn.close(now);
-                self.orders.push_back(Order::Leg(LegOrder::Transfer { to }));
-                self.phase = Phase::Leaving { until: now.plus_ms(TRANSFER_LIMIT_MS) };
-            }
+            ToolCall::Transfer { to } => self.hand_over(now, to),
         }
     }
 
     /// Keys go out while there is a conversation; before and after it nobody listens for them.
     fn press(&mut self, keys: String) {
-        if self.phase == Phase::Live {
+        if self.phase == Phase::Live && !self.handing.is_on() {
             self.orders.push_back(Order::Leg(LegOrder::Keys { keys }));
         }
     }

@@ -71,6 +71,9 @@ pub struct LegMeta {
     /// A call that we placed: the longest that its leg let it ring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring_limit_ms: Option<u64>,
+    /// The far end says what became of a transfer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_transfers: bool,
 }
 
 impl From<&call::LegMeta> for LegMeta {
@@ -82,6 +85,7 @@ impl From<&call::LegMeta> for LegMeta {
             custom: meta.custom.clone(),
             marks: meta.marks,
             ring_limit_ms: meta.ring_limit_ms,
+            tells_transfers: meta.tells_transfers,
         }
     }
 }
@@ -95,6 +99,7 @@ impl From<LegMeta> for call::LegMeta {
             custom: meta.custom,
             marks: meta.marks,
             ring_limit_ms: meta.ring_limit_ms,
+            tells_transfers: meta.tells_transfers,
         }
     }
 }
@@ -126,6 +131,11 @@ pub enum LegFact {
     HungUp {
         /// Its own word for who ended the call.
         by: Option<String>,
+    },
+    /// The caller was not handed over.
+    TransferFailed {
+        /// SIP's status, where one came.
+        status: Option<u16>,
     },
     /// Nobody was reached.
     Unreached {
@@ -162,6 +172,7 @@ impl From<&call::LegFact> for LegFact {
             call::LegFact::Digit { digit } => Self::Digit { digit: *digit },
             call::LegFact::Mark { mark, played } => Self::Mark { name: mark.to_string(), played: *played },
             call::LegFact::HungUp { by } => Self::HungUp { by: by.clone() },
+            call::LegFact::TransferFailed { status } => Self::TransferFailed { status: *status },
             call::LegFact::Unreached(reason) => Self::Unreached { reason: reason.code().to_owned() },
             call::LegFact::Lost(loss) => Self::Lost(match loss {
                 call::LegLoss::Closed => LegLoss::Closed,
@@ -188,6 +199,7 @@ impl TryFrom<LegFact> for call::LegFact {
                 None => return Err(MirrorError { expected: "a mark's name as g3.u1", actual: name }),
             },
             LegFact::HungUp { by } => Self::HungUp { by },
+            LegFact::TransferFailed { status } => Self::TransferFailed { status },
             LegFact::Unreached { reason } => match call::EndReason::of(&reason) {
                 Some(reason) => Self::Unreached(reason),
                 None => return Err(MirrorError { expected: "the code of an end reason", actual: reason }),

@@ -31,6 +31,7 @@ fn leg_fact() -> impl Strategy<Value = call::LegFact> {
             call::LegFact::Mark { mark, played }
         }),
         any::<Option<String>>().prop_map(|by| call::LegFact::HungUp { by }),
+        any::<Option<u16>>().prop_map(|status| call::LegFact::TransferFailed { status }),
         proptest::sample::select(call::EndReason::ALL.to_vec()).prop_map(call::LegFact::Unreached),
         loss.prop_map(call::LegFact::Lost),
     ]
@@ -38,14 +39,15 @@ fn leg_fact() -> impl Strategy<Value = call::LegFact> {
 
 fn leg_meta() -> impl Strategy<Value = call::LegMeta> {
     let custom = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..5);
-    (any::<String>(), any::<String>(), any::<(bool, bool, Option<u64>)>(), custom).prop_map(
-        |(caller_id, did, (outgoing, marks, ring_limit_ms), custom)| call::LegMeta {
+    (any::<String>(), any::<String>(), any::<(bool, bool, Option<u64>, bool)>(), custom).prop_map(
+        |(caller_id, did, (outgoing, marks, ring_limit_ms, tells_transfers), custom)| call::LegMeta {
             caller_id: Pii::new(caller_id),
             did,
             outgoing,
             custom,
             marks,
             ring_limit_ms,
+            tells_transfers,
         },
     )
 }

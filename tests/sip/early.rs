@@ -85,6 +85,28 @@ async fn a_caller_that_never_acknowledges_is_refused() {
     world.settle().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_offer_before_the_answer_to_the_first_is_put_off() {
+    let mut world = World::new(ringing(1_000), config(500)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Supported", "100rel")], OFFER);
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    assert_eq!(phone.response("INVITE").await.status(), Some(180));
+    let put_off = phone.ask("UPDATE", &[], &OFFER.replace("4000", "4700")).await;
+    let wait = put_off.get("Retry-After").and_then(|text| text.parse::<u32>().ok());
+    assert!(put_off.status() == Some(500) && wait.is_some_and(|wait| wait <= 10), "{put_off:?}");
+    let answer = phone.response("INVITE").await;
+    assert!(answer.status() == Some(200) && !answer.body.is_empty(), "the first offer has its answer");
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    assert!(matches!(&world.notes()[0], Note::Started(plan) if plan.remote.port() == 4_000));
+    world.settle().await;
+}
+
 /// A call of ours to a phone, and what the driver hears of it.
 async fn dialled(phone: &Phone) -> (World, voicefleet::transport::sip::SipEnd) {
     let world = World::new(trunk(&format!("[outbound]\ntargets = [\"{}\"]\n", phone.address())), config(500)).await;

@@ -21,7 +21,9 @@ mod phone;
 mod registrar;
 mod routes;
 mod streams;
+mod timers;
 mod torture;
+mod transfer;
 mod watched;
 mod world;
 

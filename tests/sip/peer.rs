@@ -43,10 +43,11 @@ impl Peer {
                 if request.method().is_none_or(|method| method == "ACK") {
                     continue;
                 }
-                let via = request.get("Via").unwrap().to_owned();
-                if via != last {
+                // A CANCEL has the Via of what it cancels.
+                let id = format!("{} {}", request.method().unwrap_or_default(), request.get("Via").unwrap());
+                if id != last {
                     response = answer(&request).map(|response| response.to_bytes());
-                    last = via;
+                    last = id;
                     let _ = sender.send(request);
                 }
                 if let Some(response) = &response {

@@ -118,8 +118,13 @@ impl Phone {
     }
 
     pub async fn answer(&self, request: &Message, status: u16, body: &str) {
+        self.answer_with(request, status, &[], body).await;
+    }
+
+    pub async fn answer_with(&self, request: &Message, status: u16, fields: &[(&str, &str)], body: &str) {
         let mut response = Message::response(request, status, "", &self.tag);
         response.push("Contact", &format!("<sip:phone@{}>", self.address()));
+        fields.iter().for_each(|(name, value)| response.push(name, value));
         if !body.is_empty() {
             response.set_sdp(body);
         }
@@ -165,10 +170,22 @@ impl Phone {
         self.send(&ack).await;
     }
 
+    /// From here on this phone is the one that `invite` called.
+    pub fn begin_as_called(&mut self, invite: &Message, to: SocketAddr) {
+        invite.get("Call-ID").unwrap().clone_into(&mut self.call_id);
+        self.their_tag = parameter(invite.get("From").unwrap(), "tag").unwrap().to_owned();
+        self.to = to;
+    }
+
     /// A call that is up.
     pub async fn call(to: SocketAddr) -> Self {
+        Self::call_with(to, &[]).await
+    }
+
+    /// A call that is up, its INVITE with these fields too.
+    pub async fn call_with(to: SocketAddr, fields: &[(&str, &str)]) -> Self {
         let mut phone = Self::new(to).await;
-        let answer = phone.ask("INVITE", &[], OFFER).await;
+        let answer = phone.ask("INVITE", fields, OFFER).await;
         assert_eq!(answer.status(), Some(200));
         assert!(Address::parse(answer.get("Contact").unwrap()).is_some());
         phone.ack("").await;

@@ -2,16 +2,19 @@
 //! peer lives, whether that answers pings or not, and goes when one that answered them does so no more.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::pki_types::ServerName;
 use voicefleet::call::{LegFact, LegOrder};
 use voicefleet::rt;
 use voicefleet::transport::sip::{SipConfig, SipEnd, TlsSide};
 
 use super::world::{LIMIT, World, config, facts, trunk};
+
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Between pings.
 const PING: Duration = Duration::from_millis(50);
@@ -28,11 +31,13 @@ struct Peer {
     pings: usize,
     /// So many pings are answered.
     pongs: usize,
+    /// The port of its Contact.
+    port: u16,
 }
 
 impl Peer {
     fn new(stream: impl Stream + 'static, pongs: usize) -> Self {
-        Self { stream: Box::new(stream), read: Vec::new(), pings: 0, pongs }
+        Self { stream: Box::new(stream), read: Vec::new(), pings: 0, pongs, port: 9 }
     }
 
     async fn write(&mut self, text: &str) {
@@ -45,7 +50,8 @@ impl Peer {
         let text = format!(
             "{method} sip:2000@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK{number}{method}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=a\r\nTo: <sip:2000@127.0.0.1>{to_tag}\r\nCall-ID: silent\r\n\
-             CSeq: {number} {method}\r\nContact: <sip:a@127.0.0.1:9;transport=tcp>\r\n{content}Content-Length: {}\r\n\r\n{body}",
+             CSeq: {number} {method}\r\nContact: <sip:a@127.0.0.1:{};transport=tcp>\r\n{content}Content-Length: {}\r\n\r\n{body}",
+            self.port,
             body.len()
         );
         self.write(&text).await;
@@ -84,6 +90,16 @@ impl Peer {
         found(self).unwrap()
     }
 
+    /// Is hung up on, and answers that.
+    async fn takes_a_bye(&mut self) {
+        let bye = self.message("BYE ").await;
+        let copied: Vec<&str> = bye
+            .lines()
+            .filter(|line| ["Via", "From", "To", "Call-ID", "CSeq"].iter().any(|n| line.starts_with(n)))
+            .collect();
+        self.write(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", copied.join("\r\n"))).await;
+    }
+
     /// Calls and is answered; the tag of the other end.
     async fn call(&mut self) -> String {
         let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n";
@@ -98,7 +114,9 @@ impl Peer {
 
 /// An endpoint with its connection and the driver's end of the one call.
 async fn call(tls: bool, pongs: usize) -> (World, Peer, SipEnd, String) {
-    let folder = std::env::temp_dir().join(format!("voicefleet-streams-{}-{tls}-{pongs}", std::process::id()));
+    // Tests run beside each other.
+    let nth = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("voicefleet-streams-{}-{nth}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (chain, key) = (folder.join("leaf.pem"), folder.join("leaf.key"));
@@ -140,12 +158,7 @@ async fn a_long_silent_call_is_ended_by_us_over_the_same_connection() {
         let (world, mut peer, end, _) = call(tls, pongs).await;
         assert!(peer.until(|peer| peer.pings >= MANY).await, "closed after {} pings", peer.pings);
         end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
-        let bye = peer.message("BYE ").await;
-        let copied: Vec<&str> = bye
-            .lines()
-            .filter(|line| ["Via", "From", "To", "Call-ID", "CSeq"].iter().any(|n| line.starts_with(n)))
-            .collect();
-        peer.write(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", copied.join("\r\n"))).await;
+        peer.takes_a_bye().await;
         let (facts, _) = facts(end).await;
         assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }), "{facts:?}");
         world.settle().await;
@@ -159,4 +172,44 @@ async fn a_peer_that_answers_no_more_pings_is_gone() {
     assert!((5..MANY).contains(&peer.pings), "{} pings", peer.pings);
     assert_eq!(world.endpoint.census().streams, 0);
     drop(end);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_connection_went_is_dialled_where_it_says_that_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut world = World::new(trunk(""), config(500)).await;
+    let mut peer = Peer::new(TcpStream::connect(world.endpoint.address()).await.unwrap(), 0);
+    peer.port = listener.local_addr().unwrap().port();
+    let tag = peer.call().await;
+    let (_, end) = world.call().await;
+    // Whoever answers this has read the ACK before it.
+    peer.read.clear();
+    peer.request("OPTIONS", 2, &tag, "").await;
+    peer.message("SIP/2.0 200").await;
+    drop(peer);
+    let gone = async {
+        while world.endpoint.census().streams > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    rt::timeout(LIMIT, gone).await.expect("the connection goes in time");
+    end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+    let (socket, _) = rt::timeout(LIMIT, listener.accept()).await.expect("a connection in time").unwrap();
+    Peer::new(socket, 0).takes_a_bye().await;
+    let (facts, _) = facts(end).await;
+    assert_eq!(facts.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }), "{facts:?}");
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_word_of_a_peer_that_closes_behind_it_is_heard() {
+    for _ in 0..50 {
+        let mut world = World::new(trunk(""), config(500)).await;
+        let mut peer = Peer::new(TcpStream::connect(world.endpoint.address()).await.unwrap(), 0);
+        let tag = peer.call().await;
+        let (_, end) = world.call().await;
+        peer.request("BYE", 2, &tag, "").await;
+        drop(peer);
+        assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
+    }
 }

@@ -5,9 +5,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use voicefleet::media::{ulaw_decode, ulaw_encode};
+use voicefleet::results::DisconnectedBy;
 
 use crate::tape::{channels, is_audible, tone_hz, tone_peaks};
-use crate::world::{World, beside_others, brisk};
+use crate::world::{Folder, World, beside_others, brisk, standin_bot};
 
 /// A caller with one UDP port for SIP and one for audio.
 struct Caller {
@@ -57,6 +58,15 @@ impl Caller {
                 return text;
             }
         }
+    }
+
+    /// Answers a request of the far end's.
+    fn answer(&self, request: &str, status: &str) {
+        let copied =
+            |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+        let copied: Vec<&str> = request.lines().filter(copied).collect();
+        let text = format!("SIP/2.0 {status}\r\n{}\r\nContent-Length: 0\r\n\r\n", copied.join("\r\n"));
+        self.sip.send_to(text.as_bytes(), self.to).unwrap();
     }
 
     fn offer(&self) -> String {
@@ -278,6 +288,64 @@ async fn a_carrier_that_hangs_up_at_once_is_believed() {
     .unwrap();
     let result = world.result_of("+919876543210").await;
     assert_eq!((result.end_reason.as_str(), result.warnings.len()), ("customer_hung_up", 0), "{:?}", result.warnings);
+    world.quiet().await;
+    world.stop().await;
+    std::fs::remove_dir_all(&trunks).unwrap();
+}
+
+/// A bot that has nothing to say but that it hands the caller over.
+const HANDS_OVER: &str = r#"
+[turn]
+idle_ms = 500
+
+[[script.step]]
+id = "hello"
+say = ["Hello."]
+next = "desk"
+
+[[script.end]]
+id = "desk"
+say = ["One moment."]
+disposition = "handed_over"
+action = { transfer = { to = "+911140001000" } }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_transfers_fail_goes_on_and_then_ends_by_that_reason() {
+    let _beside = beside_others().await;
+    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-untaken", std::process::id()));
+    std::fs::create_dir_all(&trunks).unwrap();
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
+    let folder = Folder::new("sip-untaken");
+    let bot = standin_bot("").replace("opening_message = \"Hello.\"\n", "");
+    folder.bot("demo", &(bot.replace("llm = \"standin\"", "llm = \"script\"") + HANDS_OVER));
+    let world = World::over(folder, |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        let offer = caller.offer();
+        caller.send("INVITE", 1, "", &offer);
+        let tag = tag(&caller.next("SIP/2.0 200"));
+        caller.send("ACK", 1, &tag, "");
+        let mut last = String::new();
+        for status in ["603 Decline", "486 Busy Here"] {
+            let mut refer = caller.next("REFER ");
+            // What comes again word for word is a repetition.
+            while refer == last {
+                refer = caller.next("REFER ");
+            }
+            last.clone_from(&refer);
+            assert!(refer.contains("Refer-To: <sip:+911140001000@"), "{refer}");
+            caller.answer(&refer, status);
+        }
+        let bye = caller.next("BYE ");
+        caller.answer(&bye, "200 OK");
+    })
+    .await
+    .unwrap();
+    let result = world.result_of("+919876543210").await;
+    assert_eq!((result.end_reason.as_str(), result.disconnected_by), ("transfer_failed", DisconnectedBy::Error));
     world.quiet().await;
     world.stop().await;
     std::fs::remove_dir_all(&trunks).unwrap();

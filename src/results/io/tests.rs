@@ -217,6 +217,7 @@ fn journal_bytes(ended: bool) -> Vec<u8> {
         custom: std::iter::once(("customer_name".to_owned(), "Rahul".to_owned())).collect(),
         marks: false,
         ring_limit_ms: None,
+        tells_transfers: false,
     };
     let said = |speaker, text: &str, start_ms, end_ms, turn| {
         Entry::Note(Note::Said(Said { speaker, text: text.to_owned(), start_ms, end_ms, heard: true, turn }))

@@ -37,7 +37,7 @@ pub struct SipConfig {
     pub max_transactions: usize,
     /// For the peer's answer to our BYE.
     pub hang_up_ms: u64,
-    /// For the outcome of a transfer.
+    /// For the outcome of a transfer, once its ringing is told; it has 20 T1 of that to say the first word.
     pub transfer_ms: u64,
     /// The first UDP port of audio; each leg has an even one and, for RTCP, the next.
     pub rtp_first: u16,
@@ -65,7 +65,7 @@ impl Default for SipConfig {
             stranger_per_second: 5,
             max_transactions: 10_000,
             hang_up_ms: 2_000,
-            transfer_ms: 10_000,
+            transfer_ms: 30_000,
             rtp_first: 20_000,
             rtp_last: 29_999,
             rtp_per_shard: false,

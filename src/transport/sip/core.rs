@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::config::SipConfig;
-use super::dialog::{Dialog, DialogKey, Place};
+use super::dialog::{Dialog, DialogKey, Place, Way};
 use super::flow::{Flow, Flows, Whose};
 use super::gate::{Places, Rates};
 use super::health::Pulses;
@@ -215,7 +215,7 @@ impl Core {
             if forked.others.len() >= FORKS {
                 return None;
             }
-            let bytes = dialog.ack(cseq.number).to_bytes();
+            let bytes = dialog.ack(&forked.invite).to_bytes();
             forked.others.push((theirs.to_owned(), bytes.clone()));
             dialog.local_number = forked.number;
             Some((bytes, way, Some(dialog)))
@@ -233,9 +233,8 @@ impl Core {
         let bye = dialog.request("BYE");
         let core = Arc::clone(self);
         rt::spawn("sip fork", async move {
-            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
             let limit = std::time::Duration::from_millis(core.config.hang_up_ms);
-            if let Some(mut transaction) = core.send(&bye, dialog.way(), &name).await {
+            if let Some(mut transaction) = core.send(&bye, &dialog.towards()).await {
                 let _ = rt::timeout(limit, transaction.last()).await;
             }
         });
@@ -248,8 +247,16 @@ impl Core {
     }
 
     /// Sends a request of ours to the other end of a call, dialling where a stream is gone.
-    pub async fn send(&self, request: &Message, flow: Flow, name: &str) -> Option<ClientTransaction> {
-        self.send_as(request, flow, name, Whose::Peer).await
+    pub async fn send(&self, request: &Message, way: &Way) -> Option<ClientTransaction> {
+        let mut flow = way.flow;
+        // A connection that came and is gone came from a port of the moment. It is made anew to where the peer says that it is.
+        if !self.flows.lives(flow)
+            && !self.flows.is_known(flow)
+            && let Some(named) = way.named().await
+        {
+            flow = named;
+        }
+        self.send_as(request, flow, &way.host, Whose::Peer).await
     }
 
     /// Sends a request of ours to a target of a trunk, which must prove the name that the trunk's file gives it.

@@ -1,6 +1,9 @@
 //! The state that two ends of a call share (RFC 3261 section 12): tags, sequence numbers, route set, remote target. Builds every
 //! message of ours in a dialog; sends none.
 
+use std::time::Duration;
+
+use crate::rt;
 use crate::wire::sip::{ALLOW, Address, CSeq, Message, SUPPORTED, Uri, list, parameter};
 
 use super::flow::{Flow, Transport};
@@ -15,13 +18,19 @@ pub(super) fn random_token(bytes: usize) -> String {
     let raw = raw.get_mut(..bytes.min(32)).unwrap_or_default();
     if getrandom::fill(raw).is_err() {
         // Without randomness the process cannot do TLS either; tags only have to differ.
-        raw.iter_mut().zip(crate::rt::now().as_micros().to_le_bytes()).for_each(|(to, from)| *to = from);
+        raw.iter_mut().zip(rt::now().as_micros().to_le_bytes()).for_each(|(to, from)| *to = from);
     }
     use std::fmt::Write as _;
     raw.iter().fold(String::with_capacity(bytes * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// A random number.
+#[must_use]
+pub(super) fn random() -> u64 {
+    u64::from_str_radix(&random_token(8), 16).unwrap_or_default()
 }
 
 /// Where we are, as we tell it.
@@ -79,6 +88,30 @@ impl DialogKey {
     }
 }
 
+/// The way of a request in a dialog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Way {
+    /// How the peer was heard last, or where its address says that it is.
+    pub flow: Flow,
+    /// Where it says that it is by name or address, and the port where it names one: empty where that cannot be read.
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+impl Way {
+    /// The address that the peer names for itself, or that its name stands for; `None` where it cannot be found or lies behind a NAT.
+    pub async fn named(&self) -> Option<Flow> {
+        let usual = if self.flow.transport == Transport::Tls { 5061 } else { 5060 };
+        let host = self.host.trim_matches(['[', ']']);
+        let found = rt::timeout(LOOKUP, tokio::net::lookup_host((host, self.port.unwrap_or(usual)))).await?.ok()?;
+        let peer = found.into_iter().find(|peer| is_reachable(peer.ip(), self.flow.peer.ip()))?;
+        Some(Flow { peer, ..self.flow })
+    }
+}
+
+/// How long a peer's name may take to be looked up.
+const LOOKUP: Duration = Duration::from_secs(2);
+
 /// One end of a dialog.
 #[derive(Clone, Debug)]
 pub(super) struct Dialog {
@@ -88,6 +121,8 @@ pub(super) struct Dialog {
     local: String,
     /// Our To, with the peer's tag.
     remote: String,
+    /// We called: the Call-ID is ours.
+    pub called: bool,
     /// The next request of ours has the number after this.
     pub local_number: u32,
     remote_number: Option<u32>,
@@ -119,6 +154,7 @@ impl Dialog {
             remote_tag: parameter(get("From"), "tag").unwrap_or_default().to_owned(),
             local: format!("{};tag={local_tag}", get("To")),
             remote: get("From").to_owned(),
+            called: false,
             local_number: 0,
             remote_number: CSeq::parse(get("CSeq")).map(|cseq| cseq.number),
             target: Address::parse(get("Contact")).map(|a| a.uri.to_owned()).unwrap_or_default(),
@@ -144,6 +180,7 @@ impl Dialog {
             remote_tag: parameter(theirs("To"), "tag").unwrap_or_default().to_owned(),
             local: get("From").to_owned(),
             remote: theirs("To").to_owned(),
+            called: true,
             local_number: CSeq::parse(get("CSeq")).map_or(1, |cseq| cseq.number),
             remote_number: None,
             target: target.unwrap_or_else(|| invite.uri().unwrap_or_default().to_owned()),
@@ -193,9 +230,14 @@ impl Dialog {
         request
     }
 
-    /// The acknowledgement of a 2xx to our INVITE with this number.
-    pub fn ack(&self, number: u32) -> Message {
-        self.numbered("ACK", number)
+    /// The acknowledgement of a 2xx to this INVITE of ours, with its number and credentials (RFC 3261 section 13.2.2.4).
+    pub fn ack(&self, invite: &Message) -> Message {
+        let number = invite.get("CSeq").and_then(CSeq::parse).map_or(self.local_number, |cseq| cseq.number);
+        let mut ack = self.numbered("ACK", number);
+        for name in ["Authorization", "Proxy-Authorization"] {
+            invite.all(name).for_each(|answer| ack.push(name, answer));
+        }
+        ack
     }
 
     fn numbered(&self, method: &str, number: u32) -> Message {
@@ -224,8 +266,14 @@ impl Dialog {
         request
     }
 
+    /// The way of the next request.
+    pub fn towards(&self) -> Way {
+        let (host, port) = self.next_hop().unwrap_or_default();
+        Way { flow: self.way(), host, port }
+    }
+
     /// Where the next request goes, by name: the first route or the target.
-    pub fn next_hop(&self) -> Option<(String, Option<u16>)> {
+    fn next_hop(&self) -> Option<(String, Option<u16>)> {
         let uri = self.routes.first().and_then(|route| Address::parse(route)).map_or(self.target.as_str(), |a| a.uri);
         let parsed = Uri::parse(uri)?;
         Some((parsed.host.to_owned(), parsed.port))
@@ -241,15 +289,17 @@ impl Dialog {
             Some(std::net::SocketAddr::new(ip, port.unwrap_or(5060)))
         });
         match named {
-            // A private address behind a public one is a NAT's; the way back is the way it came.
-            Some(named)
-                if !is_private(named.ip()) || named.ip() == self.flow.peer.ip() || is_private(self.flow.peer.ip()) =>
-            {
+            Some(named) if is_reachable(named.ip(), self.flow.peer.ip()) => {
                 Flow { transport: Transport::Udp, peer: named }
             }
             _ => self.flow,
         }
     }
+}
+
+/// Can an address that a peer names be reached? A private one behind a public one is a NAT's; the way back is the way it came.
+fn is_reachable(named: std::net::IpAddr, peer: std::net::IpAddr) -> bool {
+    !is_private(named) || named == peer || is_private(peer)
 }
 
 fn is_private(ip: std::net::IpAddr) -> bool {
@@ -306,8 +356,11 @@ mod tests {
         assert_eq!(dialog.way(), flow("203.0.113.1:5060"));
         let strict =
             Dialog::answering(&invite("<sip:a@h>", &["<sip:203.0.113.1>"]), "o", flow("203.0.113.1:5060"), &place());
-        let ack = strict.ack(7);
+        let mut asked = invite("<sip:a@h>", &[]);
+        asked.push("Proxy-Authorization", "Digest x");
+        let ack = strict.ack(&asked);
         assert_eq!((ack.uri(), ack.get("Route")), (Some("sip:203.0.113.1"), Some("<sip:a@h>")));
+        assert_eq!((ack.get("CSeq"), ack.get("Proxy-Authorization")), (Some("7 ACK"), Some("Digest x")));
     }
 
     #[test]

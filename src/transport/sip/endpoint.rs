@@ -276,11 +276,11 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
     /// Looks at everything that arrives.
     async fn read(self: Arc<Self>, mut received: mpsc::Receiver<Received>) {
         while let Some(one) = received.recv().await {
-            self.look_at(one).await;
+            self.look_at(&one.bytes, one.flow).await;
         }
     }
 
-    async fn look_at(&self, Received { bytes, flow }: Received) {
+    async fn look_at(&self, bytes: &[u8], flow: Flow) {
         let counters = &self.core.counters;
         let stranger = !self.book().knows(flow.peer.ip()) && !self.is_target(flow);
         if stranger {
@@ -290,7 +290,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
                 return;
             }
         }
-        let Ok(mut message) = Message::parse(&bytes) else {
+        let Ok(mut message) = Message::parse(bytes) else {
             SipCounters::add(&counters.unreadable);
             return;
         };
@@ -560,7 +560,7 @@ pub(super) fn fresh_key() -> Option<CryptoKeys> {
 /// What an INVITE says of its call.
 fn inbound(facts: CallFacts) -> LegMeta {
     let CallFacts { from, to, custom, .. } = facts;
-    LegMeta { caller_id: Pii::new(from), did: to, custom, ..LegMeta::default() }
+    LegMeta { caller_id: Pii::new(from), did: to, custom, tells_transfers: true, ..LegMeta::default() }
 }
 
 /// The status of the application's refusal.

@@ -121,10 +121,11 @@ fn written(flow: Flow, name: &str) -> String {
 }
 
 /// Bytes that arrived.
-#[derive(Debug)]
 pub(super) struct Received {
     pub bytes: Vec<u8>,
     pub flow: Flow,
+    /// The stream that they came by is not taken out before they were looked at: a peer may say its last word and close.
+    _stream: Option<Arc<Attached>>,
 }
 
 /// A message that cannot leave.
@@ -223,6 +224,11 @@ impl Flows {
         }
     }
 
+    /// Can it be sent by as it is: datagrams, or a stream that is there?
+    pub fn lives(&self, flow: Flow) -> bool {
+        flow.transport == Transport::Udp || self.streams().contains_key(&flow)
+    }
+
     /// There is a stream, and whoever is at its end has proved what it must.
     fn is_ready(&self, flow: Flow, name: &str, whose: Whose) -> bool {
         let lives = self.streams().contains_key(&flow);
@@ -272,7 +278,7 @@ impl Flows {
                 continue;
             }
             let flow = Flow { transport: Transport::Udp, peer };
-            let _ = self.received.try_send(Received { bytes: bytes.to_vec(), flow });
+            let _ = self.received.try_send(Received { bytes: bytes.to_vec(), flow, _stream: None });
         }
     }
 
@@ -382,23 +388,18 @@ impl Flows {
         let (out, queue) = mpsc::channel(OUT);
         self.engine.attach(flow, out.clone()).await;
         self.streams().insert(flow, out.clone());
-        let _live = Attached { flows: Arc::clone(&self), flow, out: out.clone() };
+        let live = Arc::new(Attached { flows: Arc::clone(&self), flow, out: out.clone() });
         let _ = started.send(());
         let (reader, writer) = tokio::io::split(socket);
         tokio::select! {
-            () = self.read_stream(reader, flow, &out, patience) => {}
+            () = self.read_stream(reader, &live, patience) => {}
             () = write_stream(writer, queue, self.pings.every) => {}
         }
     }
 
     /// Reads until the stream ends, or is silent for longer than it may: a stranger's `patience` is short and its own.
-    async fn read_stream<R: AsyncRead + Unpin>(
-        &self,
-        mut reader: R,
-        flow: Flow,
-        out: &mpsc::Sender<Vec<u8>>,
-        patience: Option<Duration>,
-    ) {
+    async fn read_stream<R: AsyncRead + Unpin>(&self, mut reader: R, live: &Arc<Attached>, patience: Option<Duration>) {
+        let (flow, out) = (live.flow, &live.out);
         let mut framer = Framer::default();
         let mut buffer = vec![0; 16 * 1024];
         let (mut spoke, mut pongs) = (false, false);
@@ -416,7 +417,8 @@ impl Flows {
                 match framer.take() {
                     Ok(Some(Frame::Message(bytes))) => {
                         spoke = true;
-                        if self.received.send(Received { bytes, flow }).await.is_err() {
+                        let received = Received { bytes, flow, _stream: Some(Arc::clone(live)) };
+                        if self.received.send(received).await.is_err() {
                             return;
                         }
                     }
@@ -428,7 +430,8 @@ impl Flows {
                     Err(error) => {
                         tracing::warn!(%flow, %error, "a SIP stream lost its frame and is closed");
                         // Its last message may still be answered with 400.
-                        let _ = self.received.try_send(Received { bytes: framer.rest().to_vec(), flow });
+                        let (bytes, stream) = (framer.rest().to_vec(), Some(Arc::clone(live)));
+                        let _ = self.received.try_send(Received { bytes, flow, _stream: stream });
                         rt::sleep(Duration::from_millis(100)).await;
                         return;
                     }

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::units::Moment;
 
-/// Most addresses whose rate is remembered; when more come, the fullest buckets are forgotten first.
+/// Most sources of each kind whose rate is remembered; when more come, those that were quiet for long enough are forgotten first, and
+/// where none was the new one does not pass.
 const MAX_SOURCES: usize = 4_096;
 
-/// Counts per source and second.
+/// Counts per source and second. Strangers have a table of their own: addresses are forged easily, and however many come, what carriers
+/// may do is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    buckets: Mutex<HashMap<Source, Bucket>>,
+    strangers: Mutex<HashMap<Source, Bucket>>,
+    trunks: Mutex<HashMap<Source, Bucket>>,
 }
 
 /// Whose rate.
@@ -61,7 +64,8 @@ impl Rates {
     pub fn pass(&self, source: &Source, rate: Rate, now: Moment) -> bool {
         let Rate { most, within_ms } = rate;
         let full = u64::from(most) * within_ms;
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = if matches!(source, Source::Stranger(_)) { &self.strangers } else { &self.trunks };
+        let mut buckets = table.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_SOURCES && !buckets.contains_key(source) {
             // Whoever has been quiet for long enough has nothing to be remembered for.
             buckets.retain(|_, bucket| now.ms_since(bucket.at) < bucket.full_after_ms);
@@ -126,8 +130,9 @@ mod tests {
             assert!(rates.pass(&source(n), five, at(1_300)));
         }
         assert!(!rates.pass(&source(999_999), five, at(1_301)), "no room for another");
+        assert!(rates.pass(&Source::Trunk("t".to_owned()), five, at(1_301)), "trunks are not concerned");
         assert!(rates.pass(&source(999_999), five, at(2_400)), "the quiet ones are forgotten");
-        assert!(rates.buckets.lock().unwrap().len() <= MAX_SOURCES);
+        assert!(rates.strangers.lock().unwrap().len() <= MAX_SOURCES);
     }
 
     #[test]

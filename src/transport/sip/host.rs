@@ -11,7 +11,7 @@
 //!    in `HungUp` without `Answered`.
 //! 5. Holds and codec changes reach the audio alone, by [`MediaPort::change`]; the port stops with the leg, however that ends.
 //! 6. Orders: `HangUp` sends BYE (before the answer 480) and ends in `HungUp`; `Transfer` sends REFER and ends in `HungUp{by: "transfer"}`
-//!    when the far end took over, or the call goes on and [`SipReport::transfers_failed`] says so; `Close` and dropping the sender end
+//!    when the far end took over, or `TransferFailed` says that it did not and the call goes on; `Close` and dropping the sender end
 //!    at once. `Keys` presses keys as the trunk's `media.dtmf` has it. `Ready` does nothing.
 //! 7. After the last fact the leg sends its [`SipReport`].
 //!

@@ -15,7 +15,7 @@ use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
 use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
-use super::leg::{Leg, Parts, allows, authorise, cause_of};
+use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
@@ -154,8 +154,7 @@ impl Taken {
     /// BYE: nobody goes on in it.
     async fn leave(mut self, core: &Core) {
         let bye = self.dialog.request("BYE");
-        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-        if let Some(mut transaction) = core.send(&bye, self.dialog.way(), &name).await {
+        if let Some(mut transaction) = core.send(&bye, &self.dialog.towards()).await {
             let _ = rt::timeout(Duration::from_millis(core.config.hang_up_ms), transaction.last()).await;
         }
     }
@@ -241,6 +240,8 @@ struct Placing<P: MediaPort> {
     /// What each phone of a forked call said before the answer.
     forks: Vec<Fork>,
     number: u32,
+    /// Challenges of one address that were answered.
+    challenges: u8,
     call_id: String,
     tag: String,
     ring_until: Moment,
@@ -260,6 +261,10 @@ struct Fork {
     acknowledged: Option<u32>,
 }
 
+/// How many T1 a carrier has to say more than 100: 32 s, as long as it has for any other answer.
+const TRYING_T1: u64 = 64;
+/// How often a CANCEL is sent that nothing comes of.
+const CANCELS: u8 = 7;
 /// Phones of one call that are kept apart; what more of them say before the answer is not heard.
 const FORKS: usize = 16;
 
@@ -305,6 +310,7 @@ impl<P: MediaPort> Placing<P> {
             early: None,
             forks: Vec::new(),
             number: 0,
+            challenges: 0,
             call_id: random_token(16),
             tag: random_token(8),
             least_session: None,
@@ -365,10 +371,11 @@ impl<P: MediaPort> Placing<P> {
         hopeful && self.stage == SipStage::Trying && self.early.is_none() && rt::now() < self.ring_until
     }
 
-    /// One address: a challenge is answered once, a 422 met once.
+    /// One address: challenges are answered, a 422 met once.
     async fn at(&mut self, flow: Flow, name: &str, domain: &str) -> Tried {
         let mut invite = self.invite(flow, domain);
-        for _ in 0..3 {
+        self.challenges = 0;
+        for _ in 0..CHALLENGES + 2 {
             match self.once(&invite, flow, name).await {
                 Tried::Again(next) => invite = *next,
                 other => return other,
@@ -425,8 +432,14 @@ impl<P: MediaPort> Placing<P> {
         };
         let mut provisional = false;
         let first_until = rt::now().plus_ms(self.trunk.outbound.first_answer_ms);
+        let trying_until = rt::now().plus_ms(self.core.config.t1_ms * TRYING_T1);
         loop {
-            let due = if provisional { self.ring_until } else { self.ring_until.min(first_until) };
+            // Who says no more than that it tries has its time as well, though a longer one than who says nothing.
+            let due = match (provisional, self.stage) {
+                (false, _) => self.ring_until.min(first_until),
+                (true, SipStage::Trying) => self.ring_until.min(trying_until),
+                (true, _) => self.ring_until,
+            };
             tokio::select! {
                 biased;
                 event = transaction.next() => match event {
@@ -452,12 +465,15 @@ impl<P: MediaPort> Placing<P> {
                     }
                 },
                 () = rt::sleep_until(due) => {
-                    if provisional || rt::now() >= self.ring_until {
+                    if self.stage != SipStage::Trying || (!provisional && rt::now() >= self.ring_until) {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::RangOut).await;
                     }
-                    // Silence: nobody was rung, as far as we know. What still comes is ended when it does.
+                    // Nobody was rung, as far as we know. What still comes is ended when it does.
                     self.report.status = 0;
-                    self.abandon(invite, flow, transaction, false);
+                    if provisional {
+                        self.note(true, "CANCEL");
+                    }
+                    self.abandon(invite, flow, transaction, provisional, CANCELS);
                     return Tried::Refused(0);
                 }
             }
@@ -526,8 +542,7 @@ impl<P: MediaPort> Placing<P> {
         self.note(true, "PRACK");
         let core = Arc::clone(&self.core);
         rt::spawn("sip prack", async move {
-            let name = dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-            if let Some(mut transaction) = core.send(&prack, dialog.way(), &name).await {
+            if let Some(mut transaction) = core.send(&prack, &dialog.towards()).await {
                 let _ = transaction.last().await;
             }
         });
@@ -541,15 +556,14 @@ impl<P: MediaPort> Placing<P> {
             return Tried::Answered(Box::new(invite.clone()), Box::new(response));
         }
         self.report.cause = cause_of(&response);
-        let answered_before = invite.get("Authorization").is_some() || invite.get("Proxy-Authorization").is_some();
         if matches!(status, 401 | 407)
-            && !answered_before
+            && self.challenges < CHALLENGES
             && let Some(credentials) = self.trunk.credentials()
+            && let Some(again) = authorise(invite, &response, &credentials, self.number + 1)
         {
             self.number += 1;
-            if let Some(again) = authorise(invite, &response, &credentials, self.number) {
-                return Tried::Again(Box::new(again));
-            }
+            self.challenges += 1;
+            return Tried::Again(Box::new(again));
         }
         if status == 422
             && self.least_session.is_none()
@@ -588,7 +602,7 @@ impl<P: MediaPort> Placing<P> {
         // Without a provisional answer a CANCEL may overtake the INVITE (RFC 3261 section 9.1): wait for a sign first.
         let mut may_send = provisional;
         let mut wait = t1;
-        for _ in 0..7 {
+        for _ in 0..CANCELS {
             if may_send {
                 self.note(true, "CANCEL");
                 let _ = self.core.flows.send(flow, bytes.clone());
@@ -613,17 +627,18 @@ impl<P: MediaPort> Placing<P> {
             }
         }
         // Nothing final in all that time; an answer may still come, and whoever answers must not be left on an open line.
-        self.abandon(invite, flow, transaction, may_send);
+        self.abandon(invite, flow, transaction, may_send, if may_send { 0 } else { CANCELS });
         Tried::GivenUp(why)
     }
 
-    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels at the first sign of life
-    /// where that was not done (RFC 3261 section 9.1). It lasts as long as the transaction, bounded by the ring time.
-    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, cancelled: bool) {
+    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels so many times, from the first
+    /// sign of life on (RFC 3261 section 9.1), which came where it is `alive`. It lasts as long as the transaction, bounded by the ring
+    /// time.
+    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, alive: bool, cancels: u8) {
         let limit = Duration::from_millis(self.trunk.outbound.ring_ms + self.core.config.t1_ms * 64);
         let late = self.late(invite, flow);
         rt::spawn("sip late answer", async move {
-            let _ = rt::timeout(limit, late.run(transaction, cancelled)).await;
+            let _ = rt::timeout(limit, late.run(transaction, alive, cancels)).await;
         });
     }
 
@@ -638,9 +653,9 @@ impl<P: MediaPort> Placing<P> {
         let key: DialogKey = dialog.key.clone();
         let (row, requests) = self.core.register(&key, &self.trunk.id);
         let number = dialog.local_number;
+        let ack = dialog.ack(invite);
         dialog.local_number = self.number.max(number);
         self.core.expect_forks(&key, invite, dialog.local_number);
-        let ack = dialog.ack(number);
         self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
         self.note(true, "ACK");
         let agreed = match session_description(response) {
@@ -732,14 +747,24 @@ struct Late {
 }
 
 impl Late {
-    async fn run(&self, mut transaction: ClientTransaction, mut cancelled: bool) {
-        while let Some(ClientEvent::Response(response)) = transaction.next().await {
+    async fn run(&self, mut transaction: ClientTransaction, mut alive: bool, mut cancels: u8) {
+        let t1 = Duration::from_millis(self.core.config.t1_ms);
+        let mut wait = t1;
+        loop {
+            let event = if alive && cancels > 0 {
+                cancels -= 1;
+                let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
+                let Some(event) = rt::timeout(wait, transaction.next()).await else {
+                    wait = (wait * 2).min(t1 * 8);
+                    continue;
+                };
+                event
+            } else {
+                transaction.next().await
+            };
+            let Some(ClientEvent::Response(response)) = event else { return };
             match response.status().unwrap_or(0) {
-                ..200 => {
-                    if !std::mem::replace(&mut cancelled, true) {
-                        let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
-                    }
-                }
+                ..200 => alive = true,
                 200..300 => return self.end(&response).await,
                 _ => return,
             }
@@ -749,11 +774,11 @@ impl Late {
     /// ACK and BYE.
     async fn end(&self, response: &Message) {
         let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
-        let ack = dialog.ack(dialog.local_number);
+        let ack = dialog.ack(&self.invite);
         let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
         dialog.local_number = dialog.local_number.max(self.number);
         let bye = dialog.request("BYE");
-        if let Some(mut transaction) = self.core.send(&bye, dialog.way(), "").await {
+        if let Some(mut transaction) = self.core.send(&bye, &dialog.towards()).await {
             let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
         }
     }

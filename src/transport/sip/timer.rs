@@ -37,7 +37,11 @@ impl Session {
     }
 }
 
-fn seconds(value: &str) -> Option<u32> {
+/// Longest least interval that a peer may ask for; one that asks for more asks for no session timer at all.
+const MOST_S: u32 = 86_400;
+
+/// The seconds of a Session-Expires or Min-SE.
+pub(super) fn seconds(value: &str) -> Option<u32> {
     value.split(';').next()?.trim().parse().ok()
 }
 
@@ -71,9 +75,9 @@ pub(super) fn granted(response: &Message, now: Moment) -> Option<Session> {
     Some(Session::begun(seconds(value)?.max(1), ours, now))
 }
 
-/// The least interval of a 422.
+/// The least interval of a 422; `None` where it names none that can be met.
 pub(super) fn least(response: &Message) -> Option<u32> {
-    response.get("Min-SE").and_then(seconds)
+    response.get("Min-SE").and_then(seconds).filter(|least| *least <= MOST_S)
 }
 
 #[cfg(test)]

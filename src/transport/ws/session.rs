@@ -383,6 +383,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, H: Host> Session<S, H> {
             custom: opening.custom,
             marks: self.dialect.caps().mark,
             ring_limit_ms: None,
+            tells_transfers: false,
         };
         let opened = Opened { bot: self.bot.clone(), meta, dialect: self.dialect.name(), peer: self.peer };
         self.leg = Some(Leg::new(self.host.open(slot, opened)));

@@ -96,6 +96,8 @@ pub struct Negotiator {
     version: u64,
     /// The last description without its `o=` version.
     body: String,
+    /// Its audio.
+    said: Option<Audio>,
     slots: Vec<Slot>,
     plan: Option<MediaPlan>,
     /// The profile of the line that was agreed, which offers of ours repeat while it is encrypted: a peer that insists on its own would
@@ -117,6 +119,7 @@ impl Negotiator {
             key,
             version: 0,
             body: String::new(),
+            said: None,
             slots: vec![Slot::Audio],
             plan: None,
             proto: PLAIN.to_owned(),
@@ -210,10 +213,11 @@ impl Negotiator {
         text
     }
 
-    /// The last description once more, word for word: what a refresh of the session carries. `None` before the first.
-    #[must_use]
-    pub fn again(&self) -> Option<String> {
-        (self.version > 0).then(|| write::whole(self.session_id, self.version, self.local.ip(), &self.body))
+    /// Offers the last description once more, word for word, whoever is on hold: what a refresh of the session carries (RFC 4028
+    /// section 7.4). What we want of the peer stays as it is. `None` before the first.
+    pub fn again(&mut self) -> Option<String> {
+        self.offered = Some(self.said.clone()?);
+        Some(write::whole(self.session_id, self.version, self.local.ip(), &self.body))
     }
 
     /// Takes the peer's answer to our offer.
@@ -368,6 +372,7 @@ impl Negotiator {
             self.version += 1;
             self.body = body;
         }
+        self.said = Some(audio.clone());
         write::whole(self.session_id, self.version, self.local.ip(), &self.body)
     }
 }

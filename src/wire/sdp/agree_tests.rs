@@ -212,6 +212,22 @@ fn the_version_rises_exactly_when_something_changed() {
 }
 
 #[test]
+fn a_refresh_during_a_hold_keeps_the_hold_and_not_longer() {
+    for (hold, held) in [("sendonly", Direction::RecvOnly), ("inactive", Direction::Inactive)] {
+        let mut leg = usual();
+        let hold = sdp(&format!("{PLAIN}a={hold}\r\n"));
+        leg.answer(sdp(PLAIN).as_bytes()).unwrap();
+        let said = leg.answer(hold.as_bytes()).unwrap();
+        assert_eq!(said.plan.direction, held);
+        assert_eq!(leg.again(), Some(said.sdp), "word for word");
+        assert!(leg.is_offering());
+        assert_eq!(leg.accept(hold.as_bytes()).unwrap().direction, held);
+        assert_eq!(leg.answer(sdp(PLAIN).as_bytes()).unwrap().plan.direction, Direction::SendRecv);
+    }
+    assert_eq!(usual().again(), None);
+}
+
+#[test]
 fn the_codec_of_a_call_stays_while_it_is_offered() {
     let mut leg = usual();
     let only_mu = sdp("m=audio 4000 RTP/AVP 0\r\n");

@@ -213,7 +213,8 @@ pub struct Answer {
     pub nonce: String,
     /// How often the nonce was used, from 1; 0 in the old form.
     pub count: u32,
-    realm: String,
+    /// Whose challenge.
+    pub realm: String,
     uri: String,
     cnonce: String,
     count_text: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use voicefleet::call::line::{Line, LineOrder, Rings};
-use voicefleet::call::{Fact, LegOrder, Order};
+use voicefleet::call::{Fact, LegFact, LegOrder, Order};
 use voicefleet::turn::{Ask, AskCause, Heard, ToolCall};
 use voicefleet::units::{TurnNo, UtteranceId};
 
@@ -116,7 +116,16 @@ impl World {
             }
             LegOrder::Transfer { to } => {
                 self.note(&format!("transfer to {to}"));
-                self.later(800, Event::PeerLost);
+                if self.script.transfers.is_empty() {
+                    self.later(800, Event::PeerLost);
+                    return;
+                }
+                let fact = match self.script.transfers.remove(0).as_str() {
+                    "never" => return,
+                    "done" => LegFact::HungUp { by: Some("transfer".to_owned()) },
+                    status => LegFact::TransferFailed { status: status.parse().ok() },
+                };
+                self.later(2_000, Event::PeerSays(fact));
             }
             LegOrder::Keys { keys } => self.note(&format!("keys {keys}")),
             LegOrder::Close { code, reason } => self.note(&format!("close {code} {reason}")),

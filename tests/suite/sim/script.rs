@@ -3,6 +3,7 @@
 //! ```text
 //! policy idle_ms=5000            a field of the turn policy
 //! ring-limit 45s                 we placed the call, and its leg lets it ring so long
+//! transfers 603, done, never     the far end says after 2 s what became of each
 //! voicemail [wait=20s] ["message"]        the call is watched for a voicemail, and this is said after the beep
 //! outgoing                       the dialler rang the customer; `answers` opens the conversation
 //! ringing                        audio may flow, but nobody said that the caller is on the line
@@ -179,6 +180,8 @@ pub struct Script {
     pub partials_ms: u64,
     pub echo: Option<(f32, u64)>,
     pub ring_limit_ms: Option<u64>,
+    /// What becomes of each transfer, where the far end says that.
+    pub transfers: Vec<String>,
     /// It answers marks, so late.
     pub marks_ms: Option<u64>,
     pub buffer_ms: u64,
@@ -206,6 +209,7 @@ impl Script {
             echo: None,
             marks_ms: None,
             ring_limit_ms: None,
+            transfers: Vec::new(),
             buffer_ms: 0,
             expects: Hints::default(),
             limit_ms: 700_000,
@@ -225,6 +229,7 @@ impl Script {
             "voicemail" => self.voicemail = Some(voicemail(rest)),
             "ringing" => self.ringing = true,
             "ring-limit" => self.ring_limit_ms = Some(millis(rest)),
+            "transfers" => self.transfers = rest.split(", ").map(str::to_owned).collect(),
             "silent-start" => self.silent_start = true,
             "stt" => self.stt_ms = millis(rest),
             "judge" => self.judge_ms = millis(rest),

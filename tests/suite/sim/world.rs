@@ -65,6 +65,7 @@ pub enum Event {
     Marked(Mark, bool),
     PeerHangsUp,
     PeerLost,
+    PeerSays(LegFact),
 }
 
 /// One stretch of the caller's voice.
@@ -159,6 +160,7 @@ impl World {
             outgoing: script.outgoing,
             marks: script.marks_ms.is_some(),
             ring_limit_ms: script.ring_limit_ms,
+            tells_transfers: !script.transfers.is_empty(),
             ..LegMeta::default()
         };
         Self {
@@ -302,6 +304,7 @@ impl World {
                 self.tell(Fact::Leg(LegFact::Mark { mark, played }));
             }
             Event::PeerHangsUp => self.tell(Fact::Leg(LegFact::HungUp { by: Some("dialler".to_owned()) })),
+            Event::PeerSays(fact) => self.tell(Fact::Leg(fact)),
             Event::PeerLost => self.tell(Fact::Leg(LegFact::Lost(LegLoss::Closed))),
         }
     }

@@ -7,10 +7,10 @@ use super::digits::{cause_of, digit_of};
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
 use crate::rt;
-use crate::transport::sip::dialog::{DialogKey, Order, introduce};
+use crate::transport::sip::dialog::{DialogKey, Order, introduce, random};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
-use crate::transport::sip::timer;
+use crate::transport::sip::timer::{self, Session};
 use crate::wire::sdp::{Direction, SdpError};
 use crate::wire::sip::{Message, list, session_description};
 
@@ -44,13 +44,15 @@ impl<P: MediaPort> Leg<P> {
                 self.reply(&mut request, 200, &[]);
                 self.report.cause = cause_of(&request.request);
                 if self.followed.is_some() {
-                    self.stay_alone();
+                    self.stay_alone().await;
                     return Ok(());
                 }
                 if self.answering.is_some() {
                     self.refuse(487, "");
                 }
-                let by = self.leaving.map(|_| "bot".to_owned());
+                // Whoever took a REFER and hangs up then has done what it asked for.
+                let handed = self.transfer.as_ref().is_some_and(|transfer| transfer.accepted).then_some("transfer");
+                let by = self.leaving.map(|_| "bot").or(handed).map(str::to_owned);
                 return Err(LegFact::HungUp { by });
             }
             "INVITE" => return self.reinvited(request).await,
@@ -82,28 +84,29 @@ impl<P: MediaPort> Leg<P> {
         self.note(true, &status.to_string());
     }
 
-    /// The session that a refresh asks for; refuses one that is too short.
-    fn renew(&mut self, request: &mut ServerTransaction) -> Option<Vec<(&'static str, String)>> {
+    /// The session that a refresh asks for. One that is too short is refused, before anything of the request is taken: `None`.
+    fn asked_session(&mut self, request: &mut ServerTransaction) -> Option<Option<Session>> {
         match timer::asked(&request.request, &self.trunk.timers, rt::now()) {
-            Ok(session) => {
-                self.session =
-                    session.filter(|_| self.session.is_some() || request.request.get("Session-Expires").is_some());
-                let mut fields = Vec::new();
-                if let Some(session) = &self.session {
-                    fields.push(("Session-Expires", session.answer_field()));
-                    let knows =
-                        request.request.all("Supported").flat_map(list).any(|o| o.eq_ignore_ascii_case("timer"));
-                    if knows && !session.ours {
-                        fields.push(("Require", "timer".to_owned()));
-                    }
-                }
-                Some(fields)
-            }
+            Ok(session) => Some(session),
             Err(least) => {
                 self.reply(request, 422, &[("Min-SE", &least.to_string())]);
                 None
             }
         }
+    }
+
+    /// Takes the session over; the fields that say so.
+    fn renew(&mut self, request: &Message, session: Option<Session>) -> Vec<(&'static str, String)> {
+        self.session = session.filter(|_| self.session.is_some() || request.get("Session-Expires").is_some());
+        let mut fields = Vec::new();
+        if let Some(session) = &self.session {
+            fields.push(("Session-Expires", session.answer_field()));
+            let knows = request.all("Supported").flat_map(list).any(|o| o.eq_ignore_ascii_case("timer"));
+            if knows && !session.ours {
+                fields.push(("Require", "timer".to_owned()));
+            }
+        }
+        fields
     }
 
     async fn reinvited(&mut self, mut request: ServerTransaction) -> Step {
@@ -123,6 +126,7 @@ impl<P: MediaPort> Leg<P> {
             self.reply(&mut request, 491, &[]);
             return Ok(());
         }
+        let Some(session) = self.asked_session(&mut request) else { return Ok(()) };
         let agreed = match session_description(&request.request) {
             Some(offer) => match self.sdp.answer(offer) {
                 Ok(agreed) => Some(agreed),
@@ -133,7 +137,7 @@ impl<P: MediaPort> Leg<P> {
             },
             None => None,
         };
-        let Some(fields) = self.renew(&mut request) else { return Ok(()) };
+        let fields = self.renew(&request.request, session);
         self.updates |= allows(&request.request, "UPDATE");
         self.dialog.retarget(&request.request, Some(request.flow));
         let mut response = Message::response(&request.request, 200, "", &self.dialog.key.local_tag);
@@ -170,6 +174,14 @@ impl<P: MediaPort> Leg<P> {
             self.reply(&mut request, 491, &[]);
             return Ok(());
         }
+        // The INVITE's own offer is not answered yet (RFC 3311 section 5.2).
+        let owed = self.answering.as_ref().and_then(|answering| answering.agreed.as_ref());
+        if offer.is_some() && owed.is_some_and(|(_, answer)| answer.is_some()) {
+            let wait = (random() % 11).to_string();
+            self.reply(&mut request, 500, &[("Retry-After", &wait)]);
+            return Ok(());
+        }
+        let Some(session) = self.asked_session(&mut request) else { return Ok(()) };
         let agreed = match offer.map(|offer| self.sdp.answer(&offer)).transpose() {
             Ok(agreed) => agreed,
             Err(error) => {
@@ -177,7 +189,7 @@ impl<P: MediaPort> Leg<P> {
                 return Ok(());
             }
         };
-        let Some(fields) = self.renew(&mut request) else { return Ok(()) };
+        let fields = self.renew(&request.request, session);
         self.updates = true;
         self.dialog.retarget(&request.request, Some(request.flow));
         let mut response = Message::response(&request.request, 200, "", &self.dialog.key.local_tag);

@@ -98,7 +98,7 @@ impl<P: MediaPort> Leg<P> {
         self.updates = allows(&request.request, "UPDATE");
         (self.sdp, self.session, self.unsettled) = (ours, session, plan.is_none());
         self.unacknowledged = Some(request);
-        self.go_on_in((dialog, row, requests), None);
+        self.go_on_in((dialog, row, requests), None).await;
         tracing::info!(trunk = %self.trunk.id, "the far end of a call was replaced");
         match plan {
             Some(plan) => self.audio(plan).await,
@@ -148,7 +148,7 @@ impl<P: MediaPort> Leg<P> {
     }
 
     /// Leaves the dialog for another one; `word` is told in the old one before it is ended.
-    fn go_on_in(
+    async fn go_on_in(
         &mut self,
         (dialog, row, requests): (Dialog, Registered, mpsc::Receiver<ServerTransaction>),
         word: Option<Message>,
@@ -157,9 +157,10 @@ impl<P: MediaPort> Leg<P> {
         let old_row = std::mem::replace(&mut self.row, row);
         let mut old_requests = std::mem::replace(&mut self.requests, requests);
         (self.asking, self.again_at) = (None, None);
+        (self.least_s, self.raised) = (0, false);
         self.informing = super::Informing::default();
         if self.transfer.is_some() {
-            self.transfer_failed("the far end gave its place away");
+            self.transfer_failed("the far end gave its place away", None).await;
         }
         // Whoever hung up already is told and not hung up on.
         let left = std::mem::take(&mut self.alone);
@@ -169,10 +170,10 @@ impl<P: MediaPort> Leg<P> {
         let core = std::sync::Arc::clone(&self.core);
         rt::spawn("sip old dialog", async move {
             let limit = Duration::from_millis(core.config.hang_up_ms);
-            let (flow, name) = (old.way(), old.next_hop().map(|(host, _)| host).unwrap_or_default());
+            let way = old.towards();
             let farewell = async {
                 if let Some(word) = word
-                    && let Some(mut transaction) = core.send(&word, flow, &name).await
+                    && let Some(mut transaction) = core.send(&word, &way).await
                 {
                     // Whether it is heard or not, the BYE has its time.
                     let _ = rt::timeout(limit, transaction.last()).await;
@@ -182,7 +183,7 @@ impl<P: MediaPort> Leg<P> {
                 }
                 let mut bye = old.request("BYE");
                 bye.push("Reason", "Q.850;cause=16;text=\"replaced\"");
-                if let Some(mut transaction) = core.send(&bye, flow, &name).await {
+                if let Some(mut transaction) = core.send(&bye, &way).await {
                     let _ = transaction.last().await;
                 }
             };
@@ -234,7 +235,7 @@ impl<P: MediaPort> Leg<P> {
         let contact = self.dialog.contact().to_owned();
         self.reply(&mut request, 202, &[("Contact", &contact)]);
         let trying = self.word("active;expires=60", "100 Trying");
-        self.ask(Kind::Notify, trying, false);
+        self.ask(Kind::Notify, trying);
         let (core, trunk) = (std::sync::Arc::clone(&self.core), std::sync::Arc::clone(&self.trunk));
         self.followed = Some(follow(core, trunk, sdp, call, self.port.local(), channel));
         Ok(())
@@ -242,13 +243,13 @@ impl<P: MediaPort> Leg<P> {
 
     /// The far end hangs up behind its REFER. The dialog ends with that, but the call does not: it waits for what becomes of whom we call,
     /// with nobody to hear or to be heard. The NOTIFY still goes to whoever asked: that lasts beyond the BYE (RFC 5057).
-    pub(super) fn stay_alone(&mut self) {
+    pub(super) async fn stay_alone(&mut self) {
         self.alone = true;
         (self.session, self.asking, self.again_at) = (None, None, None);
         (self.unacknowledged, self.pending) = (None, None);
         self.informing = super::Informing::default();
         if self.transfer.is_some() {
-            self.transfer_failed("the far end has hung up behind its REFER");
+            self.transfer_failed("the far end has hung up behind its REFER", None).await;
         }
         if let Some(plan) = self.sdp.plan() {
             self.port.change(MediaPlan { direction: Direction::Inactive, ..plan.clone() });
@@ -296,7 +297,7 @@ impl<P: MediaPort> Leg<P> {
                 (self.unacknowledged, self.pending) = (None, None);
                 // Why the one before hung up is not why this one will.
                 self.report.cause = None;
-                self.go_on_in((dialog, row, requests), Some(word));
+                self.go_on_in((dialog, row, requests), Some(word)).await;
                 (self.sdp, self.session, self.updates, self.channel) = (sdp, session, updates, channel);
                 (self.known, self.unsettled) = (Some(known), false);
                 tracing::info!(trunk = %self.trunk.id, "a call goes on with whom the far end named");
@@ -307,7 +308,7 @@ impl<P: MediaPort> Leg<P> {
                 let phrase = Message::response(&Message::request("INVITE", "sip:x"), status, "", "");
                 let line = format!("{status} {}", phrase.reason().unwrap_or_default());
                 let word = self.word("terminated;reason=noresource", &line);
-                self.ask(Kind::Notify, word, false);
+                self.ask(Kind::Notify, word);
                 // Nobody is left to go on with.
                 if self.alone { Err(LegFact::HungUp { by: None }) } else { Ok(()) }
             }

@@ -68,7 +68,7 @@ impl<P: MediaPort> Leg<P> {
         let mut info = self.dialog.request("INFO");
         info.push("Content-Type", "application/dtmf-relay");
         info.body = format!("Signal={key}\r\nDuration={PRESS_MS}\r\n").into_bytes();
-        self.ask(Kind::Info, info, false);
+        self.ask(Kind::Info, info);
     }
 
     /// The far end's word on a key: one that it does not take has no sense without the rest.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
-use super::flow::{Called, Flow};
+use super::flow::Called;
 use super::gate::Place;
 use super::host::{MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
@@ -31,8 +31,8 @@ use crate::wire::sip::{Message, list};
 pub(super) use digits::cause_of;
 pub(super) use handed::Replaced;
 use keys::Informing;
-pub(super) use ours::authorise;
 use ours::{Asking, Outcome, Transfer};
+pub(super) use ours::{CHALLENGES, authorise};
 use reliable::Reliable;
 
 /// How long a fact that must arrive may wait for the driver, in milliseconds.
@@ -98,10 +98,17 @@ pub(super) struct Leg<P: MediaPort> {
     ring_until: Option<Moment>,
     /// Our provisional response that the caller did not acknowledge yet.
     reliable: Option<Reliable>,
+    /// When a refresh that was refused is tried again.
     again_at: Option<Moment>,
+    /// The least interval that the peer named by 422, in seconds.
+    least_s: u32,
+    /// It named it in the refresh that is under way.
+    raised: bool,
     leaving: Option<Moment>,
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
+    /// The fact that the leg then ends by, where it is not to wait for the answer to its BYE.
+    last: Option<LegFact>,
     transfer: Option<Transfer>,
     /// A call that the far end's REFER made us place.
     followed: Option<Following>,
@@ -151,8 +158,11 @@ impl<P: MediaPort> Leg<P> {
             ring_until: None,
             reliable: None,
             again_at: None,
+            least_s: 0,
+            raised: false,
             leaving: None,
             leave_after_ack: None,
+            last: None,
             transfer: None,
             followed: None,
             alone: false,
@@ -265,11 +275,7 @@ impl<P: MediaPort> Leg<P> {
                 self.press(&keys);
                 Ok(())
             }
-            LegOrder::Close { .. } => {
-                self.hang_up("closed").await?;
-                // A BYE that must wait for the ACK keeps the leg until then.
-                if self.leave_after_ack.is_some() { Ok(()) } else { Err(LegFact::Lost(LegLoss::Closed)) }
-            }
+            LegOrder::Close { .. } => self.leave("closed", LegFact::Lost(LegLoss::Closed)).await,
         }
     }
 
@@ -283,7 +289,7 @@ impl<P: MediaPort> Leg<P> {
             return if self.answer_later() { Ok(()) } else { self.answer().await };
         }
         if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
-            self.transfer_failed("no outcome in time");
+            self.transfer_failed("no outcome in time", None).await;
         }
         if self.informing.due().is_some_and(|at| now >= at) {
             self.inform();
@@ -295,8 +301,7 @@ impl<P: MediaPort> Leg<P> {
         let Some(session) = self.session.filter(|_| self.leaving.is_none()) else { return Ok(()) };
         if now >= session.dead() || (!session.ours && now >= session.due()) {
             tracing::info!(trunk = %self.trunk.id, "the session was not refreshed in time; hanging up");
-            self.hang_up("session expired").await?;
-            return Err(LegFact::Lost(LegLoss::Silent));
+            return self.leave("session expired", LegFact::Lost(LegLoss::Silent)).await;
         }
         let waits = self.asking.is_some() || self.again_at.is_some();
         if now >= session.due() && !waits { self.refresh().await } else { Ok(()) }
@@ -391,10 +396,9 @@ impl<P: MediaPort> Leg<P> {
                 self.unacknowledged = None;
                 self.pending = None;
                 self.description_of_ack(&ack).await?;
-                match self.leave_after_ack.take() {
-                    Some(why) => self.hang_up(why).await,
-                    None => Ok(()),
-                }
+                let Some(why) = self.leave_after_ack.take() else { return Ok(()) };
+                self.hang_up(why).await?;
+                self.last.take().map_or(Ok(()), Err)
             }
             None if self.answering.is_some() => Err(LegFact::Lost(LegLoss::Internal)),
             None => {
@@ -405,7 +409,7 @@ impl<P: MediaPort> Leg<P> {
                 }
                 tracing::info!(trunk = %self.trunk.id, "nobody acknowledged the answer; hanging up");
                 self.hang_up("no ACK").await?;
-                Err(LegFact::Lost(LegLoss::Unanswered))
+                Err(self.last.take().unwrap_or(LegFact::Lost(LegLoss::Unanswered)))
             }
         }
     }
@@ -455,11 +459,6 @@ impl<P: MediaPort> Leg<P> {
 
     fn note(&mut self, sent: bool, what: &str) {
         self.report.note(rt::now(), sent, what.to_owned());
-    }
-
-    fn way(&self) -> (Flow, String) {
-        let name = self.dialog.next_hop().map(|(host, _)| host).unwrap_or_default();
-        (self.dialog.way(), name)
     }
 }
 

@@ -1,16 +1,17 @@
 //! What we ask for inside the dialog: BYE, REFER, the refresh of the session. Each answer comes back to the leg as an outcome; a
-//! challenge is answered once, a collision (491) is tried again after the standard's random wait.
+//! challenge is answered, a collision (491) is tried again after the standard's random wait. A refresh that fails moves the end
+//! of the session by nothing.
 
 use super::{Leg, Step};
 use crate::call::{LegFact, LegLoss};
 use crate::rt;
-use crate::transport::sip::dialog::random_token;
+use crate::transport::sip::dialog::{random, random_token};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer;
 use crate::units::Moment;
 use crate::wire::sdp::Direction;
-use crate::wire::sip::{Challenge, Message, Uri, session_description};
+use crate::wire::sip::{Answer, Challenge, Message, Uri, session_description};
 
 /// Which request an outcome is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,31 +45,75 @@ pub(super) struct Outcome {
     kind: Kind,
     request: Message,
     response: Option<Message>,
-    challenged: bool,
+    /// Challenges that were answered on the way.
+    challenges: u8,
 }
 
 /// A transfer under way.
 #[derive(Debug)]
 pub(super) struct Transfer {
+    /// It has failed when no outcome has come by now.
     pub until: Moment,
+    /// It never takes longer than this.
+    limit: Moment,
+    /// The far end took the REFER.
+    pub accepted: bool,
+}
+
+/// Challenges that are answered for one request: one of each of two servers, and one whose nonce has grown old.
+pub(in crate::transport::sip) const CHALLENGES: u8 = 3;
+/// How many T1 a transfer has until its first NOTIFY: 10 s.
+const FIRST_WORD_T1: u64 = 20;
+/// Between two tries of a refresh that was refused, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
+/// Longest wait that a peer's Retry-After is given, in seconds; the session may be over before that.
+const MOST_RETRY_S: u64 = 32;
+
+/// How long a collision is waited out, in milliseconds (RFC 3261 section 14.1): 2.1 to 4 s by whoever owns the Call-ID, up to 2 s by the
+/// other, in steps of 10 ms, so that the two do not meet again.
+fn collision_ms(owner: bool, random: u64) -> u64 {
+    if owner { 2_100 + random % 191 * 10 } else { random % 201 * 10 }
+}
+
+fn retry_after_s(field: &str) -> Option<u64> {
+    field.split([';', '(']).next()?.trim().parse().ok()
 }
 
 impl<P: MediaPort> Leg<P> {
     /// Sends a request and lets its outcome come back.
-    pub(super) fn ask(&mut self, kind: Kind, request: Message, challenged: bool) {
+    pub(super) fn ask(&mut self, kind: Kind, request: Message) {
+        self.ask_on(kind, request, 0);
+    }
+
+    fn ask_on(&mut self, kind: Kind, request: Message, challenges: u8) {
         if matches!(kind, Kind::Update | Kind::Reinvite) {
             self.asking = Some(Asking { kind });
         }
         self.note(true, request.method().unwrap_or_default());
-        let (flow, name) = self.way();
+        let way = self.dialog.towards();
         let core = std::sync::Arc::clone(&self.core);
         let outcomes = self.outcomes_in.clone();
+        let (credentials, mut number) = (self.trunk.credentials(), self.dialog.local_number);
         rt::spawn("sip request", async move {
-            let response = match core.send(&request, flow, &name).await {
-                Some(mut transaction) => transaction.last().await,
-                None => None,
-            };
-            let _ = outcomes.send(Outcome { kind, request, response, challenged }).await;
+            let mut asked = Outcome { kind, request, response: None, challenges };
+            loop {
+                asked.response = match core.send(&asked.request, &way).await {
+                    Some(mut transaction) => transaction.last().await,
+                    None => None,
+                };
+                let Err(unheard) = outcomes.send(asked).await else { return };
+                // The leg is over and nobody answers a challenge for it: its BYE has to be believed all the same.
+                asked = unheard.0;
+                number += 1;
+                let challenged =
+                    asked.response.as_ref().filter(|_| asked.kind == Kind::Bye && asked.challenges < CHALLENGES);
+                let proved = challenged
+                    .zip(credentials.as_ref())
+                    .filter(|(response, _)| matches!(response.status(), Some(401 | 407)))
+                    .and_then(|(response, credentials)| authorise(&asked.request, response, credentials, number));
+                let Some(again) = proved else { return };
+                asked = Outcome { kind, request: again, response: None, challenges: asked.challenges + 1 };
+            }
         });
     }
 
@@ -95,13 +140,28 @@ impl<P: MediaPort> Leg<P> {
         (self.informing, self.again_at) = (super::Informing::default(), None);
         let mut bye = self.dialog.request("BYE");
         bye.push("Reason", &format!("Q.850;cause=16;text={}", crate::wire::sip::quoted(why)));
-        self.ask(Kind::Bye, bye, false);
+        self.ask(Kind::Bye, bye);
+        Ok(())
+    }
+
+    /// Hangs up and ends by this fact: at once, or behind the ACK that the BYE must wait for.
+    pub(super) async fn leave(&mut self, why: &'static str, last: LegFact) -> Step {
+        self.hang_up(why).await?;
+        if self.leave_after_ack.is_none() {
+            return Err(last);
+        }
+        // Nothing else is due any more, and the first reason counts.
+        (self.session, self.transfer, self.again_at) = (None, None, None);
+        self.last.get_or_insert(last);
         Ok(())
     }
 
     pub(super) async fn refer(&mut self, to: &str) -> Step {
         if self.alone {
-            self.transfer_failed("the far end has hung up behind its REFER");
+            self.transfer_failed("the far end has hung up behind its REFER", None).await;
+            return Ok(());
+        }
+        if self.leave_after_ack.is_some() || self.leaving.is_some() {
             return Ok(());
         }
         let domain = &self.trunk.outbound.domain;
@@ -112,22 +172,27 @@ impl<P: MediaPort> Leg<P> {
                 format!("sip:{}@{host}", self.trunk.written(to))
             }
             _ => {
-                self.transfer_failed("the target is neither a number nor a URI");
+                self.transfer_failed("the target is neither a number nor a URI", None).await;
                 return Ok(());
             }
         };
-        self.transfer = Some(Transfer { until: rt::now().plus_ms(self.core.config.transfer_ms) });
+        let config = &self.core.config;
+        let (now, most_ms) = (rt::now(), config.transfer_ms);
+        let first_ms = (config.t1_ms * FIRST_WORD_T1).min(most_ms);
+        self.transfer = Some(Transfer { until: now.plus_ms(first_ms), limit: now.plus_ms(most_ms), accepted: false });
         let mut refer = self.dialog.request("REFER");
         refer.push("Refer-To", &format!("<{uri}>"));
         refer.push("Referred-By", self.dialog.contact());
-        self.ask(Kind::Refer, refer, false);
+        self.ask(Kind::Refer, refer);
         Ok(())
     }
 
-    pub(super) fn transfer_failed(&mut self, why: &str) {
+    /// Tells the call that the caller is still here.
+    pub(super) async fn transfer_failed(&mut self, why: &str, status: Option<u16>) {
         self.transfer = None;
         self.report.transfers_failed += 1;
-        tracing::info!(trunk = %self.trunk.id, why, "a transfer failed; the call goes on");
+        tracing::info!(trunk = %self.trunk.id, why, status, "a transfer failed; the call goes on");
+        self.tell(LegFact::TransferFailed { status }).await;
     }
 
     /// The far end tells what became of a transfer (RFC 3515).
@@ -143,20 +208,23 @@ impl<P: MediaPort> Leg<P> {
         self.reply(&mut request, 200, &[]);
         let body = String::from_utf8_lossy(&request.request.body).into_owned();
         let status: Option<u16> = body.split_whitespace().nth(1).and_then(|word| word.parse().ok());
-        if self.transfer.is_none() {
-            return Ok(());
-        }
+        let Some(transfer) = &mut self.transfer else { return Ok(()) };
+        // A word about it may overtake the answer to the REFER.
+        transfer.accepted = true;
         match status {
             Some(status) if (200..300).contains(&status) => {
                 self.transfer = None;
-                self.hang_up("transferred").await?;
-                Err(LegFact::HungUp { by: Some("transfer".to_owned()) })
+                self.leave("transferred", LegFact::HungUp { by: Some("transfer".to_owned()) }).await
             }
             Some(status) if status >= 300 => {
-                self.transfer_failed(&status.to_string());
+                self.transfer_failed("the far end says so", Some(status)).await;
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                // It rings: that may take its time.
+                transfer.until = transfer.limit;
+                Ok(())
+            }
         }
     }
 
@@ -169,19 +237,20 @@ impl<P: MediaPort> Leg<P> {
             return Ok(());
         }
         let mut request = self.dialog.request(if by_invite { "INVITE" } else { "UPDATE" });
-        request.push("Session-Expires", &format!("{};refresher=uac", session.interval_s));
-        request.push("Min-SE", &self.trunk.timers.min_se_s.min(session.interval_s).to_string());
+        let interval_s = session.interval_s.max(self.least_s);
+        request.push("Session-Expires", &format!("{interval_s};refresher=uac"));
+        request.push("Min-SE", &self.trunk.timers.min_se_s.min(interval_s).max(self.least_s).to_string());
         if by_invite {
-            let direction = self.sdp.plan().map_or(Direction::SendRecv, |plan| plan.direction);
-            request.set_sdp(&self.sdp.offer(direction));
+            let description = self.sdp.again().unwrap_or_else(|| self.sdp.offer(Direction::SendRecv));
+            request.set_sdp(&description);
         }
         let kind = if by_invite { Kind::Reinvite } else { Kind::Update };
-        self.ask(kind, request, false);
+        self.ask(kind, request);
         Ok(())
     }
 
     pub(super) async fn outcome(&mut self, outcome: Outcome) -> Step {
-        let Outcome { kind, request, response, challenged } = outcome;
+        let Outcome { kind, request, response, challenges } = outcome;
         if request.get("Call-ID") != Some(self.dialog.key.call_id.as_str()) {
             // Of a dialog that the call has left.
             return Ok(());
@@ -192,17 +261,19 @@ impl<P: MediaPort> Leg<P> {
         let status = response.as_ref().and_then(Message::status).unwrap_or(408);
         self.note(false, &status.to_string());
         if matches!(status, 401 | 407)
-            && !challenged
+            && challenges < CHALLENGES
             && let Some(again) = response.as_ref().and_then(|response| self.authorised(&request, response))
         {
-            self.ask(kind, again, true);
+            self.ask_on(kind, again, challenges + 1);
             return Ok(());
         }
         match kind {
             Kind::Bye => Err(LegFact::HungUp { by: Some("bot".to_owned()) }),
             Kind::Refer => {
-                if !(200..300).contains(&status) && self.transfer.is_some() {
-                    self.transfer_failed(&status.to_string());
+                match &mut self.transfer {
+                    Some(transfer) if (200..300).contains(&status) => transfer.accepted = true,
+                    Some(_) => self.transfer_failed("the far end refused it", Some(status)).await,
+                    None => {}
                 }
                 Ok(())
             }
@@ -223,7 +294,7 @@ impl<P: MediaPort> Leg<P> {
                 if kind == Kind::Reinvite {
                     let number =
                         crate::wire::sip::CSeq::parse(request.get("CSeq").unwrap_or_default()).map_or(0, |c| c.number);
-                    let ack = self.dialog.ack(number);
+                    let ack = self.dialog.ack(request);
                     let way = self.dialog.way();
                     self.core.acknowledge(&self.dialog.key, &self.dialog.remote_tag, number, &ack, way);
                     match session_description(response).map(|answer| self.sdp.accept(answer)) {
@@ -231,34 +302,41 @@ impl<P: MediaPort> Leg<P> {
                         _ => self.sdp.withdraw(),
                     }
                 }
+                self.raised = false;
                 self.session = timer::granted(response, now)
                     .or_else(|| self.session.map(|session| timer::Session::begun(session.interval_s, true, now)));
                 Ok(())
             }
             (422, Some(response)) => {
                 self.sdp.withdraw();
-                let least = timer::least(response).unwrap_or(1_800);
-                self.session = self.session.map(|s| timer::Session::begun(s.interval_s.max(least), true, now));
-                self.again_at = Some(now);
+                // Once per refresh, and only where the peer names more than was asked for; otherwise it would go on at the speed of
+                // the network. The session ends when it would have ended.
+                let asked = request.get("Session-Expires").and_then(timer::seconds).unwrap_or(0);
+                let more = timer::least(response).filter(|least| *least > asked && !self.raised);
+                self.least_s = more.unwrap_or(self.least_s);
+                self.raised |= more.is_some();
+                self.again_at = Some(if more.is_some() { now } else { now.plus_ms(AGAIN_MS) });
                 Ok(())
             }
-            (491 | 500, Some(_)) => {
+            (491, Some(_)) => {
                 self.sdp.withdraw();
-                // RFC 3261 section 14.1: the caller waits 2.1 to 4 s, the called 0 to 2 s.
-                let spread = now.as_micros() % 1_900;
-                self.again_at = Some(now.plus_ms(100 + spread));
+                self.again_at = Some(now.plus_ms(collision_ms(self.dialog.called, random())));
+                Ok(())
+            }
+            (500, Some(response)) => {
+                self.sdp.withdraw();
+                let told = response.get("Retry-After").and_then(retry_after_s);
+                let wait = told.map_or(AGAIN_MS, |s| (s.min(MOST_RETRY_S) * 1_000).max(AGAIN_MS));
+                self.again_at = Some(now.plus_ms(wait));
                 Ok(())
             }
             // The peer knows of no such call any more, or does not answer: it is over.
-            (408 | 481, _) => {
-                self.hang_up("refresh failed").await?;
-                Err(LegFact::Lost(LegLoss::Silent))
-            }
+            (408 | 481, _) => self.leave("refresh failed", LegFact::Lost(LegLoss::Silent)).await,
             _ => {
                 self.sdp.withdraw();
                 // A peer that refuses UPDATE may still take INVITE; until the session dies there is time to try.
                 self.updates = self.updates && kind != Kind::Update;
-                self.again_at = Some(now.plus_ms(1_000));
+                self.again_at = Some(now.plus_ms(AGAIN_MS));
                 Ok(())
             }
         }
@@ -267,12 +345,14 @@ impl<P: MediaPort> Leg<P> {
     /// The same request once more, with the account's answer to a challenge.
     fn authorised(&mut self, request: &Message, response: &Message) -> Option<Message> {
         let credentials = self.trunk.credentials()?;
+        let again = authorise(request, response, &credentials, self.dialog.local_number + 1)?;
         self.dialog.local_number += 1;
-        authorise(request, response, &credentials, self.dialog.local_number)
+        Some(again)
     }
 }
 
-/// A request with the answer to a challenge, a new number and a new branch.
+/// A request with the answer to a challenge, a new number and a new branch. `None` where there is nothing new to answer: the realm had
+/// its answer and does not say that only the nonce was old, or names the same one.
 pub(in crate::transport::sip) fn authorise(
     request: &Message,
     response: &Message,
@@ -283,13 +363,42 @@ pub(in crate::transport::sip) fn authorise(
     let asked = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
     let challenge = Challenge::best(response.all(asked)).ok()?;
     let method = request.method()?.to_owned();
+    let name = if proxy { "Proxy-Authorization" } else { "Authorization" };
+    let said =
+        request.all(name).filter_map(|field| Answer::parse(field).ok()).find(|said| said.realm == challenge.realm);
+    if said.is_some_and(|said| !challenge.stale || said.nonce == challenge.nonce) {
+        return None;
+    }
     let answer = challenge.answer(credentials, &method, request.uri()?, &random_token(8), 1);
     let mut again = request.clone();
-    again.set(if proxy { "Proxy-Authorization" } else { "Authorization" }, &answer);
+    again.set(name, &answer);
     again.set("CSeq", &format!("{number} {method}"));
     let via = again.get("Via")?;
     let (before, _) = via.split_once("branch=")?;
     let via = format!("{before}branch=z9hG4bK{};rport", random_token(12));
     again.set("Via", &via);
     Some(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn two_ends_never_wait_a_collision_out_alike(ours in any::<u64>(), theirs in any::<u64>()) {
+            let (owner, other) = (collision_ms(true, ours), collision_ms(false, theirs));
+            prop_assert!((2_100..=4_000).contains(&owner) && other <= 2_000, "{} {}", owner, other);
+            prop_assert_eq!((owner % 10, other % 10), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_retry_after_is_read_with_what_stands_behind_it() {
+        for (field, seconds) in [("7", Some(7)), (" 5 (busy)", Some(5)), ("9;duration=3", Some(9)), ("soon", None)] {
+            assert_eq!(retry_after_s(field), seconds, "{field}");
+        }
+    }
 }
