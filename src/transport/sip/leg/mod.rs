@@ -205,6 +205,13 @@ impl<P: MediaPort> Leg<P> {
             step = self.take(event).await;
         }
         let Err(last) = step else { return };
+        // From here on the task of a BYE answers a challenge to it; one that came already is answered now.
+        self.outcomes.close();
+        while let Ok(outcome) = self.outcomes.try_recv() {
+            if outcome.is_bye() {
+                drop(self.outcome(outcome).await);
+            }
+        }
         self.port.stop();
         self.tell(last).await;
         let SipLink { report, facts, .. } = self.link;

@@ -49,6 +49,12 @@ pub(super) struct Outcome {
     challenges: u8,
 }
 
+impl Outcome {
+    pub(super) fn is_bye(&self) -> bool {
+        self.kind == Kind::Bye
+    }
+}
+
 /// A transfer under way.
 #[derive(Debug)]
 pub(super) struct Transfer {
