@@ -67,7 +67,7 @@ impl RtpMetrics {
             return;
         }
         self.jitter.observe_us(leg.jitter_us.into());
-        self.mos.observe_us((leg.mos * 1e6) as u64);
+        self.mos.observe_us((leg.mos * 1e6).round() as u64);
         if let Some(ms) = leg.round_trip_ms {
             self.round_trip.observe_us(u64::from(ms) * 1_000);
         }
