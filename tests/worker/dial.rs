@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use voicefleet::config::Config;
 use voicefleet::results::{CallResult, Direction};
 
 use crate::http::{Answer, post, send};
-use crate::world::{World, beside_others, brisk, until};
+use crate::world::{Folder, World, beside_others, brisk, standin_bot, until};
 
 /// A carrier that answers each INVITE by its number.
 struct Carrier {
@@ -83,19 +82,15 @@ fn response(request: &str, status: u16, reason: &str) -> String {
 }
 
 /// A worker with one trunk to that carrier.
-async fn world(name: &str, carrier: SocketAddr, more: &str, tune: impl FnOnce(&mut Config)) -> (World, PathBuf) {
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
+async fn world(name: &str, carrier: SocketAddr, more: &str, tune: impl FnOnce(&mut Config)) -> World {
+    let folder = Folder::new(name);
+    folder.bot("demo", &standin_bot(""));
     let trunk = format!(
         "name = \"Carrier\"\n[outbound]\ntargets = [\"{carrier}\"]\nprefixes = [\"+91\"]\nring_ms = 5000\n{more}\n\
          [identity]\ncaller_id = \"+918000000001\"\n"
     );
-    std::fs::write(trunks.join("carrier.toml"), trunk).unwrap();
-    let tune = |config: &mut Config| {
-        config.sip.trunks.clone_from(&trunks);
-        tune(config);
-    };
-    (World::with(name, tune, brisk()).await, trunks)
+    folder.trunk("carrier", &trunk);
+    World::over(folder, tune, brisk()).await
 }
 
 async fn dial(world: &World, body: &serde_json::Value) -> Answer {
@@ -131,7 +126,7 @@ async fn what_the_carrier_says_decides_how_a_call_ends() {
         ("+919", (&[183, 480], "Q.850;cause=17;text=\"User busy\""), "busy", "RNR", (480, Some(17))),
     ];
     let carrier = Carrier::new(rows.iter().map(|row| (row.0, row.1)).collect());
-    let (world, trunks) = world("dial-outcomes", carrier.address, "", |_| {}).await;
+    let world = world("dial-outcomes", carrier.address, "", |_| {}).await;
     for (to, _, reason, by, (status, cause)) in rows {
         let result = placed(&world, to).await;
         assert_eq!((result.end_reason.as_str(), result.disconnected_by.code()), (reason, by), "{to}");
@@ -151,14 +146,13 @@ async fn what_the_carrier_says_decides_how_a_call_ends() {
         let branches: std::collections::BTreeSet<&str> = calls.map(|text| field(text, "Via")).collect();
         assert_eq!(branches.len(), 1, "{to}");
     }
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_that_rings_too_long_is_left_alone_and_an_operator_may_end_it_before() {
     let _beside = beside_others().await;
     let carrier = Carrier::new(BTreeMap::from([("+911", (&[180_u16][..], "")), ("+912", (&[180][..], ""))]));
-    let (world, trunks) = world("dial-rings", carrier.address, "", |_| {}).await;
+    let world = world("dial-rings", carrier.address, "", |_| {}).await;
     let result = placed(&world, "+911").await;
     assert_eq!((result.end_reason.as_str(), result.disconnected_by.code()), ("no_answer", "RNR"));
     let ladder: Vec<String> = result.sip.unwrap().ladder.into_iter().map(|step| step.message).collect();
@@ -174,14 +168,13 @@ async fn a_phone_that_rings_too_long_is_left_alone_and_an_operator_may_end_it_be
     world.stop().await;
     let seen = carrier.stop();
     assert_eq!(seen.iter().filter(|text| text.starts_with("CANCEL ")).count(), 2, "each is told once");
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_placed_is_refused_and_holds_nothing() {
     let _beside = beside_others().await;
     let carrier = Carrier::new(BTreeMap::from([("+911", (&[180_u16][..], ""))]));
-    let (world, trunks) = world("dial-refused", carrier.address, "", |config| config.media.max_calls = 1).await;
+    let world = world("dial-refused", carrier.address, "", |config| config.media.max_calls = 1).await;
     let body = |more: serde_json::Value| {
         let mut body = json!({"bot_id": "demo", "to_number": "+911"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -214,16 +207,16 @@ async fn what_cannot_be_placed_is_refused_and_holds_nothing() {
     assert!(refused.status == 503 && refused.body.contains(r#""code":"draining""#), "{refused:?}");
     world.stop().await;
     drop(carrier.stop());
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_file_is_read_while_the_worker_runs_and_a_broken_one_changes_nothing() {
     let _beside = beside_others().await;
     let carrier = Carrier::new(BTreeMap::from([("+4411", (&[486_u16][..], "")), ("+4412", (&[603][..], ""))]));
-    let (world, trunks) = world("dial-reload", carrier.address, "", |_| {}).await;
+    let world = world("dial-reload", carrier.address, "", |_| {}).await;
     let body = |to: &str| json!({"bot_id": "demo", "to_number": to});
     assert_eq!(dial(&world, &body("+4411")).await.status, 503, "no trunk may call that");
+    let trunks = world.folder.trunks();
     let file = trunks.join("britain.toml");
     let new = format!("name = \"Britain\"\n[outbound]\ntargets = [\"{}\"]\nprefixes = [\"+44\"]\n", carrier.address);
     std::fs::write(trunks.join("britain.new"), new).unwrap();
@@ -243,5 +236,4 @@ async fn a_trunk_file_is_read_while_the_worker_runs_and_a_broken_one_changes_not
     world.quiet().await;
     world.stop().await;
     drop(carrier.stop());
-    std::fs::remove_dir_all(&trunks).unwrap();
 }

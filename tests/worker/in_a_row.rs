@@ -21,7 +21,7 @@ use voicefleet::wire::sip::{Message, parameter};
 use crate::density::settled_memory;
 use crate::http::send;
 use crate::phone::{OFFER, Phone};
-use crate::world::{Folder, World, alone, brisk, standin_bot, until};
+use crate::world::{CARRIER, Folder, World, alone, brisk, standin_bot, until};
 
 /// Calls of the suite's form.
 const FEW: usize = 60;
@@ -198,21 +198,17 @@ async fn talk(rtp: &UdpSocket, to: SocketAddr, voice: &[[u8; FRAME]], heard: &At
 async fn worker(lines: usize) -> (World, Vec<Phone>) {
     let folder = Folder::new("row");
     folder.bot("demo", &standin_bot(""));
-    let trunks = folder.path().join("trunks");
-    std::fs::create_dir_all(&trunks).unwrap();
-    let inbound = "name = \"In\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("in.toml"), inbound).unwrap();
+    folder.trunk("in", CARRIER);
     let mut phones = Vec::new();
     for line in 0..lines {
         // Where the worker is, is known once it runs.
         let phone = Phone::new(SocketAddr::from(([127, 0, 0, 1], 9))).await;
         let text = format!("name = \"Line\"\n[outbound]\ntargets = [\"{}\"]\n", phone.address());
-        std::fs::write(trunks.join(format!("line-{line:02}.toml")), text).unwrap();
+        folder.trunk(&format!("line-{line:02}"), &text);
         phones.push(phone);
     }
     let speech = standin::Config { bot_lines: vec!["Hello, who is calling?".to_owned()], ..brisk() };
     let tune = |config: &mut voicefleet::config::Config| {
-        config.sip.trunks = trunks;
         config.sip.t1_ms = T1_MS;
         // A place is held until the result is written, and the telephones do not wait for that.
         config.media.max_calls = 10 * lines as u32;

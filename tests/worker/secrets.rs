@@ -137,15 +137,13 @@ async fn nothing_leaks(level: &str, json: &str) {
     // A field that is not there makes a warning, which goes through the log.
     folder.bot("demo", &standin_bot("disclosure = \"Hello {{call.first_name}}, {{call.not_there}}.\""));
     let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let trunks = folder.path().join("trunks");
-    std::fs::create_dir_all(&trunks).unwrap();
     let trunk = "[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"demo\"\n[media]\nsrtp = \"optional\"\n";
-    std::fs::write(trunks.join("peer.toml"), trunk).unwrap();
+    folder.trunk("peer", trunk);
     let program = Program::with(
         &folder,
         &[
             ("VOICEFLEET__SIP__LISTEN", &sip.to_string()),
-            ("VOICEFLEET__SIP__TRUNKS", trunks.to_str().unwrap()),
+            ("VOICEFLEET__SIP__TRUNKS", folder.trunks().to_str().unwrap()),
             ("VOICEFLEET__LOG__LEVEL", level),
             ("VOICEFLEET__LOG__JSON", json),
             ("VOICEFLEET__AUTH__WS_TOKEN", WS_TOKEN),

@@ -8,7 +8,7 @@ use voicefleet::media::{ulaw_decode, ulaw_encode};
 use voicefleet::results::DisconnectedBy;
 
 use crate::tape::{channels, is_audible, tone_hz, tone_peaks};
-use crate::world::{Folder, World, beside_others, brisk, standin_bot};
+use crate::world::{CARRIER, Folder, World, beside_others, brisk, standin_bot};
 
 /// A caller with one UDP port for SIP and one for audio.
 struct Caller {
@@ -148,11 +148,7 @@ fn talk(caller: &Caller, tone: usize, to: SocketAddr, packets: usize) -> Vec<i16
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     let _beside = beside_others().await;
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
-    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
-    let world = World::with("sip", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let world = World::with_carrier("sip", |_| {}).await;
     let to = world.running.sip_address().unwrap();
     let heard = tokio::task::spawn_blocking(move || {
         let mut caller = Caller::new(to);
@@ -195,23 +191,17 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     let left = world.running.sip_census().unwrap();
     assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_at_one_port_of_their_media_thread_are_kept_apart() {
     let _beside = beside_others().await;
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-shared", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
-    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
     let shared = |config: &mut voicefleet::config::Config| {
-        config.sip.trunks.clone_from(&trunks);
         config.sip.rtp_per_shard = true;
         config.media.shards = 1;
         (config.sip.rtp_first, config.sip.rtp_last) = (19_700, 19_701);
     };
-    let world = World::with("sip-shared", shared, brisk()).await;
+    let world = World::with_carrier("sip-shared", shared).await;
     let to = world.running.sip_address().unwrap();
     let numbers = ["+919876543210", "+919876543211", "+919876543212"];
     // The first two at once, the third when they are over.
@@ -262,17 +252,12 @@ async fn calls_at_one_port_of_their_media_thread_are_kept_apart() {
     let nobodys = world.metric("voicefleet_sip_events_total{kind=\"nobodys\"}").await;
     assert!((100.0..=160.0).contains(&nobodys), "three times fifty of a stranger: {nobodys}");
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_that_hangs_up_at_once_is_believed() {
     let _beside = beside_others().await;
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-brief", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
-    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
-    let world = World::with("sip-brief", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let world = World::with_carrier("sip-brief", |_| {}).await;
     let to = world.running.sip_address().unwrap();
     // The BYE leaves with the ACK: it may be there before the call has opened its line.
     tokio::task::spawn_blocking(move || {
@@ -290,7 +275,6 @@ async fn a_carrier_that_hangs_up_at_once_is_believed() {
     assert_eq!((result.end_reason.as_str(), result.warnings.len()), ("customer_hung_up", 0), "{:?}", result.warnings);
     world.quiet().await;
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 /// A bot that has nothing to say but that it hands the caller over.
@@ -313,14 +297,11 @@ action = { transfer = { to = "+911140001000" } }
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_whose_transfers_fail_goes_on_and_then_ends_by_that_reason() {
     let _beside = beside_others().await;
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-untaken", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
-    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
     let folder = Folder::new("sip-untaken");
+    folder.trunk("carrier", CARRIER);
     let bot = standin_bot("").replace("opening_message = \"Hello.\"\n", "");
     folder.bot("demo", &(bot.replace("llm = \"standin\"", "llm = \"script\"") + HANDS_OVER));
-    let world = World::over(folder, |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let world = World::over(folder, |_| {}, brisk()).await;
     let to = world.running.sip_address().unwrap();
     tokio::task::spawn_blocking(move || {
         let mut caller = Caller::new(to);
@@ -348,5 +329,4 @@ async fn a_call_whose_transfers_fail_goes_on_and_then_ends_by_that_reason() {
     assert_eq!((result.end_reason.as_str(), result.disconnected_by), ("transfer_failed", DisconnectedBy::Error));
     world.quiet().await;
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use voicefleet::tools::caller::{CallOptions, Ended, Opening, Script, Spoil, Trust, run};
 
 use crate::tape::{channels, is_audible};
-use crate::world::{World, beside_others, brisk};
+use crate::world::{CARRIER, Folder, World, beside_others, brisk};
 
 const SCRIPT: &str = "[[step]]\nafter = 'turn'\nwav = 'caller_rms.wav'\n[[step]]\nafter = 'turn'\ndtmf = '42'\n\
                       [[step]]\nafter = 'turn'\nwav = 'caller_awb.wav'\nhangup = true\n";
@@ -36,11 +36,7 @@ fn options(url: &str, cache: &Path) -> CallOptions {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_test_call_over_a_trunk_is_held_to_its_end() {
     let _beside = beside_others().await;
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-caller", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
-    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
-    std::fs::write(trunks.join("carrier.toml"), carrier).unwrap();
-    let world = World::with("trunk-caller", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    let world = World::with_carrier("trunk-caller", |_| {}).await;
     let url = format!("sip:1000@{}", world.running.sip_address().unwrap());
     let report = run(options(&url, world.folder.path())).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((report.ended, report.completed), (Ended::CallerHungUp, true), "{:?}", report.failures);
@@ -59,22 +55,18 @@ async fn a_test_call_over_a_trunk_is_held_to_its_end() {
     assert!([left, right, said, heard].iter().all(|channel| is_audible(channel)));
     world.quiet().await;
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_that_refuses_or_does_not_answer_is_no_call() {
-    let trunks = std::env::temp_dir().join(format!("voicefleet-trunks-{}-refuses", std::process::id()));
-    std::fs::create_dir_all(&trunks).unwrap();
+    let folder = Folder::new("trunk-refuses");
     // No bot for any number.
-    std::fs::write(trunks.join("carrier.toml"), "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\n")
-        .unwrap();
-    let world = World::with("trunk-refuses", |config| config.sip.trunks.clone_from(&trunks), brisk()).await;
+    folder.trunk("carrier", &CARRIER.replace("bot = \"demo\"\n", ""));
+    let world = World::over(folder, |_| {}, brisk()).await;
     let url = format!("sip:1000@{}", world.running.sip_address().unwrap());
     let refused = run(options(&url, world.folder.path())).await.unwrap_err().to_string();
     assert!(refused.contains("404"), "{refused}");
     let bad = run(options("sip:nobody", world.folder.path())).await.unwrap_err().to_string();
     assert!(bad.contains("sip:NUMBER@ADDRESS:PORT"), "{bad}");
     world.stop().await;
-    std::fs::remove_dir_all(&trunks).unwrap();
 }

@@ -165,14 +165,12 @@ async fn by_trunk(name: &str, bot: &str, early: bool) -> (CallResult, Vec<i16>, 
     let machine = Machine::new(early);
     let folder = Folder::new(name);
     folder.bot("demo", &standin_bot("").replace("[providers]", &format!("{bot}\n[providers]")));
-    let trunks = folder.path().join("trunks");
-    std::fs::create_dir_all(&trunks).unwrap();
     let address = machine.sip.local_addr().unwrap();
     let trunk = format!(
         "name = \"Carrier\"\n[outbound]\ntargets = [\"{address}\"]\nprefixes = [\"+91\"]\n[identity]\ncaller_id = \"+9180\"\n"
     );
-    std::fs::write(trunks.join("carrier.toml"), trunk).unwrap();
-    let world = World::over(folder, |config| config.sip.trunks = trunks, words()).await;
+    folder.trunk("carrier", &trunk);
+    let world = World::over(folder, |_| {}, words()).await;
     let serving = tokio::task::spawn_blocking(move || machine.serve());
     let body = json!({"bot_id": "demo", "to_number": "+911"}).to_string();
     assert_eq!(send(world.running.address, "/api/v1/calls", &body).await.status, 200);

@@ -55,6 +55,16 @@ impl Folder {
         std::fs::rename(new, path).unwrap();
     }
 
+    /// Writes a trunk's file; a worker over this folder reads it when it starts.
+    pub fn trunk(&self, id: &str, text: &str) {
+        std::fs::create_dir_all(self.trunks()).unwrap();
+        std::fs::write(self.trunks().join(format!("{id}.toml")), text).unwrap();
+    }
+
+    pub fn trunks(&self) -> PathBuf {
+        self.0.join("trunks")
+    }
+
     /// Every result below the data folder.
     pub fn results(&self) -> Vec<CallResult> {
         let mut all: Vec<CallResult> = self.calls().iter().filter_map(|f| read_result(f).ok()).collect();
@@ -85,6 +95,9 @@ pub fn standin_bot(rest: &str) -> String {
     )
 }
 
+/// A trunk whose carrier calls the bot `demo` from this machine.
+pub const CARRIER: &str = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+
 /// Short lines, so that a whole conversation takes seconds.
 pub fn brisk() -> standin::Config {
     standin::Config { speech_ms_per_char: 20, ..standin::Config::default() }
@@ -107,12 +120,23 @@ impl World {
         Self::over(folder, tune, speech).await
     }
 
+    /// A worker that [`CARRIER`] calls.
+    pub async fn with_carrier(name: &str, tune: impl FnOnce(&mut Config)) -> Self {
+        let folder = Folder::new(name);
+        folder.bot("demo", &standin_bot(""));
+        folder.trunk("carrier", CARRIER);
+        Self::over(folder, tune, brisk()).await
+    }
+
     pub async fn over(folder: Folder, tune: impl FnOnce(&mut Config), speech: standin::Config) -> Self {
         let mut config = Config::default();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.sip.listen = config.server.listen;
         config.data.dir = folder.data();
         config.bots.dir = folder.path().join("bots");
+        if folder.trunks().is_dir() {
+            config.sip.trunks = folder.trunks();
+        }
         // No model is there, and none is wanted.
         config.models.dir = folder.path().join("no-models");
         tune(&mut config);
