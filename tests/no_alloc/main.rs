@@ -1,10 +1,11 @@
-//! A live line allocates nothing and frees nothing: ten thousand ticks with speech in both directions, the voice detector, the search
-//! for a voicemail's beep, the echo guard, the recording, the listeners and every order, counted by the allocator itself; as many over
-//! a socket, with RTP, plain and sealed, that is lost, late and doubled, keys, comfort noise, control packets and codecs that change in
-//! mid-call. And the real media thread, counted from outside, while calls come and go on it.
+//! The signal code of a tick allocates nothing and frees nothing, nor does a live line: ten thousand ticks with speech in both
+//! directions, the voice detector, the search for a voicemail's beep, the echo guard, the recording, the listeners and every order,
+//! counted by the allocator itself; as many over a socket, with RTP, plain and sealed, that is lost, late and doubled, keys, comfort
+//! noise, control packets and codecs that change in mid-call. And the real media thread, counted from outside, while calls come and go.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it; this one only counts")]
 
 mod line;
+mod media;
 mod rtp;
 mod shared;
 mod thread;

@@ -1,9 +1,4 @@
 //! Nothing that a tick calls in `media` allocates once it is made: counted by the allocator itself.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![expect(unsafe_code, reason = "a global allocator cannot be written without it; this one only counts")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use voicefleet::media::g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 use voicefleet::media::level::{gain, mix};
@@ -17,45 +12,7 @@ use voicefleet::wire::rtp::{
     Compound, EventReceiver, EventSender, Ntp, ReceiveStats, RtcpParts, RtpHeader, RtpPacket, SenderInfo,
 };
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    ALLOCATIONS.with(|n| n.set(n.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter is a plain thread-local that allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    work();
-    ALLOCATIONS.with(Cell::get) - before
-}
+use crate::touches;
 
 /// The sound of frame `n`: a tone, noise, silence, in turn, so that the voice gate opens and closes.
 fn sound(n: usize, tone: &mut Tone, noise: &mut Noise, frame: &mut [i16]) {
@@ -67,18 +24,13 @@ fn sound(n: usize, tone: &mut Tone, noise: &mut Noise, frame: &mut [i16]) {
 }
 
 #[test]
-fn the_counter_counts() {
-    assert!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))) >= 2);
-}
-
-#[test]
 fn ten_thousand_frames_of_everything_allocate_nothing() {
     let (narrow, wide) = (SampleRate::NARROW, SampleRate::WIDE);
     let rates = [narrow, wide, SampleRate::STUDIO].map(SampleRate::hz).into_iter().chain([48_000]);
     let to_and_fro: Vec<SampleRate> = rates.filter_map(SampleRate::new).collect();
     let mut resamplers: Vec<Resampler> =
         to_and_fro.iter().flat_map(|&a| to_and_fro.iter().filter_map(move |&b| Resampler::new(a, b).ok())).collect();
-    let mut up = Resampler::new(narrow, wide).unwrap();
+    let mut up = Resampler::new(narrow, wide).expect("rates");
     let mut tone = Tone::new(narrow, &[310.0, 620.0, 1240.0], 6000).with_cadence([90, 40, 130, 70]);
     let mut noise = Noise::new(3, -30.0);
     let mut detector = VoiceDetector::new();
@@ -90,7 +42,7 @@ fn ten_thousand_frames_of_everything_allocate_nothing() {
     let (mut frame, mut other, mut frame_16k) = ([0_i16; 160], [0_i16; 160], [0_i16; 320]);
     let (mut codes, mut bytes, mut floats) = ([0_u8; 160], [0_u8; 320], [0.0_f32; 160]);
     let (input, mut output) = ([1234_i16; 960], [0_i16; 5760]);
-    let counted = allocations(|| {
+    let counted = touches(|| {
         for n in 0..10_000 {
             sound(n, &mut tone, &mut noise, &mut frame);
             ulaw_encode(&frame, &mut codes);
@@ -125,7 +77,8 @@ fn ten_thousand_frames_of_everything_allocate_nothing() {
 
 /// A leg in both directions over a line that loses, doubles and swaps packets, with digits and reports in between.
 fn leg(codec: Codec, ticks: u32) -> u64 {
-    let (mut encoder, mut receiver) = (Encoder::new(codec).unwrap(), RtpReceiver::new(codec).unwrap());
+    let (mut encoder, mut receiver) =
+        (Encoder::new(codec).expect("a codec"), RtpReceiver::new(codec).expect("a codec"));
     let mut stats = ReceiveStats::new(codec.clock_hz());
     let (mut keys, mut pressed) = (EventSender::new(codec.clock_hz(), 10), EventReceiver::new(codec.clock_hz()));
     let mut tone = Tone::new(codec.rate(), &[310.0, 620.0], 6_000).with_cadence([90, 40, 130, 70]);
@@ -133,12 +86,12 @@ fn leg(codec: Codec, ticks: u32) -> u64 {
     let frame = &mut frame[..codec.rate().frame_samples()];
     let mut datagram = [0_u8; RtpHeader::BYTES + MAX_ENCODED_BYTES];
     let (mut before, mut before_bytes) = ([0_u8; RtpHeader::BYTES + MAX_ENCODED_BYTES], 0);
-    let counted = allocations(|| {
+    let counted = touches(|| {
         for n in 0..ticks {
             let now = Moment::from_millis(1_000 + u64::from(n) * 20);
             if n % 400 == 0 {
                 encoder.expect_loss((n / 400 % 2 * 10) as u8);
-                keys.press('5', 100).unwrap();
+                keys.press('5', 100).expect("a key");
             }
             let timestamp = n * codec.frame_ticks();
             let event = keys.tick(timestamp);
@@ -156,9 +109,9 @@ fn leg(codec: Codec, ticks: u32) -> u64 {
                     encoder.encode(frame, body)
                 }
             };
-            let bytes = header.write(head).unwrap() + bytes;
+            let bytes = header.write(head).expect("room") + bytes;
             let mut arrived = |datagram: &[u8]| {
-                let packet = RtpPacket::parse(datagram).unwrap();
+                let packet = RtpPacket::parse(datagram).expect("a packet");
                 let header = packet.header;
                 stats.arrived(now, &header, packet.payload.len(), header.payload_type == 0);
                 if header.payload_type == 101 {
@@ -180,7 +133,7 @@ fn leg(codec: Codec, ticks: u32) -> u64 {
                 let sender = SenderInfo { ntp: Ntp::of(Stamp::from_unix_ms(i64::from(n) * 20)), ..Default::default() };
                 let block = stats.block(now);
                 let report = Compound { ssrc: 7, sender: Some(sender), block, cname: "leg@host", goodbye: false };
-                let length = report.write(&mut datagram).unwrap();
+                let length = report.write(&mut datagram).expect("room");
                 assert_eq!(RtcpParts::new(&datagram[..length]).filter(Result::is_ok).count(), 2);
                 stats.report_arrived(now, sender.ntp);
             }
