@@ -4,12 +4,14 @@
 //! The audio half ([`line::Line`]) is driven by a media shard every 20 ms and exchanges plain facts and orders with this
 //! half, which is driven by one task per call. Both are pure.
 
+mod closing;
 mod end;
 mod fact;
 mod far_end;
 mod handing;
 mod leg;
 pub mod line;
+mod stage;
 mod voicemail;
 mod watching;
 
@@ -19,6 +21,7 @@ pub use end::{DisconnectedBy, EndReason};
 pub use fact::{Fact, Order};
 pub use far_end::{ANSWER_LIMIT_MS, FarPlayout};
 pub use leg::{LegFact, LegLoss, LegMeta, LegOrder, Mark};
+pub use stage::{CallState, Ending, Milestones};
 pub use voicemail::{Signal, SignalKind, Source, Verdict, VoicemailSettings};
 pub use watching::Voicemail;
 
@@ -27,6 +30,7 @@ use crate::units::{Moment, SampleRate, UtteranceId};
 use far_end::FarEnd;
 use handing::Handing;
 use line::{LineFact, LineOrder};
+use stage::Phase;
 use watching::{VOICEMAIL, Watching};
 
 /// Neither a format nor audio within this time of the opening ends the call.
@@ -35,83 +39,8 @@ const SETUP_LIMIT_MS: u64 = 10_000;
 const RING_LIMIT_MS: u64 = 60_000;
 /// A leg that rings may take this long beyond its own limit to say that nobody was reached.
 const RING_MARGIN_MS: u64 = 60_000;
-/// The far end has this long to answer our hang-up.
-const HANG_UP_LIMIT_MS: u64 = 2_000;
-/// The line has this long to say what was heard of the last answer.
-const SETTLE_LIMIT_MS: u64 = 200;
-/// Close code of a handshake that took too long.
-const CLOSE_HANDSHAKE_TIMEOUT: u16 = 4408;
-/// Close code of a call that is over.
-const CLOSE_NORMAL: u16 = 1000;
 /// Errors kept for the result.
 const MOST_ERRORS: usize = 20;
-
-/// Where a call stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    /// Opened; no audio format yet.
-    Setup { until: Moment, answered: bool },
-    /// Audio may flow; the customer is not on the line yet.
-    Ringing { until: Moment },
-    /// The conversation.
-    Live,
-    /// We said goodbye to the far end and wait for its answer.
-    Leaving { until: Moment },
-    /// The far end is gone; the line says what was heard last.
-    Settling { until: Moment },
-    /// Over.
-    Over,
-}
-
-/// Where a call stands, as the outside may see it: the closed list of its phases.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum CallState {
-    /// Opened; no audio format yet.
-    Setup,
-    /// Audio may flow; the customer is not on the line yet.
-    Ringing,
-    /// The conversation.
-    Live,
-    /// The far end was told and has not answered.
-    Leaving,
-    /// The far end is gone; the line has not said what was heard last.
-    Settling,
-    /// Over.
-    Over,
-}
-
-impl CallState {
-    /// Every state, in the order of a call.
-    pub const ALL: [Self; 6] = [Self::Setup, Self::Ringing, Self::Live, Self::Leaving, Self::Settling, Self::Over];
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ending {
-    /// Why.
-    pub reason: EndReason,
-    /// When the reason occurred.
-    pub at: Moment,
-}
-
-/// What a call knows of itself, for the result.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Milestones {
-    /// The opening.
-    pub opened_at: Moment,
-    /// Time zero of the recording.
-    pub line_at: Option<Moment>,
-    /// The customer was on the line.
-    pub answered_at: Option<Moment>,
-    /// The raw word of the far end for who ended the call.
-    pub hung_up_by: Option<String>,
-    /// Whereto the caller was handed.
-    pub transferred_to: Option<String>,
-    /// The caller asked not to be called again.
-    pub opted_out: bool,
-    /// What went wrong on the way, oldest first.
-    pub errors: Vec<String>,
-}
 
 /// One conversation.
 #[derive(Debug)]
@@ -335,36 +264,6 @@ impl Call {
         self.turn.open(now);
     }
 
-    /// The far end is gone: the reason counts unless there is one already.
-    fn gone(&mut self, now: Moment, reason: EndReason) {
-        match self.phase {
-            Phase::Settling { .. } | Phase::Over => {}
-            Phase::Leaving { .. } => self.settle(now),
-            Phase::Setup { .. } | Phase::Ringing { .. } | Phase::Live => {
-                // It rang until the dialler closed without a word: nobody answered. A dialler that says who hung up is believed.
-                let rang = self.outgoing && matches!(self.phase, Phase::Ringing { .. });
-                let unanswered = rang && reason == EndReason::LegClosed;
-                self.end(now, if unanswered { EndReason::NoAnswer } else { reason }, false);
-            }
-        }
-    }
-
-    const fn unanswered(&self, rings: bool) -> EndReason {
-        if rings { EndReason::NoAnswer } else { EndReason::HandshakeTimeout }
-    }
-
-    const fn loss_reason(&self, loss: LegLoss) -> EndReason {
-        match loss {
-            LegLoss::Closed => EndReason::LegClosed,
-            LegLoss::Silent => EndReason::LegSilent,
-            LegLoss::Stuck => EndReason::LegStuck,
-            LegLoss::Protocol => EndReason::ProtocolError,
-            LegLoss::Internal => EndReason::Internal,
-            LegLoss::Unanswered if self.outgoing && matches!(self.phase, Phase::Ringing { .. }) => EndReason::NoAnswer,
-            LegLoss::Unanswered => EndReason::HandshakeTimeout,
-        }
-    }
-
     fn on_line(&mut self, now: Moment, fact: LineFact) {
         match fact {
             LineFact::Opened { at } => self.milestones.line_at = Some(at),
@@ -566,60 +465,6 @@ impl Call {
         if !std::mem::replace(&mut self.milestones.opted_out, true) {
             self.orders.push_back(Order::OptOut);
         }
-    }
-
-    /// The one way to an ending: the first reason wins. `say` tells the far end and waits for its answer.
-    fn end(&mut self, now: Moment, reason: EndReason, say: bool) {
-        if self.ending.is_some() {
-            return;
-        }
-        let reason = self.true_reason(reason);
-        self.ending = Some(Ending { reason, at: now });
-        self.turn.close(now);
-        while let Some(order) = self.turn.poll() {
-            match order {
-                TurnOrder::Cut { utterance } => {
-                    let order = self.cut(now, utterance);
-                    self.orders.push_back(order);
-                }
-                TurnOrder::CancelAnswer { utterance } => self.orders.push_back(Order::CancelAnswer { utterance }),
-                TurnOrder::EndTurn { turn } => self.orders.push_back(Order::EndTurn { turn }),
-                TurnOrder::Act(ToolCall::OptOut) => self.opt_out(),
-                TurnOrder::BeginTurn { .. }
-                | TurnOrder::Take { .. }
-                | TurnOrder::Judge { .. }
-                | TurnOrder::Ask(_)
-                | TurnOrder::Say { .. }
-                | TurnOrder::Pause
-                | TurnOrder::Resume
-                | TurnOrder::Act(_)
-                | TurnOrder::GiveUp(_) => {}
-            }
-        }
-        if say {
-            self.orders.push_back(Order::Leg(LegOrder::HangUp { message: reason.code().to_owned() }));
-            self.phase = Phase::Leaving { until: now.plus_ms(HANG_UP_LIMIT_MS) };
-        } else {
-            self.settle(now);
-        }
-    }
-
-    fn settle(&mut self, now: Moment) {
-        if self.turn.is_settled() {
-            self.finish(now);
-        } else {
-            self.phase = Phase::Settling { until: now.plus_ms(SETTLE_LIMIT_MS) };
-        }
-    }
-
-    fn finish(&mut self, now: Moment) {
-        self.turn.settle_unsaid(now);
-        self.phase = Phase::Over;
-        let (code, reason) =
-            if self.late { (CLOSE_HANDSHAKE_TIMEOUT, "handshake timeout") } else { (CLOSE_NORMAL, "call over") };
-        self.orders.push_back(Order::Leg(LegOrder::Close { code, reason }));
-        self.orders.push_back(Order::Line(LineOrder::Close));
-        self.orders.push_back(Order::Finish);
     }
 }
 
