@@ -191,8 +191,8 @@ impl Driver {
     pub async fn run(mut self, on_change: impl Fn(&Call) + Send) -> Remains {
         while !self.call.is_over() {
             let fact = self.next_fact().await;
-            let now = rt::now();
             self.hand_audio();
+            let now = rt::now();
             // Most wakes are for audio alone: then the call is as it was, and nobody has to be told.
             let mut changed = fact.is_some();
             if let Some(fact) = fact {
