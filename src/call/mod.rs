@@ -10,6 +10,7 @@ mod far_end;
 mod handing;
 mod leg;
 pub mod line;
+mod pressed;
 mod voicemail;
 mod watching;
 
@@ -27,6 +28,7 @@ use crate::units::{Moment, SampleRate, UtteranceId};
 use far_end::FarEnd;
 use handing::Handing;
 use line::{LineFact, LineOrder};
+use pressed::{KeyWay, Pressed};
 use watching::{VOICEMAIL, Watching};
 
 /// Neither a format nor audio within this time of the opening ends the call.
@@ -132,6 +134,7 @@ pub struct Call {
     handing: Handing,
     /// The far end let a time limit of the opening pass.
     late: bool,
+    pressed: Pressed,
     orders: VecDeque<Order>,
 }
 
@@ -146,6 +149,7 @@ impl Call {
             handing: Handing::new(meta.tells_transfers),
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
+            pressed: Pressed::default(),
             watching: None,
             policy,
             outgoing: meta.outgoing,
@@ -298,12 +302,7 @@ impl Call {
                 Phase::Ringing { .. } => self.open(now),
                 Phase::Live | Phase::Leaving { .. } | Phase::Settling { .. } | Phase::Over => {}
             },
-            LegFact::Digit { digit } => {
-                if self.phase == Phase::Live {
-                    self.watch_key(now);
-                    self.turn.on_digit(now, digit);
-                }
-            }
+            LegFact::Digit { digit } => self.on_key(now, digit, KeyWay::Message),
             LegFact::Mark { mark, played } => {
                 self.far_end.answered(now, mark, played);
                 self.hear_far_end(now);
@@ -323,6 +322,14 @@ impl Call {
 
     /// The conversation begins.
     fn open(&mut self, now: Moment) {
+    /// A key was pressed, unless the other way has told it already.
+    fn on_key(&mut self, now: Moment, digit: char, way: KeyWay) {
+        if self.pressed.counts(now, way) && self.phase == Phase::Live {
+            self.watch_key(now);
+            self.turn.on_digit(now, digit);
+        }
+    }
+
         self.phase = Phase::Live;
         self.milestones.answered_at = Some(now);
         if self.policy.echo {
@@ -393,7 +400,7 @@ impl Call {
                     self.finish(now);
                 }
             }
-            LineFact::Digit { digit } => self.on_leg(now, LegFact::Digit { digit }),
+            LineFact::Digit { digit } => self.on_key(now, digit, KeyWay::Audio),
             // Before the answer a network may ring without a sound, as long as it likes.
             LineFact::FarEndSilent => {
                 if self.phase == Phase::Live && !self.handing.is_on() {

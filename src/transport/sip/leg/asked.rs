@@ -12,6 +12,7 @@ use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer::{self, Session};
 use crate::wire::sdp::{Direction, SdpError};
+use crate::trunk::DtmfMode;
 use crate::wire::sip::{Message, list, session_description};
 
 /// How long a re-INVITE waits for the ACK of the one before, which comes by another channel and may be read after it.
@@ -61,7 +62,10 @@ impl<P: MediaPort> Leg<P> {
             "INFO" => match digit_of(&request.request) {
                 Some(digit) => {
                     self.reply(&mut request, 200, &[]);
-                    self.tell_if_room(LegFact::Digit { digit });
+                    // Where the trunk says that keys come by the audio, this one came or comes there too.
+                    if matches!(self.trunk.media.dtmf, DtmfMode::Auto | DtmfMode::Info) {
+                        self.tell_if_room(LegFact::Digit { digit });
+                    }
                 }
                 None if request.request.body.is_empty() => self.reply(&mut request, 200, &[]),
                 None => self.reply(&mut request, 415, &[("Accept", "application/dtmf-relay, application/dtmf")]),
