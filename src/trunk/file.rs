@@ -59,6 +59,8 @@ pub struct Inbound {
     pub bot: String,
     /// How long it rings before the bot answers.
     pub ring_ms: u64,
+    /// The bot begins while it rings: 183 with our description and its audio, the 200 behind them after `ring_ms`.
+    pub early_media: bool,
     /// The far end of a call, also of one that we placed, may give its place to somebody else: by REFER, or by Replaces.
     pub transfers: bool,
     /// Routes, the first that fits is taken.

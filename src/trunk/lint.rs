@@ -31,6 +31,9 @@ impl Trunk {
                 complain(&key("value"), &route.value, "`header` and `value` together");
             }
         }
+        if self.inbound.early_media && self.inbound.ring_ms == 0 {
+            complain("inbound.ring_ms", "0", "how long the bot is heard before the answer, because early_media is on");
+        }
         self.lint_outbound(&mut complain);
         self.lint_ranges(&mut complain);
         let codecs = &self.media.codecs;

@@ -6,7 +6,8 @@
 //! 2. [`MediaPorts::reserve`]: a local port for the audio, or 503.
 //! 3. [`Host::open`]: a call exists and will get a result, whatever follows. Make a [`SipLink::pair`], start the driver with the
 //!    [`SipEnd`], give back the [`SipLink`].
-//! 4. Facts: `Started{rate}` with the answer agreed (after [`MediaPort::start`]), then `Answered`, digits of SIP INFO among them, at last
+//! 4. Facts: `Started{rate}` with the answer agreed (after [`MediaPort::start`]), then `Answered` (with `inbound.early_media` both as soon
+//!    as early media can be heard, and nothing more with the 200), digits of SIP INFO among them, at last
 //!    exactly one of `HungUp` or `Lost`; then the channel closes. Either of the last two may come at any point. A cancelled call ends
 //!    in `HungUp` without `Answered`.
 //! 5. Holds and codec changes reach the audio alone, by [`MediaPort::change`]; the port stops with the leg, however that ends.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::digits::{cause_of, digit_of};
+use super::early::before_answer;
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
 use crate::rt;
@@ -212,9 +213,9 @@ impl<P: MediaPort> Leg<P> {
             Some(agreed) => {
                 // What a PRACK settled is what the 200 begins with, unless it was changed since.
                 if let Some((plan, None)) = self.answering.as_mut().and_then(|answering| answering.agreed.as_mut()) {
-                    *plan = agreed.plan;
+                    plan.clone_from(&agreed.plan);
                 }
-                Ok(())
+                if self.started { self.audio(before_answer(agreed.plan)).await } else { Ok(()) }
             }
             None => Ok(()),
         }
