@@ -133,6 +133,8 @@ pub struct Outbound {
     pub first_answer_ms: u64,
     /// Statuses after which the next target is tried, beside 500 to 504 and silence: 403, 408, 480.
     pub retry_on: Vec<u16>,
+    /// The INVITE brings no offer: the carrier's answer does, and ours goes with the ACK (or the PRACK of a reliable response).
+    pub delayed_offer: bool,
 }
 
 impl Default for Outbound {
@@ -146,6 +148,7 @@ impl Default for Outbound {
             ring_ms: 45_000,
             first_answer_ms: 5_000,
             retry_on: Vec::new(),
+            delayed_offer: false,
         }
     }
 }

@@ -15,6 +15,7 @@ mod hostile;
 mod inbound;
 mod keys;
 mod names;
+mod offers;
 mod outbound;
 mod peer;
 mod phone;
