@@ -460,7 +460,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return None;
         };
         let (request, sdp, agreed) = described(request, port.local(), &trunk)?;
-        let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place);
+        let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place, &trunk.identity.contact);
         let (row, requests) = self.core.register(&dialog.key, &trunk.id);
         let link = self.host.open(
             slot,

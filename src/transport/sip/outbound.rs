@@ -406,7 +406,7 @@ impl<P: MediaPort> Placing<P> {
         invite.push("Call-ID", &self.call_id);
         invite.push("CSeq", &format!("{} INVITE", self.number));
         let user = if identity.contact_user.is_empty() { &from } else { &identity.contact_user };
-        invite.push("Contact", &self.core.place.contact(user, flow.transport));
+        invite.push("Contact", &self.core.place.contact_by(&identity.contact, user, domain, flow.transport));
         if !identity.asserted_identity.is_empty() {
             invite.push("P-Asserted-Identity", &format!("<{}>", fill(&identity.asserted_identity)));
         }
