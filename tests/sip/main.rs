@@ -27,6 +27,7 @@ mod torture;
 mod transfer;
 mod watched;
 mod world;
+mod ways;
 
 #[path = "../fuzz/wire_sip.rs"]
 mod wire_sip;

@@ -356,7 +356,10 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         if let Some((name, value)) = &fault.field {
             response.set(name, value);
         }
-        let _ = self.core.flows.send(flow, response.to_bytes());
+        // A Via that cannot be read names no port: then it is where the request came from.
+        let named = request.get("Via").and_then(Via::parse).and_then(|via| via.answered_at());
+        let peer = named.filter(|_| flow.transport == Transport::Udp).unwrap_or(flow.peer);
+        let _ = self.core.flows.send(Flow { peer, ..flow }, response.to_bytes());
     }
 
     /// New transactions to legs.
