@@ -19,6 +19,7 @@ mod offers;
 mod outbound;
 mod peer;
 mod phone;
+mod proofs;
 mod registrar;
 mod routes;
 mod streams;
@@ -26,8 +27,8 @@ mod timers;
 mod torture;
 mod transfer;
 mod watched;
-mod world;
 mod ways;
+mod world;
 
 #[path = "../fuzz/wire_sip.rs"]
 mod wire_sip;
