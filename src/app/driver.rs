@@ -472,7 +472,9 @@ impl Driver {
     /// The call is over: waits for the line to hand its counters back, within a bound.
     async fn close(mut self) -> Remains {
         self.move_speech();
-        let outcome = self.sessions.llm.as_ref().and_then(|llm| llm.outcome());
+        let untaken = self.call.milestones().transfer_failed;
+        let llm = self.sessions.llm.as_ref();
+        let outcome = llm.and_then(|llm| if untaken { llm.outcome_untaken() } else { llm.outcome() });
         let mut stats = None;
         if let Some(done) = self.line.as_mut().and_then(LineHandle::done) {
             let deadline = std::time::Duration::from_secs(2);

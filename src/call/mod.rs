@@ -109,6 +109,8 @@ pub struct Milestones {
     pub hung_up_by: Option<String>,
     /// Whereto the caller was handed.
     pub transferred_to: Option<String>,
+    /// Nobody took the caller when he was handed over last.
+    pub transfer_failed: bool,
     /// The caller asked not to be called again.
     pub opted_out: bool,
     /// What went wrong on the way, oldest first.
@@ -132,9 +134,9 @@ pub struct Call {
     /// A call that we place rings no longer than this.
     ring_until: Option<Moment>,
     handing: Handing,
+    pressed: Pressed,
     /// The far end let a time limit of the opening pass.
     late: bool,
-    pressed: Pressed,
     orders: VecDeque<Order>,
 }
 
@@ -147,9 +149,9 @@ impl Call {
             phase: Phase::Setup { until: ring_until.unwrap_or(now.plus_ms(SETUP_LIMIT_MS)), answered: false },
             ring_until,
             handing: Handing::new(meta.tells_transfers),
+            pressed: Pressed::default(),
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
-            pressed: Pressed::default(),
             watching: None,
             policy,
             outgoing: meta.outgoing,
@@ -320,8 +322,6 @@ impl Call {
         }
     }
 
-    /// The conversation begins.
-    fn open(&mut self, now: Moment) {
     /// A key was pressed, unless the other way has told it already.
     fn on_key(&mut self, now: Moment, digit: char, way: KeyWay) {
         if self.pressed.counts(now, way) && self.phase == Phase::Live {
@@ -330,6 +330,8 @@ impl Call {
         }
     }
 
+    /// The conversation begins.
+    fn open(&mut self, now: Moment) {
         self.phase = Phase::Live;
         self.milestones.answered_at = Some(now);
         if self.policy.echo {

@@ -465,6 +465,9 @@ async fn a_call_whose_transfers_fail_goes_on_and_then_ends_by_that_reason() {
     .unwrap();
     let result = world.result_of("+919876543210").await;
     assert_eq!((result.end_reason.as_str(), result.disconnected_by), ("transfer_failed", DisconnectedBy::Error));
+    let analysis = result.post_call_analysis.reveal();
+    assert_eq!(analysis["disposition"], "transfer_failed", "nobody was handed over: {analysis}");
+    assert_eq!(analysis["summary"], "The caller was to be handed over, and nobody took the call.");
     world.quiet().await;
     world.stop().await;
     std::fs::remove_dir_all(&trunks).unwrap();
