@@ -12,8 +12,8 @@ use crate::transport::sip::dialog::{DialogKey, Order, introduce, random};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer::{self, Session};
-use crate::wire::sdp::{Direction, SdpError};
 use crate::trunk::DtmfMode;
+use crate::wire::sdp::{Direction, SdpError};
 use crate::wire::sip::{Message, list, session_description};
 
 /// How long a re-INVITE waits for the ACK of the one before, which comes by another channel and may be read after it.
