@@ -16,6 +16,7 @@ use crate::record::{BlockWriter, Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, LineReport, Shards};
 use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
+use crate::transport::sip::LiveLadder;
 use crate::turn::Heard;
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -48,6 +49,8 @@ pub struct LegChannels {
     pub(super) orders: mpsc::Sender<LegOrder>,
     /// What carries its audio.
     pub(super) media: LegMedia,
+    /// Its signalling messages, where it keeps them.
+    pub(super) ladder: LiveLadder,
 }
 
 /// What carries a leg's audio.
@@ -213,6 +216,7 @@ impl Driver {
                 self.tell(now, Fact::Broken { what });
             }
             self.move_speech();
+            self.papers.scribe.climb(&self.leg.ladder);
             if changed {
                 self.papers.scribe.follow(now, &self.call, self.rate);
                 self.count_verdict();
@@ -240,6 +244,7 @@ impl Driver {
             heard = self.heard.recv() => heard.map(Fact::Heard),
             control = self.control.recv(), if !self.control.is_closed() => control.map(control_fact),
             () = woken => None,
+            () = self.leg.ladder.grown() => None,
             () = rt::sleep_until(deadline) => None,
         }
     }

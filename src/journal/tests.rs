@@ -124,6 +124,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         any::<(u64, u64)>().prop_map(|(since_us, pos)| Entry::Fact(Fact::Line(LineFact::VoiceBegan { since_us, pos }))),
         any::<(u64, u16, u32)>().prop_map(|(ended_us, hz, lasted_ms)| {
             Entry::Fact(Fact::Line(LineFact::Beeped { ended_us, hz, lasted_ms }))
+        (any::<bool>(), any::<String>()).prop_map(|(sent, message)| Entry::Note(Note::Sip { sent, message })),
         }),
         any::<bool>().prop_map(|on| Entry::Order(Order::Line(LineOrder::SeekBeep { on }))),
         (any::<String>(), any::<u32>(), any::<u64>(), any::<bool>()).prop_map(

@@ -7,7 +7,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::rustls::pki_types::ServerName;
 use voicefleet::call::LegFact;
 use voicefleet::rt;
-use voicefleet::transport::sip::{SipEnd, TlsSide};
+use voicefleet::transport::sip::TlsSide;
 use voicefleet::wire::sip::{Frame, Framer, Message};
 
 use super::hostile::message;
@@ -73,7 +73,7 @@ async fn who_asks_for_no_rport_is_answered_at_the_port_that_it_names() {
     let answer = asked(&from, &at, to, &invite).await;
     assert_eq!(answer.status(), Some(200));
     assert_eq!(asked(&from, &at, to, &invite).await.to_bytes(), answer.to_bytes());
-    let end = world.call().await.1;
+    let mut end = world.call().await.1;
     let (to_tag, via) = (answer.get("To").unwrap(), via.replace("call", "ack"));
     let uri = answer.get("Contact").unwrap().trim_matches(['<', '>']);
     let ack = message(&format!("ACK {uri} SIP/2.0"), &[&via, &format!("To: {to_tag}")], "");
@@ -88,10 +88,8 @@ async fn who_asks_for_no_rport_is_answered_at_the_port_that_it_names() {
         };
         at.send_to(&Message::response(&bye, 200, "", "").to_bytes(), to).await.unwrap();
     };
-    let SipEnd { facts: heard, orders, report } = end;
     // The driver is gone: the leg hangs up.
-    drop(orders);
-    let end = SipEnd { facts: heard, orders: tokio::sync::mpsc::channel(1).0, report };
+    drop(std::mem::replace(&mut end.orders, tokio::sync::mpsc::channel(1).0));
     let ((all, _), ()) = tokio::join!(facts(end), hanging_up);
     assert_eq!(all.last(), Some(&LegFact::HungUp { by: Some("bot".to_owned()) }));
     world.settle().await;

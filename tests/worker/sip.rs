@@ -372,9 +372,30 @@ async fn a_bot_is_heard_before_the_answer_and_goes_on_behind_it_in_one_stream() 
     assert_eq!((result.end_reason.as_str(), sip.status), ("customer_hung_up", 487));
     let rtp = result.media.rtp.as_ref().unwrap();
     assert!(rtp.sent >= 140 && rtp.received >= 140, "{rtp:?}");
+    assert!(sip.rang_ms.is_some() && sip.early_media_ms.is_some() && sip.answered_ms.is_none(), "{sip:?}");
     let result = world.result_of("+919876543211").await;
-    assert_eq!((result.end_reason.as_str(), result.sip.as_ref().unwrap().status), ("customer_hung_up", 200));
+    let sip = result.sip.as_ref().unwrap();
+    assert_eq!((result.end_reason.as_str(), sip.status), ("customer_hung_up", 200));
+    let times = [sip.rang_ms, sip.early_media_ms, sip.answered_ms].map(Option::unwrap);
+    assert!(times.is_sorted() && times[1] < times[2], "{times:?}");
     world.quiet().await;
+    // What would be left of this call had the worker been killed at its end.
+    let folder = world.folder.calls().into_iter().find(|folder| folder.ends_with(&result.session_id)).unwrap();
+    let bytes = std::fs::read(folder.join("journal")).unwrap();
+    let rebuilt = voicefleet::results::rebuild(voicefleet::results::Remains {
+        call_id: voicefleet::units::CallId::new(&result.session_id),
+        journal: &voicefleet::journal::read(&bytes),
+        journal_bytes: 0,
+        recording: None,
+        recording_url: None,
+        last_seen: voicefleet::rt::stamp(),
+    });
+    let messages = |sip: &voicefleet::results::SipDetails| {
+        sip.ladder.iter().map(|step| (step.sent, step.message.clone())).collect::<Vec<_>>()
+    };
+    let kept = rebuilt.sip.unwrap();
+    assert!(kept.status == 200 && kept.answered_ms.is_some(), "{kept:?}");
+    assert!(messages(sip).starts_with(&messages(&kept)) && kept.ladder.len() >= 4, "{kept:?}");
     world.stop().await;
     std::fs::remove_dir_all(&trunks).unwrap();
 }

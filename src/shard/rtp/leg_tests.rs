@@ -401,7 +401,7 @@ fn whoever_takes_no_more_than_ten_milliseconds_is_sent_no_more() {
         let plan = MediaPlan { ptime_ms: 10, ..plan(codec, pair.peer.local_addr().unwrap()) };
         let step = if codec == Codec::Opus { 480 } else { 80 };
         assert!(pair.port.change(plan).unwrap());
-        let coding = super::coding(codec);
+        let coding = coding(codec);
         let mut last: Option<RtpHeader> = None;
         for _ in 0..20 {
             pair.tick();

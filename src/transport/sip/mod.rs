@@ -35,6 +35,8 @@ pub use core::SipCounters;
 pub use endpoint::{Census, Endpoint, StartError};
 pub use flow::{Flow, Transport};
 pub use health::Watched;
-pub use host::{CallRequest, Host, LadderRow, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport};
+pub use host::{
+    CallRequest, Host, LadderRow, LiveLadder, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport,
+};
 pub use outbound::{OutboundCall, PlaceError};
 pub use tls::TlsSide;

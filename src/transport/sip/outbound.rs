@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
-use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
+use super::host::{Host, LadderRow, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
 use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
@@ -487,7 +487,7 @@ impl<P: MediaPort> Placing<P> {
             return;
         }
         self.stage = SipStage::Ringing;
-        self.report.rang = true;
+        self.report.ring(rt::now());
         let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
         let known = self.forks.iter().position(|fork| fork.tag == tag);
         let at = match known {
@@ -513,6 +513,7 @@ impl<P: MediaPort> Placing<P> {
             fork.sdp = Some(trial.clone());
         }
         let rate = plan.codec.audio_rate();
+        self.report.early_at.get_or_insert_with(rt::now);
         match self.early.replace(trial) {
             Some(before) if before.plan() == Some(&plan) => {}
             Some(_) => self.port.change(plan),
@@ -647,7 +648,9 @@ impl<P: MediaPort> Placing<P> {
                     may_send = true;
                     let status = response.status().unwrap_or(0);
                     if status < 200 {
-                        self.report.rang |= status > 100;
+                        if status > 100 {
+                            self.report.ring(rt::now());
+                        }
                         continue;
                     }
                     self.note(false, &status.to_string());
@@ -684,6 +687,7 @@ impl<P: MediaPort> Placing<P> {
 
     async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, (channel, known): (Place, Called)) {
         self.stage = SipStage::Answered;
+        self.report.answered_at = Some(rt::now());
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
         let (row, requests) = self.core.register(&key, &self.trunk.id);
@@ -761,7 +765,8 @@ impl<P: MediaPort> Placing<P> {
     }
 
     fn note(&mut self, sent: bool, what: &str) {
-        self.report.note(rt::now(), sent, what.to_owned());
+        let row = LadderRow { at: rt::now(), sent, what: what.to_owned() };
+        self.report.note(row, &self.link.ladder);
     }
 
     async fn finish(mut self, last: LegFact) {

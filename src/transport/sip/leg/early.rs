@@ -2,6 +2,7 @@
 //! RFC 3960). The answer repeats that description. Never answers a call.
 
 use super::{Leg, Step};
+use crate::rt;
 use crate::transport::sip::dialog::introduce;
 use crate::transport::sip::host::MediaPort;
 use crate::wire::sdp::{Direction, MediaPlan};
@@ -30,7 +31,7 @@ impl<P: MediaPort> Leg<P> {
             *told = None;
         }
         answering.transaction.respond(&response);
-        self.report.rang = true;
+        self.report.ring(rt::now());
         self.note(true, &status.to_string());
         match early {
             Some((plan, _)) => self.begin_early(plan).await,
@@ -40,6 +41,7 @@ impl<P: MediaPort> Leg<P> {
 
     /// The bot is heard before the answer.
     pub(super) async fn begin_early(&mut self, plan: MediaPlan) -> Step {
+        self.report.early_at.get_or_insert_with(rt::now);
         self.audio(before_answer(plan)).await?;
         self.open().await;
         Ok(())

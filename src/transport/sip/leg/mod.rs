@@ -18,7 +18,7 @@ use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
 use super::flow::Called;
 use super::gate::Place;
-use super::host::{MediaPort, SipLink, SipReport};
+use super::host::{LadderRow, MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
 use super::stack::{ServerEvent, ServerTransaction};
 use super::timer::Session;
@@ -364,7 +364,7 @@ impl<P: MediaPort> Leg<P> {
             }
         };
         answering.transaction.respond(&response);
-        self.report.status = 200;
+        (self.report.status, self.report.answered_at) = (200, Some(rt::now()));
         self.note(true, "200");
         self.unacknowledged = Some(answering.transaction);
         self.pending = Some(answering.pending);
@@ -470,7 +470,8 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn note(&mut self, sent: bool, what: &str) {
-        self.report.note(rt::now(), sent, what.to_owned());
+        let row = LadderRow { at: rt::now(), sent, what: what.to_owned() };
+        self.report.note(row, &self.link.ladder);
     }
 }
 
