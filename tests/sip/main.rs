@@ -31,6 +31,8 @@ mod ways;
 mod world;
 
 #[path = "../fuzz/wire_sip.rs"]
+#[path = "../fuzz/sip_adapter.rs"]
+mod sip_adapter;
 mod wire_sip;
 
 use proptest::prelude::*;
@@ -41,5 +43,14 @@ proptest! {
     #[test]
     fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {
         wire_sip::run(&data);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn no_message_breaks_the_engine_and_what_goes_in_comes_out(data in prop::collection::vec(any::<u8>(), 0..60)) {
+        sip_adapter::run(&data);
     }
 }

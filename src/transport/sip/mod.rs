@@ -40,3 +40,4 @@ pub use host::{
 };
 pub use outbound::{OutboundCall, PlaceError};
 pub use tls::TlsSide;
+pub use stack::{Engine, ServerTransaction};
