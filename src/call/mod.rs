@@ -560,6 +560,8 @@ impl Call {
             }
             ToolCall::OptOut => self.opt_out(),
             ToolCall::SendKeys { keys } => self.press(keys),
+            // The turn loop has it.
+            ToolCall::CollectKeys(_) => {}
             ToolCall::Transfer { to } => self.hand_over(now, to),
         }
     }
