@@ -14,6 +14,7 @@ mod handed;
 mod hostile;
 mod inbound;
 mod keys;
+mod located;
 mod names;
 mod offers;
 mod outbound;
@@ -30,9 +31,9 @@ mod watched;
 mod ways;
 mod world;
 
-#[path = "../fuzz/wire_sip.rs"]
 #[path = "../fuzz/sip_adapter.rs"]
 mod sip_adapter;
+#[path = "../fuzz/wire_sip.rs"]
 mod wire_sip;
 
 use proptest::prelude::*;

@@ -130,6 +130,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         let core = Arc::new(Core {
             engine: Arc::clone(&engine),
             flows: Arc::clone(&flows),
+            resolver: super::resolve::server(&config.resolver),
             config,
             place,
             dialogs: std::sync::Mutex::default(),
