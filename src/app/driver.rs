@@ -16,6 +16,7 @@ use crate::record::{BlockWriter, Recorder, RecordingId};
 use crate::rt;
 use crate::shard::{LegPort, LineHandle, LineReport, Shards};
 use crate::telemetry::{LiveGuard, Metrics, ProviderLabels};
+use crate::transport::sip::LiveLadder;
 use crate::turn::Heard;
 use crate::units::{Moment, SampleRate, TurnNo, UtteranceId};
 
@@ -48,6 +49,8 @@ pub struct LegChannels {
     pub(super) orders: mpsc::Sender<LegOrder>,
     /// What carries its audio.
     pub(super) media: LegMedia,
+    /// Its signalling messages, where it keeps them.
+    pub(super) ladder: LiveLadder,
 }
 
 /// What carries a leg's audio.
@@ -213,6 +216,7 @@ impl Driver {
                 self.tell(now, Fact::Broken { what });
             }
             self.move_speech();
+            self.papers.scribe.climb(&self.leg.ladder);
             if changed {
                 self.papers.scribe.follow(now, &self.call, self.rate);
                 self.count_verdict();
@@ -240,6 +244,7 @@ impl Driver {
             heard = self.heard.recv() => heard.map(Fact::Heard),
             control = self.control.recv(), if !self.control.is_closed() => control.map(control_fact),
             () = woken => None,
+            () = self.leg.ladder.grown() => None,
             () = rt::sleep_until(deadline) => None,
         }
     }
@@ -472,7 +477,9 @@ impl Driver {
     /// The call is over: waits for the line to hand its counters back, within a bound.
     async fn close(mut self) -> Remains {
         self.move_speech();
-        let outcome = self.sessions.llm.as_ref().and_then(|llm| llm.outcome());
+        let untaken = self.call.milestones().transfer_failed;
+        let llm = self.sessions.llm.as_ref();
+        let outcome = llm.and_then(|llm| if untaken { llm.outcome_untaken() } else { llm.outcome() });
         let mut stats = None;
         if let Some(done) = self.line.as_mut().and_then(LineHandle::done) {
             let deadline = std::time::Duration::from_secs(2);

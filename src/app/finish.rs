@@ -230,12 +230,17 @@ fn quality(rtp: &RtpStats) -> RtpQuality {
 
 /// What signalling knew of the call.
 fn sip(leg: Option<&FarReport>, opened: Moment) -> Option<SipDetails> {
-    let Some(FarReport::Sip(SipReport { status, reason, cause, ladder, ladder_cut, .. })) = leg else { return None };
+    let Some(FarReport::Sip(report)) = leg else { return None };
+    let SipReport { status, reason, cause, ladder, ladder_cut, rang_at, early_at, answered_at, .. } = report;
+    let since = |at: &Option<Moment>| at.map(|at| at.ms_since(opened));
     let row = |row: &LadderRow| SipStep { at_ms: row.at.ms_since(opened), sent: row.sent, message: row.what.clone() };
     Some(SipDetails {
         status: *status,
         reason: reason.clone(),
         cause: *cause,
+        rang_ms: since(rang_at),
+        early_media_ms: since(early_at),
+        answered_ms: since(answered_at),
         ladder: ladder.iter().map(row).collect(),
         ladder_cut: *ladder_cut,
     })

@@ -22,7 +22,7 @@ use crate::results::{CallResult, CallRow, RecordingReport, Remains as JournalRem
 use crate::rt;
 use crate::telemetry::{RtpFigures, Stage};
 use crate::template::{CallFacts, CrmSources, Fields, Template, Values, call_values};
-use crate::transport::sip::{SipEnd, SipReport};
+use crate::transport::sip::{LiveLadder, SipEnd, SipReport};
 use crate::transport::ws::{Host, LegEnd, LegLink, LegReport, Opened, Refusal, UpgradeRequest};
 use crate::units::{BotId, CallId, Stamp};
 
@@ -70,10 +70,11 @@ impl FarEnd {
     fn split(self) -> (LegChannels, FarRest) {
         match self {
             Self::Ws { end: LegEnd { facts, orders, port, report }, .. } => {
-                (LegChannels { facts, orders, media: LegMedia::Task(Some(port)) }, FarRest::Ws(report))
+                let (media, ladder) = (LegMedia::Task(Some(port)), LiveLadder::default());
+                (LegChannels { facts, orders, media, ladder }, FarRest::Ws(report))
             }
-            Self::Sip { end: SipEnd { facts, orders, report }, media: (shelf, id), .. } => {
-                (LegChannels { facts, orders, media: LegMedia::Rtp(shelf, id) }, FarRest::Sip(report))
+            Self::Sip { end: SipEnd { facts, orders, report, ladder }, media: (shelf, id), .. } => {
+                (LegChannels { facts, orders, media: LegMedia::Rtp(shelf, id), ladder }, FarRest::Sip(report))
             }
         }
     }

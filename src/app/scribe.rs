@@ -11,6 +11,7 @@ use crate::journal::{Answerer, Entry, Note, Said, Who, Writer};
 use crate::record::Log;
 use crate::results::Warning;
 use crate::telemetry::LiveGuard;
+use crate::transport::sip::LiveLadder;
 use crate::turn::TranscriptLine;
 use crate::units::{CallId, Moment, SampleRate, Stamp};
 
@@ -32,6 +33,8 @@ pub struct Scribe {
     recording: bool,
     /// What was noted of who answered.
     answerer: u32,
+    /// Signalling messages that were noted.
+    rungs: usize,
 }
 
 impl Scribe {
@@ -59,6 +62,7 @@ impl Scribe {
             answered: false,
             recording: false,
             answerer: 0,
+            rungs: 0,
         };
         match machinery.recorder.open_log(folder.join("journal")) {
             Ok(log) => scribe.log = Some((log, machinery.metrics.live_journals.enter())),
@@ -119,6 +123,14 @@ impl Scribe {
         for line in lines.iter().filter(|line| line.serial >= next) {
             self.said = self.said.max(line.serial + 1);
             self.note(now, Note::Said(said(line, zero)));
+        }
+    }
+
+    /// Notes the signalling messages that have passed since the last time.
+    pub(super) fn climb(&mut self, ladder: &LiveLadder) {
+        for row in ladder.behind(self.rungs) {
+            self.rungs += 1;
+            self.note(row.at, Note::Sip { sent: row.sent, message: row.what });
         }
     }
 

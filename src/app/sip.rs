@@ -134,7 +134,8 @@ impl Drop for SipSide {
 /// Starts the SIP endpoint where there is a trunk; without one nothing is listened on.
 pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc<SipSide>>, StartError> {
     let folder = Arc::new(TrunkFolder::open(&config.sip.trunks, rt::stamp()));
-    let (book, faults) = (folder.book(), folder.faults());
+    let (book, mut faults) = (folder.book(), folder.faults());
+    faults.extend(folder.missing_bots(|bot| app.bots.get(bot).is_some()));
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         return Err(StartError::Trunks(lines.join("\n")));
@@ -159,8 +160,12 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
     let started = Endpoint::start(config.sip.clone(), book, tls, Arc::clone(app), Arc::clone(&ports)).await;
     let endpoint = started.map_err(|error| system(error.to_string()))?;
     let side = Arc::new_cyclic(|side: &Weak<SipSide>| {
-        let side = Weak::clone(side);
+        let (side, bots, files) = (Weak::clone(side), Arc::clone(&app.bots), Arc::clone(&folder));
         let taken = move |book| {
+            // A bot may follow its trunk: the calls until then get 404.
+            for fault in files.missing_bots(|bot| bots.get(bot).is_some()) {
+                tracing::error!(%fault, "a trunk names a bot that is not there");
+            }
             if let Some(side) = side.upgrade() {
                 side.endpoint.set_trunks(book);
             }

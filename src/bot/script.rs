@@ -140,6 +140,40 @@ pub struct Slot {
     /// The lines that read it back; a default by type where it is missing.
     #[serde(default)]
     pub confirm_say: Vec<String>,
+    /// How it is typed, and what of it counts: of figures alone.
+    pub keys: Option<KeyRule>,
+}
+
+/// How a value is typed. What does not fit, typed or spoken, is a failed answer of its step.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyRule {
+    /// Fewest figures.
+    pub min: usize,
+    /// Most figures; the entry is complete with them.
+    pub max: usize,
+    /// The key that ends an entry: `#`, `*`, or none.
+    pub end: String,
+    /// An entry ends when no key has followed for so long.
+    pub gap_ms: u64,
+    /// What it must begin with, one of these; none: anything.
+    pub begins: Vec<String>,
+}
+
+impl Default for KeyRule {
+    fn default() -> Self {
+        Self { min: 1, max: 32, end: "#".to_owned(), gap_ms: 2_000, begins: Vec::new() }
+    }
+}
+
+impl KeyRule {
+    /// Does an entry, or a value that was spoken, fit?
+    #[must_use]
+    pub fn fits(&self, entry: &str) -> bool {
+        (self.min..=self.max).contains(&entry.len())
+            && entry.bytes().all(|b| b.is_ascii_digit())
+            && (self.begins.is_empty() || self.begins.iter().any(|start| entry.starts_with(start.as_str())))
+    }
 }
 
 impl Slot {

@@ -56,7 +56,7 @@ impl Call {
     /// The leg ended by a transfer: was one under way?
     pub(super) fn handed_over(&mut self) -> bool {
         let Some((to, _)) = self.handing.under_way.take() else { return false };
-        self.milestones.transferred_to = Some(to);
+        (self.milestones.transferred_to, self.milestones.transfer_failed) = (Some(to), false);
         true
     }
 
@@ -68,6 +68,7 @@ impl Call {
         }
         let why = status.map_or_else(|| "no outcome in time".to_owned(), |status| format!("status {status}"));
         self.note_error(format!("a transfer failed: {why}"));
+        self.milestones.transfer_failed = true;
         self.handing.failed += 1;
         if self.handing.failed < MOST_FAILED {
             self.turn.release(now);
@@ -80,6 +81,7 @@ impl Call {
     pub(super) fn on_handing_time(&mut self, now: Moment) {
         if self.handing.deadline().is_some_and(|at| now >= at) {
             self.note_error("a transfer failed: the leg did not say what became of it".to_owned());
+            self.milestones.transfer_failed = true;
             self.end(now, EndReason::TransferFailed, true);
             return;
         }

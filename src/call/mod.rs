@@ -11,6 +11,7 @@ mod far_end;
 mod handing;
 mod leg;
 pub mod line;
+mod pressed;
 mod stage;
 mod voicemail;
 mod watching;
@@ -30,6 +31,7 @@ use crate::units::{Moment, SampleRate, UtteranceId};
 use far_end::FarEnd;
 use handing::Handing;
 use line::{LineFact, LineOrder};
+use pressed::{KeyWay, Pressed};
 use stage::Phase;
 use watching::{VOICEMAIL, Watching};
 
@@ -59,6 +61,7 @@ pub struct Call {
     /// A call that we place rings no longer than this.
     ring_until: Option<Moment>,
     handing: Handing,
+    pressed: Pressed,
     /// The far end let a time limit of the opening pass.
     late: bool,
     orders: VecDeque<Order>,
@@ -73,6 +76,7 @@ impl Call {
             phase: Phase::Setup { until: ring_until.unwrap_or(now.plus_ms(SETUP_LIMIT_MS)), answered: false },
             ring_until,
             handing: Handing::new(meta.tells_transfers),
+            pressed: Pressed::default(),
             turn: TurnLoop::new(policy.clone()),
             far_end: FarEnd::new(meta.marks),
             watching: None,
@@ -227,12 +231,7 @@ impl Call {
                 Phase::Ringing { .. } => self.open(now),
                 Phase::Live | Phase::Leaving { .. } | Phase::Settling { .. } | Phase::Over => {}
             },
-            LegFact::Digit { digit } => {
-                if self.phase == Phase::Live {
-                    self.watch_key(now);
-                    self.turn.on_digit(now, digit);
-                }
-            }
+            LegFact::Digit { digit } => self.on_key(now, digit, KeyWay::Message),
             LegFact::Mark { mark, played } => {
                 self.far_end.answered(now, mark, played);
                 self.hear_far_end(now);
@@ -247,6 +246,14 @@ impl Call {
             LegFact::TransferFailed { status } => self.transfer_failed(now, status),
             LegFact::Unreached(reason) => self.gone(now, reason),
             LegFact::Lost(loss) => self.gone(now, self.loss_reason(loss)),
+        }
+    }
+
+    /// A key was pressed, unless the other way has told it already.
+    fn on_key(&mut self, now: Moment, digit: char, way: KeyWay) {
+        if self.pressed.counts(now, way) && self.phase == Phase::Live {
+            self.watch_key(now);
+            self.turn.on_digit(now, digit);
         }
     }
 
@@ -292,7 +299,7 @@ impl Call {
                     self.finish(now);
                 }
             }
-            LineFact::Digit { digit } => self.on_leg(now, LegFact::Digit { digit }),
+            LineFact::Digit { digit } => self.on_key(now, digit, KeyWay::Audio),
             // Before the answer a network may ring without a sound, as long as it likes.
             LineFact::FarEndSilent => {
                 if self.phase == Phase::Live && !self.handing.is_on() {
@@ -450,6 +457,8 @@ impl Call {
             }
             ToolCall::OptOut => self.opt_out(),
             ToolCall::SendKeys { keys } => self.press(keys),
+            // The turn loop has it.
+            ToolCall::CollectKeys(_) => {}
             ToolCall::Transfer { to } => self.hand_over(now, to),
         }
     }

@@ -64,6 +64,8 @@ pub struct Milestones {
     pub hung_up_by: Option<String>,
     /// Whereto the caller was handed.
     pub transferred_to: Option<String>,
+    /// Nobody took the caller when he was handed over last.
+    pub transfer_failed: bool,
     /// The caller asked not to be called again.
     pub opted_out: bool,
     /// What went wrong on the way, oldest first.

@@ -67,6 +67,13 @@ const SIP: &[Key] = &[
         "advertised_address",
         Kind::Checked { expected: "nothing, or an IP address: session descriptions take no name", holds: is_ip },
     ),
+    Key::new(
+        "resolver",
+        Kind::Checked {
+            expected: "nothing, or the IP address of a name server, with or without a port",
+            holds: is_server,
+        },
+    ),
     Key::new("trunks", NEEDED_PATH),
     Key::new("t1_ms", Kind::Whole { min: 10, max: 2_000, unit: "ms" }),
     span("ping_ms", 300_000),
@@ -112,6 +119,11 @@ fn is_address(text: &str) -> bool {
 /// Empty, or an address that somebody can be at.
 fn is_ip(text: &str) -> bool {
     text.is_empty() || text.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified())
+}
+
+/// Empty, or an IP address with or without a port.
+fn is_server(text: &str) -> bool {
+    is_ip(text) || text.parse::<SocketAddr>().is_ok_and(|at| at.port() != 0)
 }
 
 /// Empty, or an absolute address that a path can be put after.

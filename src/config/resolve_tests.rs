@@ -41,7 +41,7 @@ fn every_declared_key_reaches_the_configuration() {
             let text = match key.kind {
                 Kind::Text { .. } | Kind::Secret { .. } => "elsewhere",
                 Kind::Checked { .. } if key.name.ends_with("listen") => "0.0.0.0:9",
-                Kind::Checked { .. } if key.name == "advertised_address" => "192.0.2.1",
+                Kind::Checked { .. } if matches!(key.name, "advertised_address" | "resolver") => "192.0.2.1",
                 Kind::Checked { .. } => "https://h.test",
                 Kind::Switch if key.name == "fifo" => "false",
                 Kind::Switch => "true",

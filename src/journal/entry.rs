@@ -81,6 +81,13 @@ pub enum Note {
     },
     /// Who has answered, as far as it is known: everything so far, each time there is something new.
     Voicemail(Answerer),
+    /// A message of the call's signalling, without addresses and numbers.
+    Sip {
+        /// We sent it.
+        sent: bool,
+        /// Method or status.
+        message: String,
+    },
     /// Lines are missing here: the queue to the disk was full.
     Lost {
         /// How many bytes.

@@ -340,6 +340,15 @@ pub enum ToolCall {
     },
     /// The number goes onto the opt-out list.
     OptOut,
+    /// How keys of the caller belong together.
+    CollectKeys {
+        /// Complete with so many.
+        most: usize,
+        /// Complete with this key.
+        end: Option<char>,
+        /// Complete after so long without one.
+        gap_ms: u64,
+    },
     /// Press keys at the far end.
     SendKeys {
         /// Which.
@@ -354,6 +363,9 @@ impl From<&turn::ToolCall> for ToolCall {
             turn::ToolCall::Transfer { to } => Self::Transfer { to: to.clone() },
             turn::ToolCall::OptOut => Self::OptOut,
             turn::ToolCall::SendKeys { keys } => Self::SendKeys { keys: keys.clone() },
+            turn::ToolCall::CollectKeys(turn::KeyEntry { most, end, gap_ms }) => {
+                Self::CollectKeys { most: *most, end: *end, gap_ms: *gap_ms }
+            }
         }
     }
 }
@@ -365,6 +377,7 @@ impl From<ToolCall> for turn::ToolCall {
             ToolCall::Transfer { to } => Self::Transfer { to },
             ToolCall::OptOut => Self::OptOut,
             ToolCall::SendKeys { keys } => Self::SendKeys { keys },
+            ToolCall::CollectKeys { most, end, gap_ms } => Self::CollectKeys(turn::KeyEntry { most, end, gap_ms }),
         }
     }
 }

@@ -59,6 +59,9 @@ fn heard() -> impl Strategy<Value = turn::Heard> {
         any::<String>().prop_map(|to| turn::ToolCall::Transfer { to }),
         Just(turn::ToolCall::OptOut),
         any::<String>().prop_map(|keys| turn::ToolCall::SendKeys { keys }),
+        (any::<u16>(), any::<Option<char>>(), any::<u64>()).prop_map(|(most, end, gap_ms)| {
+            turn::ToolCall::CollectKeys(turn::KeyEntry { most: most.into(), end, gap_ms })
+        }),
     ];
     let (turn_no, utterance) = (any::<u32>().prop_map(TurnNo), any::<u32>().prop_map(UtteranceId));
     let text = any::<String>;
@@ -121,6 +124,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             Entry::Note(Note::FarPlayout { mark: mark.to_string(), lag_ms })
         }),
         any::<String>().prop_map(|to| Entry::Order(Order::Leg(LegOrder::Transfer { to }))),
+        (any::<bool>(), any::<String>()).prop_map(|(sent, message)| Entry::Note(Note::Sip { sent, message })),
         any::<(u64, u64)>().prop_map(|(since_us, pos)| Entry::Fact(Fact::Line(LineFact::VoiceBegan { since_us, pos }))),
         any::<(u64, u16, u32)>().prop_map(|(ended_us, hz, lasted_ms)| {
             Entry::Fact(Fact::Line(LineFact::Beeped { ended_us, hz, lasted_ms }))

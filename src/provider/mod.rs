@@ -170,4 +170,8 @@ pub trait LlmSession: Send {
     /// What the engine made of the call so far, for the result: `{disposition, summary, slots}` from the scripted engine,
     /// nothing from a language model (its analysis runs after the call).
     fn outcome(&self) -> Option<serde_json::Value>;
+    /// The same of a call whose caller nobody took when the dialogue handed him over: it must not claim that somebody did.
+    fn outcome_untaken(&self) -> Option<serde_json::Value> {
+        self.outcome()
+    }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::result::{
-    Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, Speaker, TranscriptItem, VoicemailReport,
-    VoicemailSignal, Warning,
+    Direction, DisconnectedBy, MediaQuality, RecordingReport, Resources, SipDetails, SipStep, Speaker, TranscriptItem,
+    VoicemailReport, VoicemailSignal, Warning,
 };
 use super::summary::CallSummary;
 use crate::journal::{Answerer, Entry, Fact, Heard, Journal, LegFact, LegMeta, Note, Said, Sign, Who};
@@ -66,7 +66,7 @@ pub fn rebuild(remains: Remains<'_>) -> CallSummary {
         outcome,
         turns: Vec::new(),
         media: MediaQuality::default(),
-        sip: None,
+        sip: known.sip(),
         voicemail: known.voicemail.cloned().map(VoicemailReport::from),
         resources: Resources { journal_bytes: remains.journal_bytes, ..Resources::default() },
         warnings: warnings(journal),
@@ -85,6 +85,8 @@ struct Known<'a> {
     rate_hz: u32,
     ended: Option<Ended<'a>>,
     voicemail: Option<&'a Answerer>,
+    ladder: Vec<SipStep>,
+    media_us: Option<u64>,
 }
 
 impl From<Answerer> for VoicemailReport {
@@ -109,7 +111,6 @@ struct Ended<'a> {
 impl<'a> Known<'a> {
     fn of(journal: &'a Journal) -> Self {
         let mut known = Self { rate_hz: 8_000, ..Self::default() };
-        let mut media_us = None;
         for line in &journal.lines {
             match &line.entry {
                 Entry::Fact(Fact::Opened(meta)) => known.meta = known.meta.or(Some(meta)),
@@ -117,7 +118,7 @@ impl<'a> Known<'a> {
                     known.answered_us.get_or_insert(line.at_us);
                 }
                 Entry::Fact(Fact::Leg(LegFact::Started { rate_hz })) => {
-                    media_us.get_or_insert(line.at_us);
+                    known.media_us.get_or_insert(line.at_us);
                     known.rate_hz = (*rate_hz).max(1);
                 }
                 Entry::Note(Note::Recording { rate_hz }) => {
@@ -125,6 +126,9 @@ impl<'a> Known<'a> {
                     known.rate_hz = (*rate_hz).max(1);
                 }
                 Entry::Note(Note::Voicemail(answerer)) => known.voicemail = Some(answerer),
+                Entry::Note(Note::Sip { sent, message }) => {
+                    known.ladder.push(SipStep { at_ms: line.at_us / 1000, sent: *sent, message: message.clone() });
+                }
                 Entry::Note(Note::Ended { end_reason, disconnected_by, analysis }) => {
                     // The first reason wins, as in the call itself.
                     known.ended.get_or_insert(Ended {
@@ -137,8 +141,29 @@ impl<'a> Known<'a> {
                 _ => {}
             }
         }
-        known.recording_us = known.recording_us.or(media_us);
+        known.recording_us = known.recording_us.or(known.media_us);
         known
+    }
+
+    /// What the messages that are kept tell of the signalling; phrase and cause stood in none of them.
+    fn sip(&self) -> Option<SipDetails> {
+        let invited = self.ladder.iter().position(|step| step.message == "INVITE")?;
+        let ours = self.ladder.get(invited)?.sent;
+        let mut found = SipDetails { ladder: self.ladder.clone(), ..SipDetails::default() };
+        for step in self.ladder.iter().skip(invited + 1) {
+            let Some(status) = step.message.parse::<u16>().ok().filter(|_| step.sent != ours) else { continue };
+            if status > 100 && status < 200 {
+                found.rang_ms.get_or_insert(step.at_ms);
+            }
+            if status >= 200 && found.answered_ms.is_none() {
+                found.status = status;
+                found.answered_ms = (status < 300).then_some(step.at_ms);
+            }
+        }
+        let media_ms = self.media_us.map(|at| at / 1000);
+        let until = found.answered_ms.unwrap_or(u64::MAX);
+        found.early_media_ms = media_ms.filter(|at| *at < until && found.rang_ms.is_some());
+        Some(found)
     }
 }
 
@@ -269,6 +294,52 @@ fn after(stamp: Stamp, ms: i64) -> Stamp {
 mod tests {
     use super::*;
 
+    fn summary(text: &str) -> CallSummary {
+        let journal = crate::journal::read(text.as_bytes());
+        rebuild(Remains {
+            call_id: CallId::new("c"),
+            journal: &journal,
+            journal_bytes: 0,
+            recording: None,
+            recording_url: None,
+            last_seen: Stamp::from_unix_ms(0),
+        })
+    }
+
+    #[test]
+    fn the_ladder_of_a_call_that_broke_off_is_what_the_journal_noted() {
+        let head = r#"{"version":1,"call_id":"c","bot":"b","bot_version":"v","started":0}"#;
+        let call = |rows: &[(u64, bool, &str)], media_us: Option<u64>| {
+            let rung = |(at_us, sent, message): &(u64, bool, &str)| {
+                format!(r#"{{"at_us":{at_us},"note":{{"sip":{{"sent":{sent},"message":"{message}"}}}}}}"#)
+            };
+            let media =
+                media_us.map(|at| format!(r#"{{"at_us":{at},"fact":{{"leg":{{"started":{{"rate_hz":8000}}}}}}}}"#));
+            let lines = std::iter::once(head.to_owned()).chain(rows.iter().map(rung)).chain(media);
+            let sip = summary(&(lines.collect::<Vec<_>>().join("\n") + "\n")).sip;
+            sip.map(|sip| (sip.status, sip.rang_ms, sip.early_media_ms, sip.answered_ms, sip.ladder.len()))
+        };
+        // A call of ours, challenged, heard early, answered; its session changed later.
+        let ours = [
+            (1_000, true, "INVITE"),
+            (2_000, false, "100"),
+            (3_000, false, "407"),
+            (4_000, true, "INVITE"),
+            (9_000, false, "183"),
+            (20_000, false, "200"),
+            (21_000, true, "ACK"),
+            (30_000, false, "INVITE"),
+            (31_000, true, "488"),
+        ];
+        assert_eq!(call(&ours, Some(9_500)), Some((200, Some(9), Some(9), Some(20), 9)));
+        assert_eq!(call(&ours[..5], None), Some((407, Some(9), None, None, 5)), "killed while it rang");
+        let theirs = [(0, false, "INVITE"), (1_000, true, "180"), (2_000, false, "CANCEL"), (3_000, true, "487")];
+        assert_eq!(call(&theirs, None), Some((487, Some(1), None, None, 4)));
+        let plain = [(0, false, "INVITE"), (1_000, true, "200"), (2_000, false, "ACK")];
+        assert_eq!(call(&plain, Some(1_100)), Some((200, None, None, Some(1), 3)), "its audio came with the answer");
+        assert_eq!(call(&[], Some(5)), None, "not a call of a trunk, or an older journal");
+    }
+
     #[test]
     fn who_answered_is_what_the_journal_noted_last() {
         let text = concat!(
@@ -279,17 +350,6 @@ mod tests {
             r#"{"at_us":2,"note":{"voicemail":{"verdict":"beep","confidence":99,"signals":[{"kind":"beep","at_ms":7}]}}}"#,
             "\n",
         );
-        let summary = |text: &str| {
-            let journal = crate::journal::read(text.as_bytes());
-            rebuild(Remains {
-                call_id: CallId::new("c"),
-                journal: &journal,
-                journal_bytes: 0,
-                recording: None,
-                recording_url: None,
-                last_seen: Stamp::from_unix_ms(0),
-            })
-        };
         let known = summary(text).voicemail.unwrap();
         assert_eq!((known.verdict.as_str(), known.confidence, known.message_left), ("beep", 0.99, false));
         assert_eq!((known.signals[0].kind.as_str(), known.signals[0].at_ms), ("beep", 7));

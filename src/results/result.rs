@@ -261,6 +261,12 @@ pub struct SipDetails {
     pub reason: String,
     /// Q.850 cause of the message that ended the call (RFC 3326).
     pub cause: Option<u8>,
+    /// The first sign that it rings (18x), since the call was accepted.
+    pub rang_ms: Option<u64>,
+    /// Audio was agreed before the answer.
+    pub early_media_ms: Option<u64>,
+    /// The answer (2xx).
+    pub answered_ms: Option<u64>,
     /// The messages in their order.
     pub ladder: Vec<SipStep>,
     /// Messages beyond the ladder's length.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::bot::Fault;
 use crate::bot::io::BotFolder;
 use crate::config::{self, Overrides};
+use crate::trunk::io::TrunkFolder;
 use crate::units::Stamp;
 
 /// What the check found.
@@ -35,7 +36,10 @@ pub fn check(
     let sound_bots = folder.list().iter().filter(|status| status.fault.is_none()).count();
     let mut faults = resolved.faults;
     faults.extend(folder.faults());
-    faults.extend(crate::trunk::io::open(&resolved.config.sip.trunks).1);
+    let trunks = TrunkFolder::open(&resolved.config.sip.trunks, now);
+    faults.extend(trunks.faults());
+    // A bot at fault is there, and told of above.
+    faults.extend(trunks.missing_bots(|bot| folder.list().iter().any(|status| status.id.as_str() == bot)));
     CheckReport { faults, sound_bots, bots_dir: resolved.config.bots.dir.display().to_string() }
 }
 
@@ -88,11 +92,26 @@ mod tests {
 
     #[test]
     fn a_sound_configuration_passes() {
-        let report = run("../config/voicefleet.toml", "bots");
+        let report = run("../config/voicefleet.toml", "../config/bots");
         assert_eq!(report.faults, []);
         assert!(report.sound_bots >= 1);
         assert_eq!(report.exit_code(), ExitCode::SUCCESS);
         assert!(report.to_string().starts_with("No fault found; "), "{report}");
+    }
+
+    #[test]
+    fn a_trunk_that_names_a_bot_who_is_not_there_is_a_fault() {
+        let report = run("../config/voicefleet.toml", "bots");
+        let told: Vec<(&str, &str)> =
+            report.faults.iter().map(|fault| (fault.key.as_str(), fault.value.as_str())).collect();
+        let expected = [
+            ("inbound.bot", "\"payment-reminder\""),
+            ("inbound.route.0.bot", "\"appointment-desk\""),
+            ("inbound.route.1.bot", "\"appointment-desk\""),
+        ];
+        assert_eq!(told, expected);
+        assert!(report.faults.iter().all(|fault| fault.file.ends_with("loopback.toml")), "{report}");
+        assert_eq!(report.exit_code(), ExitCode::FAILURE);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(super) struct Dialog {
     repeat_at: Moment,
     repeats: u32,
     came: Option<Came>,
+    /// The far end has said that it tries, or more.
+    heard_of: bool,
 }
 
 /// What this end offers, or answers with: µ-law and keys.
@@ -114,6 +116,7 @@ impl Dialog {
             repeat_at: Moment::ZERO,
             repeats: 0,
             came: None,
+            heard_of: false,
         }
     }
 
@@ -143,6 +146,7 @@ impl Dialog {
             repeat_at: Moment::ZERO,
             repeats: 0,
             came,
+            heard_of: false,
         };
         Some((dialog, answer))
     }
@@ -185,6 +189,13 @@ impl Dialog {
         self.stage = Stage::Leaving;
         self.sequence += 1;
         self.begin(now, "BYE")
+    }
+
+    /// Gives the call up before it is answered; `None` where nothing has come back yet, and nobody may be told (RFC 3261 section 9.1).
+    pub fn cancel(&self) -> Option<String> {
+        // It has the branch of what it cancels.
+        let text = || self.request("CANCEL").replace("-CANCEL;rport", "-INVITE;rport");
+        (self.heard_of && self.stage == Stage::Dialling).then(text)
     }
 
     /// The request again, where its time has come; `Err` where it was repeated often enough.
@@ -232,6 +243,7 @@ impl Dialog {
         if status < 200 {
             // A provisional answer stops the repeating (RFC 3261 17.1.1.2).
             self.repeat_at = self.repeat_at.plus_ms(60_000);
+            self.heard_of = true;
             return (Step::Nothing, None);
         }
         if !invite {
@@ -326,6 +338,22 @@ mod tests {
             }
         }
         assert_eq!(repeats, REPEATS);
+    }
+
+    #[test]
+    fn a_call_is_given_up_once_something_was_heard_of_it() {
+        let mut call = dialog();
+        let invite = call.invite(Moment::from_millis(1));
+        assert_eq!(call.cancel(), None, "nobody is there to be told");
+        call.came(&answer(&invite, 180, ""));
+        let cancel = call.cancel().unwrap();
+        let read = |text: &str| Message::parse(text.as_bytes()).unwrap();
+        let (cancel, invite_read) = (read(&cancel), read(&invite));
+        assert_eq!((cancel.get("Via"), cancel.get("To")), (invite_read.get("Via"), invite_read.get("To")));
+        assert_eq!((cancel.uri(), cancel.get("CSeq")), (invite_read.uri(), Some("1 CANCEL")));
+        let taken = Message::parse(&Message::response(&cancel, 200, "", "b9").to_bytes()).unwrap();
+        assert_eq!(call.came(&taken), (Step::Nothing, None), "the answer to the CANCEL is not the call's");
+        assert_eq!(call.came(&answer(&invite, 487, "")).0, Step::Refused(487, false));
     }
 
     #[test]

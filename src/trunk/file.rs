@@ -59,6 +59,8 @@ pub struct Inbound {
     pub bot: String,
     /// How long it rings before the bot answers.
     pub ring_ms: u64,
+    /// The bot begins while it rings: 183 with our description and its audio, the 200 behind them after `ring_ms`.
+    pub early_media: bool,
     /// The far end of a call, also of one that we placed, may give its place to somebody else: by REFER, or by Replaces.
     pub transfers: bool,
     /// Routes, the first that fits is taken.
@@ -131,6 +133,8 @@ pub struct Outbound {
     pub first_answer_ms: u64,
     /// Statuses after which the next target is tried, beside 500 to 504 and silence: 403, 408, 480.
     pub retry_on: Vec<u16>,
+    /// The INVITE brings no offer: the carrier's answer does, and ours goes with the ACK (or the PRACK of a reliable response).
+    pub delayed_offer: bool,
 }
 
 impl Default for Outbound {
@@ -144,6 +148,7 @@ impl Default for Outbound {
             ring_ms: 45_000,
             first_answer_ms: 5_000,
             retry_on: Vec::new(),
+            delayed_offer: false,
         }
     }
 }
@@ -152,8 +157,10 @@ impl Default for Outbound {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Account {
-    /// The name in the digest; empty: no account.
+    /// The name of the address that we register, and the name in the digest unless `auth_user` is another; empty: no account.
     pub user: String,
+    /// The name in the digest, where the carrier keeps one apart; empty: `user`.
+    pub auth_user: String,
     /// File with the password on its first line.
     pub password_file: PathBuf,
     /// Our realm, in challenges that we pose.
@@ -170,6 +177,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             user: String::new(),
+            auth_user: String::new(),
             password_file: PathBuf::new(),
             realm: "voicefleet".to_owned(),
             sha256: false,
@@ -214,6 +222,8 @@ pub struct Identity {
     pub asserted_identity: String,
     /// `Contact`'s user part; empty: the number.
     pub contact_user: String,
+    /// `Contact`, written like `from`, with a third place {host} for our address and port; empty: `sip:{number}@{host}`.
+    pub contact: String,
 }
 
 /// How keys travel.
@@ -404,7 +414,9 @@ impl Trunk {
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         let password = self.password.clone()?;
-        (!self.account.user.is_empty()).then(|| Credentials { user: self.account.user.clone(), password })
+        let Account { user, auth_user, .. } = &self.account;
+        let name = if auth_user.is_empty() { user } else { auth_user };
+        (!user.is_empty()).then(|| Credentials { user: name.clone(), password })
     }
 
     /// A number as this carrier writes it.
@@ -525,6 +537,46 @@ mod tests {
             "media.codecs.2",
         ];
         assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn what_is_told_of_us_is_linted() {
+        let faults = |table: &str, line: &str| {
+            let head = if table == "outbound" { String::new() } else { format!("[{table}]\n") };
+            let text = format!("[outbound]\ntargets = [\"h\"]\n{head}{line}\n");
+            Trunk::parse("t", "f", text.as_bytes()).err().map(|faults| faults[0].key.clone())
+        };
+        for (table, line, sound) in [
+            ("identity", "from = \"tel:{number}\"", true),
+            ("identity", "from = \"mailto:{number}@{domain}\"", false),
+            ("identity", "from = \"sip:{host}\"", false),
+            ("identity", "asserted_identity = \"<sip:{number}@{domain}>\"", false),
+            ("identity", "contact = \"sip:{number};tgrp=us;trunk-context={domain}@{host}\"", true),
+            ("identity", "contact = \"sip:{number}@{host};transport=tcp\"", true),
+            ("identity", "contact = \"sip:{number}@{domain}\"", false),
+            ("identity", "contact = \"tel:{number}\"", false),
+            ("identity", "contact_user = \"a b\"", false),
+            ("identity", "contact_user = \"a@b\"", false),
+            ("identity", "display_name = \"one\\ntwo\"", false),
+            ("identity", "national_prefix = \"o\"", false),
+            ("account", "auth_user = \"me\"", false),
+            ("outbound", "domain = \"user@host\"", false),
+            ("outbound", "domain = \"ims.example\"", true),
+            ("inbound", "domain = \"a b\"", false),
+        ] {
+            let key = format!("{table}.{}", line.split(' ').next().unwrap());
+            assert_eq!(faults(table, line), if sound { None } else { Some(key) }, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_digests_name_may_be_another_than_the_users() {
+        let mut trunk = Trunk { password: Some(Pii::new("p".to_owned())), ..Trunk::default() };
+        assert_eq!(trunk.credentials().map(|c| c.user), None);
+        trunk.account.user = "+912255501000".to_owned();
+        assert_eq!(trunk.credentials().map(|c| c.user).as_deref(), Some("+912255501000"));
+        trunk.account.auth_user = "acme".to_owned();
+        assert_eq!(trunk.credentials().map(|c| c.user).as_deref(), Some("acme"));
     }
 
     #[test]

@@ -72,6 +72,18 @@ impl TrunkFolder {
         seen.fault.iter().chain(seen.files.values().flat_map(|file| &file.faults)).cloned().collect()
     }
 
+    /// The bots that sound trunks name and that are not there: a call for one would only find out that nobody answers.
+    #[must_use]
+    pub fn missing_bots(&self, is_there: impl Fn(&str) -> bool) -> Vec<Fault> {
+        let expected = "the stem of a bot's file in `bots.dir`; there is none of this name";
+        let of = |trunk: &Trunk| {
+            let path = self.dir.join(format!("{}.toml", trunk.id));
+            let missing = trunk.missing_bots(&is_there).into_iter();
+            missing.map(|(key, bot)| fault(&path, &key, format!("{bot:?}"), expected)).collect::<Vec<_>>()
+        };
+        self.seen().files.values().filter_map(|file| file.good.as_ref()).flat_map(of).collect()
+    }
+
     /// Looks at the folder; true where the book is another than before. Blocks on the disk; one look at a time.
     pub fn refresh(&self, now: Stamp) -> bool {
         let mut seen = self.seen();

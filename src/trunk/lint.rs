@@ -31,6 +31,9 @@ impl Trunk {
                 complain(&key("value"), &route.value, "`header` and `value` together");
             }
         }
+        if self.inbound.early_media && self.inbound.ring_ms == 0 {
+            complain("inbound.ring_ms", "0", "how long the bot is heard before the answer, because early_media is on");
+        }
         self.lint_outbound(&mut complain);
         self.lint_ranges(&mut complain);
         let codecs = &self.media.codecs;
@@ -64,15 +67,18 @@ impl Trunk {
         for (key, template) in
             [("identity.from", &self.identity.from), ("identity.asserted_identity", &self.identity.asserted_identity)]
         {
-            let filled = template.replace("{number}", "1").replace("{domain}", "h");
-            if !template.is_empty() && (Uri::parse(&filled).is_none() || filled.contains(['{', '}'])) {
-                complain(key, template, "a URI with the places {number} and {domain}");
+            if !template.is_empty() && !is_template(template, &["sip", "sips", "tel"]) {
+                complain(key, template, "a sip:, sips: or tel: URI with the places {number} and {domain}");
             }
         }
+        self.lint_told(&mut complain);
         let has_account = !self.account.user.is_empty();
         let has_file = !self.account.password_file.as_os_str().is_empty();
         if has_account != has_file {
             complain("account.password_file", "half an account", "`user` and `password_file` together");
+        }
+        if !self.account.auth_user.is_empty() && !has_account {
+            complain("account.auth_user", &self.account.auth_user, "`user` and `password_file` beside it");
         }
         if (self.inbound.digest || self.account.register) && !has_account {
             complain("account.user", "nothing", "a user, because a digest or registration is wanted");
@@ -88,6 +94,45 @@ impl Trunk {
                  media.keys_in_clear",
             );
         }
+    }
+
+    /// What is written into headers as it stands.
+    fn lint_told(&self, complain: &mut impl FnMut(&str, &str, &str)) {
+        let identity = &self.identity;
+        let contact = identity.contact.replace("{host}", "h:1");
+        let is_contact = identity.contact.contains("@{host}") && is_template(&contact, &["sip"]);
+        if !identity.contact.is_empty() && !is_contact {
+            complain(
+                "identity.contact",
+                &identity.contact,
+                "a sip: URI at {host}, where we are reached, with the places {number} and {domain}",
+            );
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;".contains(&b);
+        if !identity.contact_user.bytes().all(plain) {
+            complain("identity.contact_user", &identity.contact_user, "the part of a URI before the @, without blanks");
+        }
+        if identity.display_name.chars().any(char::is_control) || identity.display_name.chars().count() > 128 {
+            complain("identity.display_name", &identity.display_name, "a name of at most 128 characters on one line");
+        }
+        if !identity.national_prefix.bytes().all(|b| b.is_ascii_digit()) || identity.national_prefix.len() > 8 {
+            complain("identity.national_prefix", &identity.national_prefix, "at most 8 digits");
+        }
+        for (key, domain) in [("inbound.domain", &self.inbound.domain), ("outbound.domain", &self.outbound.domain)] {
+            if !domain.is_empty()
+                && (Uri::parse(&format!("sip:{domain}")).is_none() || domain.contains(['@', ';', '?']))
+            {
+                complain(key, domain, "a host");
+            }
+        }
+    }
+
+    /// The bots that it names and that `is_there` does not know, each with its key.
+    pub(super) fn missing_bots(&self, is_there: &impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let routes = self.inbound.route.iter().enumerate();
+        let routes = routes.map(|(at, route)| (format!("inbound.route.{at}.bot"), route.bot.clone()));
+        let whole = Some(("inbound.bot".to_owned(), self.inbound.bot.clone())).filter(|(_, bot)| !bot.is_empty());
+        whole.into_iter().chain(routes).filter(|(_, bot)| !is_there(bot)).collect()
     }
 
     fn lint_outbound(&self, complain: &mut impl FnMut(&str, &str, &str)) {
@@ -144,6 +189,13 @@ impl Trunk {
 
 pub(super) fn codec(name: &str) -> Option<Codec> {
     Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+}
+
+/// A URI of one of these schemes, once its places are filled.
+fn is_template(template: &str, schemes: &[&str]) -> bool {
+    let filled = template.replace("{number}", "1").replace("{domain}", "h");
+    let parsed = Uri::parse(&filled).filter(|_| !filled.contains(['{', '}']) && !filled.chars().any(char::is_control));
+    parsed.is_some_and(|uri| schemes.contains(&uri.scheme.as_str()))
 }
 
 /// A plus and at least `least`, at most 15 digits.

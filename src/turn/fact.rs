@@ -100,6 +100,23 @@ pub enum Heard {
     },
 }
 
+/// When the keys that a caller presses are an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyEntry {
+    /// It is complete with so many.
+    pub most: usize,
+    /// It is complete with this key, which is no part of it.
+    pub end: Option<char>,
+    /// It is complete when no key has followed for so long.
+    pub gap_ms: u64,
+}
+
+impl Default for KeyEntry {
+    fn default() -> Self {
+        Self { most: 64, end: Some('#'), gap_ms: 2_000 }
+    }
+}
+
 /// The engine wants something done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolCall {
@@ -115,6 +132,8 @@ pub enum ToolCall {
     },
     /// The number goes onto the opt-out list.
     OptOut,
+    /// From now on keys of the caller belong together so; until another of these comes.
+    CollectKeys(KeyEntry),
     /// Press keys at the far end once everything drafted before was heard.
     SendKeys {
         /// Out of 0-9, *, #, A-D.
@@ -131,6 +150,7 @@ impl ToolCall {
             Self::Transfer { .. } => "transfer_call",
             Self::OptOut => "opt_out",
             Self::SendKeys { .. } => "send_dtmf",
+            Self::CollectKeys(_) => "collect_dtmf",
         }
     }
 }

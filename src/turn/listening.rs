@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::barge_in::{BargeIn, Said, Verdict};
 use super::caller::CallerTurn;
-use super::fact::{AskCause, Speaker};
+use super::fact::{AskCause, KeyEntry, Speaker};
 use super::history::TranscriptLine;
 use super::idle::Nudge;
 use super::order::TurnOrder;
@@ -25,10 +25,6 @@ const EARLY_ANSWER_MS: u64 = 1_500;
 const TOO_QUICK_MS: u64 = 400;
 /// So many words of the bot's and no other are its echo; fewer may be an answer that takes them up ("Tuesday").
 const ECHO_WORDS: usize = 4;
-/// Keys belong together while they follow each other within this time.
-const DIGIT_GAP_MS: u64 = 2_000;
-/// Keys of one entry.
-const MOST_DIGITS: usize = 64;
 
 impl TurnLoop {
     /// The caller's voice began at `since`, at sample `pos` of the listening clock.
@@ -480,13 +476,13 @@ impl TurnLoop {
         if self.is_audible() && self.may_interrupt() {
             self.cut(now);
         }
+        let KeyEntry { most, end, gap_ms } = self.entry;
         let (digits, at) = self.digits.get_or_insert_with(|| (String::new(), now));
-        *at = now.plus_ms(DIGIT_GAP_MS);
-        if digit == '#' || digits.len() >= MOST_DIGITS {
-            *at = now;
-        } else {
+        let ends = end == Some(digit);
+        if !ends && digits.len() < most {
             digits.push(digit);
         }
+        *at = if ends || digits.len() >= most { now } else { now.plus_ms(gap_ms) };
         self.on_digit_time(now);
     }
 

@@ -26,7 +26,7 @@ use barge_in::BargeIn;
 use caller::CallerTurn;
 use idle::Idle;
 
-pub use fact::{Ask, AskCause, Heard, HistoryItem, ProviderRole, Speaker, ToolCall};
+pub use fact::{Ask, AskCause, Heard, HistoryItem, KeyEntry, ProviderRole, Speaker, ToolCall};
 pub use history::{History, TranscriptLine};
 pub use order::TurnOrder;
 pub use patience::Ending;
@@ -121,6 +121,8 @@ pub struct TurnLoop {
     barge: BargeIn,
     idle: Idle,
     digits: Option<(String, Moment)>,
+    /// When they are an entry.
+    entry: KeyEntry,
     /// The caller's last turn: when it fell silent, and what its end looked like.
     last_end: Option<(Moment, Ending)>,
     warning_wanted: bool,
@@ -162,6 +164,7 @@ impl TurnLoop {
             barge: BargeIn::default(),
             idle: Idle::default(),
             digits: None,
+            entry: KeyEntry::default(),
             last_end: None,
             warning_wanted: false,
             held: false,

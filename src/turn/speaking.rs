@@ -27,7 +27,12 @@ impl TurnLoop {
     pub(super) fn on_tool(&mut self, now: Moment, utterance: UtteranceId, tool: &ToolCall) {
         if let Some(answer) = self.answer.as_mut().filter(|a| a.id == utterance && !a.draft_ended) {
             answer.progress_at = now;
-            answer.add_tool(tool.clone());
+            // Not to be done after what was said: a caller who knows the question types before it is over.
+            if let ToolCall::CollectKeys(entry) = tool {
+                self.entry = *entry;
+            } else {
+                answer.add_tool(tool.clone());
+            }
         }
     }
 

@@ -435,6 +435,7 @@ pub fn options_for(url: &str, folder: &Path, script: &str) -> CallOptions {
         did: "+918000000002".to_owned(),
         fields: Vec::new(),
         opening: Opening::FULL.to_vec(),
+        ring_s: 10,
         answer_after_ms: None,
         spoil: Spoil::default(),
         out: None,

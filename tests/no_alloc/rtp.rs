@@ -29,6 +29,7 @@ pub fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> Med
         codec,
         payload_type,
         receive_payload_type: payload_type,
+        others: Vec::new(),
         telephone_event: Some(TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_hz: 8_000 }),
         inband_keys: false,
         direction: Direction::SendRecv,

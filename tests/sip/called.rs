@@ -153,7 +153,8 @@ async fn the_identity_of_a_trunk_is_on_the_wire_as_its_file_has_it() {
     let national = "domain = \"ims.example\"\n[identity]\ncaller_id = \"+912255501000\"\nnumbers = [\"+912255501001\"]\n\
                     number_format = \"national\"\ncountry_code = \"+91\"\nnational_prefix = \"0\"\n\
                     display_name = \"Acme \\\"Dues\\\" Ltd\"\nfrom = \"sip:trunk-{number}@reg.example\"\n\
-                    asserted_identity = \"sip:{number}@{domain}\"\ncontact_user = \"acme\"\n";
+                    asserted_identity = \"sip:{number}@{domain}\"\ncontact_user = \"acme\"\n\
+                    contact = \"sip:{number};tgrp=acme;trunk-context={domain}@{host}\"\n";
     let bare = "[identity]\nnumber_format = \"e164_no_plus\"\n";
     let ours = |from: &str| OutboundCall { from: from.to_owned(), ..call() };
     let cases = [
@@ -181,7 +182,12 @@ async fn the_identity_of_a_trunk_is_on_the_wire_as_its_file_has_it() {
         assert_eq!((address.display, address.uri), (display, shown.replace("{host}", &host).as_str()));
         assert!(parameter(get("From"), "tag").is_some_and(|tag| tag.len() >= 8));
         assert_eq!(invite.get("P-Asserted-Identity"), asserted);
-        assert_eq!(get("Contact"), format!("<sip:{contact}@{}>", world.endpoint.address()));
+        let user = if more == national {
+            format!("{contact};tgrp=acme;trunk-context=ims.example")
+        } else {
+            contact.to_owned()
+        };
+        assert_eq!(get("Contact"), format!("<sip:{user}@{}>", world.endpoint.address()));
         assert_eq!(facts(end).await.0, [LegFact::Unreached(EndReason::InvalidNumber)]);
     }
 }

@@ -1,11 +1,16 @@
 //! Before the answer: provisional responses that must be acknowledged, in both roles, and several phones that answer one call.
 
-use voicefleet::call::{LegFact, LegLoss};
+use voicefleet::call::{LegFact, LegLoss, LegOrder};
+use voicefleet::rt;
 use voicefleet::transport::sip::{MediaPorts as _, OutboundCall, SipLink};
+use voicefleet::units::SampleRate;
+use voicefleet::wire::sdp::Direction;
 use voicefleet::wire::sip::Message;
 
 use super::phone::{OFFER, Phone};
-use super::world::{Note, World, config, facts, trunk};
+use super::world::{LIMIT, Note, World, config, facts, trunk};
+
+const STARTED: LegFact = LegFact::Started { rate: SampleRate::NARROW };
 
 const RINGING: &str = "[inbound]\naddresses = [\"127.0.0.0/8\"]\nbot = \"desk\"\nring_ms = ";
 
@@ -105,6 +110,143 @@ async fn another_offer_before_the_answer_to_the_first_is_put_off() {
     assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
     assert!(matches!(&world.notes()[0], Note::Started(plan) if plan.remote.port() == 4_000));
     world.settle().await;
+}
+
+fn early(ms: u32) -> voicefleet::trunk::Trunk {
+    trunk(&format!("{RINGING}{ms}\nearly_media = true\n"))
+}
+
+/// The directions of what the audio was told.
+fn directions(world: &World) -> Vec<Direction> {
+    let direction = |note: &Note| match note {
+        Note::Started(plan) | Note::Changed(plan) => Some(plan.direction),
+        _ => None,
+    };
+    world.notes().iter().filter_map(direction).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_is_heard_early_begins_with_the_183_and_its_200_says_the_same() {
+    let mut world = World::new(early(300), config(500)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Supported", "100rel")], OFFER);
+    phone.send(&invite).await;
+    let mut end = world.call().await.1;
+    let progress = phone.response("INVITE").await;
+    assert_eq!((progress.status(), progress.get("Require")), (Some(183), None));
+    assert!(progress.body.starts_with(b"v=0") && progress.get("Contact").is_some());
+    // Both facts come before the answer is sent.
+    for fact in [STARTED, LegFact::Answered] {
+        assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("before the answer"), Some(fact));
+    }
+    let answer = phone.response("INVITE").await;
+    assert_eq!((answer.status(), &answer.body), (Some(200), &progress.body));
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    let (facts, report) = facts(end).await;
+    assert_eq!(facts, [LegFact::HungUp { by: None }], "the 200 is nothing new to the bot");
+    assert!(report.rang && report.status == 200);
+    // Before the answer nobody has to send us anything.
+    assert_eq!(directions(&world), [Direction::SendOnly, Direction::SendRecv]);
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_media_that_must_be_acknowledged_carries_the_answer_once() {
+    let mut world = World::new(early(200), config(500)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Require", "100rel")], OFFER);
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    let progress = phone.response("INVITE").await;
+    assert_eq!((progress.status(), progress.get("Require")), (Some(183), Some("100rel")));
+    assert!(progress.body.starts_with(b"v=0"));
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&progress))], "").await.status(), Some(200));
+    // What is settled may be changed before the answer.
+    let changed = phone.ask("UPDATE", &[], &OFFER.replace("4000", "4700")).await;
+    assert!(changed.status() == Some(200) && !changed.body.is_empty());
+    let answer = phone.response("INVITE").await;
+    assert!(answer.status() == Some(200) && answer.body.is_empty(), "said for sure already");
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
+    assert_eq!(directions(&world), [Direction::SendOnly, Direction::SendOnly, Direction::SendRecv]);
+    assert!(matches!(&world.notes()[2], Note::Changed(plan) if plan.remote.port() == 4_700));
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_is_heard_early_needs_an_offer_or_the_answer_to_its_own() {
+    // Nothing to go by: it rings.
+    let mut world = World::new(early(50), config(500)).await;
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[], "");
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    assert_eq!(phone.response("INVITE").await.status(), Some(180));
+    assert_eq!(phone.response("INVITE").await.status(), Some(200));
+    let mut ack = phone.request("ACK", &[], OFFER);
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
+    assert_eq!(directions(&world), [Direction::SendRecv]);
+    // Our offer goes with what must be acknowledged, and its answer comes with that.
+    let mut phone = Phone::new(world.endpoint.address()).await;
+    let invite = phone.request("INVITE", &[("Require", "100rel")], "");
+    phone.send(&invite).await;
+    let end = world.call().await.1;
+    let ringing = phone.response("INVITE").await;
+    assert!(ringing.status() == Some(180) && !ringing.body.is_empty());
+    assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&ringing))], OFFER).await.status(), Some(200));
+    assert_eq!(phone.response("INVITE").await.status(), Some(200));
+    let mut ack = phone.request("ACK", &[], "");
+    ack.set("CSeq", "1 ACK");
+    phone.send(&ack).await;
+    phone.hang_up().await;
+    assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_is_heard_early_may_end_the_call_unanswered_or_hand_it_over() {
+    for transfer in [false, true] {
+        let mut world = World::new(early(20_000), config(500)).await;
+        let mut phone = Phone::new(world.endpoint.address()).await;
+        let invite = phone.request("INVITE", &[], OFFER);
+        phone.send(&invite).await;
+        let mut end = world.call().await.1;
+        assert_eq!(phone.response("INVITE").await.status(), Some(183));
+        for fact in [STARTED, LegFact::Answered] {
+            assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("before the answer"), Some(fact));
+        }
+        if transfer {
+            end.orders.send(LegOrder::Transfer { to: "+911".to_owned() }).await.unwrap();
+            assert_eq!(phone.response("INVITE").await.status(), Some(200), "who is handed over is answered first");
+            let mut ack = phone.request("ACK", &[], "");
+            ack.set("CSeq", "1 ACK");
+            phone.send(&ack).await;
+            let refer = phone.asked("REFER").await;
+            phone.answer(&refer, 603, "").await;
+            assert_eq!(
+                rt::timeout(LIMIT, end.facts.recv()).await.expect("the outcome"),
+                Some(LegFact::TransferFailed { status: Some(603) })
+            );
+            phone.hang_up().await;
+            assert_eq!(facts(end).await.0, [LegFact::HungUp { by: None }]);
+        } else {
+            end.orders.send(LegOrder::HangUp { message: String::new() }).await.unwrap();
+            assert_eq!(phone.response("INVITE").await.status(), Some(480));
+            phone.ack("").await;
+            let (facts, report) = facts(end).await;
+            assert_eq!((facts, report.status), (vec![LegFact::HungUp { by: Some("bot".to_owned()) }], 480));
+        }
+        world.settle().await;
+    }
 }
 
 /// A call of ours to a phone, and what the driver hears of it.

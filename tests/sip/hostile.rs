@@ -60,8 +60,13 @@ pub const INVITE: &str = "INVITE sip:2000@h.example SIP/2.0";
 const CASES: &[Case] = &[
     (OPTIONS, &[], "", 200),
     // RFC 4475 3.1.1, sound but odd.
-    (OPTIONS, &["-Via", "+v: SIP / 2.0 / UDP 127.0.0.1;branch=z9hG4bKx"], "", 200),
-    (OPTIONS, &["-Via", "+v:  SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKcompact", "-From", "+f: <sip:a@h>;tag=1"], "", 200),
+    (OPTIONS, &["-Via", "+v: SIP / 2.0 / UDP 127.0.0.1;rport;branch=z9hG4bKx"], "", 200),
+    (
+        OPTIONS,
+        &["-Via", "+v:  SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bKcompact", "-From", "+f: <sip:a@h>;tag=1"],
+        "",
+        200,
+    ),
     (OPTIONS, &["From: \"quoted \\\" <name>\" <sip:a@h.example>;tag=8"], "", 200),
     (OPTIONS, &["From: \"\u{e9}\" <sip:a@h.example>;tag=8"], "", 200),
     (OPTIONS, &["Subject: folded\r\n over\r\n\tlines"], "", 200),
@@ -71,7 +76,7 @@ const CASES: &[Case] = &[
     ("OPTIONS tel:+919800000001 SIP/2.0", &[], "", 200),
     (OPTIONS, &["To: <sip:null-%00-null@h.example>"], "", 200),
     // 3.1.2, broken.
-    (OPTIONS, &["Via: SIP/2.0/UDP 127.0.0.1;;,;,,"], "", 400),
+    (OPTIONS, &["Via: SIP/2.0/UDP 127.0.0.1;rport;;,;,,"], "", 400),
     (OPTIONS, &["Via: SIP/9.9/UDP 127.0.0.1;branch=z9hG4bKx"], "", 400),
     (OPTIONS, &["Content-Length: 9999"], "", 400),
     (OPTIONS, &["Content-Length: -999"], "", 400),

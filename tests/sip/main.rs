@@ -14,10 +14,13 @@ mod handed;
 mod hostile;
 mod inbound;
 mod keys;
+mod located;
 mod names;
+mod offers;
 mod outbound;
 mod peer;
 mod phone;
+mod proofs;
 mod registrar;
 mod routes;
 mod streams;
@@ -25,8 +28,11 @@ mod timers;
 mod torture;
 mod transfer;
 mod watched;
+mod ways;
 mod world;
 
+#[path = "../fuzz/sip_adapter.rs"]
+mod sip_adapter;
 #[path = "../fuzz/wire_sip.rs"]
 mod wire_sip;
 
@@ -38,5 +44,14 @@ proptest! {
     #[test]
     fn no_message_breaks_the_readers(data in prop::collection::vec(any::<u8>(), 0..150)) {
         wire_sip::run(&data);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn no_message_breaks_the_engine_and_what_goes_in_comes_out(data in prop::collection::vec(any::<u8>(), 0..60)) {
+        sip_adapter::run(&data);
     }
 }

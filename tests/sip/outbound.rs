@@ -240,7 +240,7 @@ async fn a_carrier_that_only_tries_has_failed_and_an_answer_after_all_is_ended()
 }
 
 /// A call of ours that a carrier asks for a password.
-async fn challenged() -> (World, Phone, SipEnd) {
+pub async fn challenged() -> (World, Phone, SipEnd) {
     let carrier = Phone::new("127.0.0.1:9".parse().unwrap()).await;
     let account = "[account]\nuser = \"us\"\npassword_file = \"x\"\n";
     let mut trunk = trunk(&format!("[outbound]\ntargets = [\"{}\"]\n{account}", carrier.address()));
@@ -250,7 +250,7 @@ async fn challenged() -> (World, Phone, SipEnd) {
     (world, carrier, end)
 }
 
-fn demand(realm: &str, nonce: &str, stale: &str) -> String {
+pub fn demand(realm: &str, nonce: &str, stale: &str) -> String {
     format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", qop=\"auth\"{stale}")
 }
 

@@ -53,8 +53,15 @@ fn plain(first: &str, name: &str, more: &str, body: &str) -> String {
     )
 }
 
-/// The bytes for the wire: line ends, and the length of the body.
+/// The bytes for the wire: line ends, the length of the body, and an `rport` in the first Via: nobody here is at the RFC's addresses.
 fn wire(text: &str) -> Vec<u8> {
+    let lower = text.to_ascii_lowercase();
+    let via = ["\nvia", "\nv:"].iter().filter_map(|name| lower.find(name)).min();
+    // Behind the place of the sender: before its first parameter, the next entry or the next field.
+    let ends = |at: usize, c: char| matches!(c, ';' | ',') || (c == '\n' && !text[at + 1..].starts_with([' ', '\t']));
+    let place = via
+        .and_then(|via| text[via + 1..].char_indices().map(|(at, c)| (via + 1 + at, c)).find(|(at, c)| ends(*at, *c)));
+    let text = place.map_or_else(|| text.to_owned(), |(at, _)| format!("{};rport{}", &text[..at], &text[at..]));
     let text = text.replace('\n', "\r\n");
     let length = text.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
     text.replacen(": ?\r\n", &format!(": {length}\r\n"), 1).into_bytes()

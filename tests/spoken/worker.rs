@@ -112,6 +112,7 @@ impl World {
             did: "+918000000002".to_owned(),
             fields: Vec::new(),
             opening: Opening::FULL.to_vec(),
+            ring_s: 10,
             answer_after_ms: None,
             spoil: Spoil::default(),
             out: Some(self.tapes.join(format!("{}.wav", file_name(&script.name)))),

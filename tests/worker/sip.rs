@@ -16,6 +16,8 @@ struct Caller {
     rtp: UdpSocket,
     to: SocketAddr,
     number: String,
+    /// The host of the Request-URI; the far end's address where there is none.
+    domain: Option<String>,
     branch: u32,
 }
 
@@ -30,15 +32,20 @@ impl Caller {
             socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             socket
         };
-        Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), branch: 0 }
+        Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), domain: None, branch: 0 }
     }
 
     fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
         self.branch += 1;
         let (here, there, number) = (self.sip.local_addr().unwrap(), self.to, &self.number);
-        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let host = self.domain.clone().unwrap_or_else(|| there.to_string());
+        let content = match method {
+            _ if body.is_empty() => "",
+            "INFO" => "Content-Type: application/dtmf\r\n",
+            _ => "Content-Type: application/sdp\r\n",
+        };
         let text = format!(
-            "{method} sip:1000@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{};rport\r\nMax-Forwards: 70\r\n\
+            "{method} sip:1000@{host} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{};rport\r\nMax-Forwards: 70\r\n\
              From: <sip:{number}@{here}>;tag=a1\r\nTo: <sip:1000@{there}>{to_tag}\r\nCall-ID: carrier-{here}\r\n\
              CSeq: {sequence} {method}\r\nContact: <sip:caller@{here}>\r\nX-Campaign-Id: spring\r\n{content}\
              Content-Length: {}\r\n\r\n{body}",
@@ -92,26 +99,30 @@ fn place(caller: &mut Caller) -> (String, SocketAddr) {
     let tag = tag(&answer);
     caller.send("ACK", 1, &tag, "");
     assert!(answer.contains("RTP/AVP 0 101"), "one codec and the keys: {answer}");
-    let port = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
-    let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
-    (tag, SocketAddr::from(([127, 0, 0, 1], port)))
+    (tag, audio_of(&answer))
 }
 
 /// Packets of 20 ms at their pace: the tone of caller `tone`, with the key `5` pressed in its middle. Returns what came back.
 fn talk(caller: &Caller, tone: usize, to: SocketAddr, packets: usize) -> Vec<i16> {
+    talk_from(caller, tone, to, 0..packets, true)
+}
+
+/// The packets with these numbers; whether the key is pressed in their middle.
+fn talk_from(caller: &Caller, tone: usize, to: SocketAddr, packets: std::ops::Range<usize>, press: bool) -> Vec<i16> {
     let mut heard = Vec::new();
     caller.rtp.set_nonblocking(true).unwrap();
     let mut timer = Duration::ZERO;
     let start = voicefleet::rt::now();
-    let key_at = packets as u32 / 2 * 160;
-    for i in 0..packets {
+    let half = packets.len() / 2;
+    let key_at = half as u32 * 160;
+    for i in packets {
         let samples: Vec<i16> = (0..160)
             .map(|n| ((i * 160 + n) as f64 * tone_hz(tone) * std::f64::consts::TAU / 8_000.0).sin() * 8_000.0)
             .map(|sample| sample as i16)
             .collect();
         let mut packet = vec![0x80, 0, (i >> 8) as u8, i as u8];
-        let (half, timestamp) = (packets / 2, (i * 160) as u32);
-        if (half..half + 6).contains(&i) {
+        let timestamp = (i * 160) as u32;
+        if press && (half..half + 6).contains(&i) {
             packet[1] = 101 | if i == half { 0x80 } else { 0 };
             packet.extend(key_at.to_be_bytes());
             packet.extend(77u32.to_be_bytes());
@@ -277,6 +288,133 @@ async fn a_carrier_that_hangs_up_at_once_is_believed() {
     world.stop().await;
 }
 
+/// The port of an answer's audio.
+fn audio_of(answer: &str) -> SocketAddr {
+    let port = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    SocketAddr::from(([127, 0, 0, 1], port.split(' ').next().unwrap().parse().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_is_heard_before_the_answer_and_goes_on_behind_it_in_one_stream() {
+    let _beside = beside_others().await;
+    let folder = Folder::new("sip-early");
+    folder.bot("demo", &standin_bot(""));
+    let carrier = |ring_ms: u32, bot: &str| {
+        format!(
+            "name = \"{bot}\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\ndomain = \"{bot}.example\"\nbot = \"demo\"\n\
+             ring_ms = {ring_ms}\nearly_media = true\n"
+        )
+    };
+    // One that nobody here waits for to be answered, and one that is answered soon.
+    folder.trunk("late", &carrier(30_000, "late"));
+    folder.trunk("soon", &carrier(400, "soon"));
+    let world = World::over(folder, |_| {}, brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    let (heard, stream) = tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        caller.domain = Some("late.example".to_owned());
+        let offer = caller.offer();
+        caller.send("INVITE", 1, "", &offer);
+        let progress = caller.next("SIP/2.0 183");
+        assert!(!progress.contains("RSeq"), "{progress}");
+        let heard = talk(&caller, 0, audio_of(&progress), 150);
+        // The branch of what it cancels.
+        caller.branch -= 1;
+        caller.send("CANCEL", 1, "", "");
+        caller.next("SIP/2.0 487");
+
+        let mut caller = Caller::called(to, "+919876543211");
+        caller.domain = Some("soon.example".to_owned());
+        let offer = caller.offer();
+        caller.send("INVITE", 1, "", &offer);
+        let progress = caller.next("SIP/2.0 183");
+        let answer = caller.next("SIP/2.0 200");
+        let description = |text: &str| text.split_once("\r\n\r\n").unwrap().1.to_owned();
+        assert_eq!(description(&progress), description(&answer));
+        let tag = tag(&answer);
+        caller.send("ACK", 1, &tag, "");
+        let mut stream = Vec::new();
+        let mut buffer = [0; 2048];
+        // From the first packet behind the 183 to a second behind the 200.
+        while stream.len() < 70 {
+            let n = caller.rtp.recv(&mut buffer).expect("a stream without a gap");
+            if n > 12 && buffer[1] & 0x7f == 0 {
+                let sequence = u16::from_be_bytes([buffer[2], buffer[3]]);
+                stream.push((sequence, [buffer[8], buffer[9], buffer[10], buffer[11]]));
+            }
+        }
+        caller.send("BYE", 2, &tag, "");
+        caller.next("SIP/2.0 200");
+        (heard, stream)
+    })
+    .await
+    .unwrap();
+    assert!(is_audible(&heard), "the bot was heard and never answered");
+    assert!(stream.windows(2).all(|two| two[1] == (two[0].0.wrapping_add(1), two[0].1)), "{stream:?}");
+    let result = world.result_of("+919876543210").await;
+    let sip = result.sip.as_ref().unwrap();
+    assert_eq!((result.end_reason.as_str(), sip.status), ("customer_hung_up", 487));
+    let rtp = result.media.rtp.as_ref().unwrap();
+    assert!(rtp.sent >= 140 && rtp.received >= 140, "{rtp:?}");
+    assert!(sip.rang_ms.is_some() && sip.early_media_ms.is_some() && sip.answered_ms.is_none(), "{sip:?}");
+    let result = world.result_of("+919876543211").await;
+    let sip = result.sip.as_ref().unwrap();
+    assert_eq!((result.end_reason.as_str(), sip.status), ("customer_hung_up", 200));
+    let times = [sip.rang_ms, sip.early_media_ms, sip.answered_ms].map(Option::unwrap);
+    assert!(times.is_sorted() && times[1] < times[2], "{times:?}");
+    world.quiet().await;
+    // What would be left of this call had the worker been killed at its end.
+    let folder = world.folder.calls().into_iter().find(|folder| folder.ends_with(&result.session_id)).unwrap();
+    let bytes = std::fs::read(folder.join("journal")).unwrap();
+    let rebuilt = voicefleet::results::rebuild(voicefleet::results::Remains {
+        call_id: voicefleet::units::CallId::new(&result.session_id),
+        journal: &voicefleet::journal::read(&bytes),
+        journal_bytes: 0,
+        recording: None,
+        recording_url: None,
+        last_seen: voicefleet::rt::stamp(),
+    });
+    let messages = |sip: &voicefleet::results::SipDetails| {
+        sip.ladder.iter().map(|step| (step.sent, step.message.clone())).collect::<Vec<_>>()
+    };
+    let kept = rebuilt.sip.unwrap();
+    assert!(kept.status == 200 && kept.answered_ms.is_some(), "{kept:?}");
+    assert!(messages(sip).starts_with(&messages(&kept)) && kept.ladder.len() >= 4, "{kept:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_told_by_both_ways_is_typed_once() {
+    let _beside = beside_others().await;
+    let folder = Folder::new("sip-twice");
+    folder.bot("demo", &standin_bot(""));
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\n";
+    folder.trunk("carrier", carrier);
+    let world = World::over(folder, |_| {}, brisk()).await;
+    let to = world.running.sip_address().unwrap();
+    tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        let (tag, audio) = place(&mut caller);
+        talk(&caller, 0, audio, 100);
+        caller.send("INFO", 2, &tag, "5");
+        caller.next("SIP/2.0 200");
+        // Until two seconds without a key have ended what was typed.
+        talk_from(&caller, 0, audio, 100..260, false);
+        caller.send("BYE", 3, &tag, "");
+        caller.next("SIP/2.0 200");
+    })
+    .await
+    .unwrap();
+    let result = world.result_of("+919876543210").await;
+    let said = result.transcript.iter().map(|line| line.text.reveal().as_str());
+    let typed: Vec<&str> = said.filter(|text| text.bytes().all(|b| b.is_ascii_digit())).collect();
+    assert_eq!(typed, ["5"]);
+    let journal = std::fs::read_to_string(world.folder.calls().remove(0).join("journal")).unwrap();
+    assert_eq!(journal.matches("\"digit\":{\"digit\":\"5\"}").count(), 2, "both ways told it");
+    world.quiet().await;
+    world.stop().await;
+}
+
 /// A bot that has nothing to say but that it hands the caller over.
 const HANDS_OVER: &str = r#"
 [turn]
@@ -327,6 +465,9 @@ async fn a_call_whose_transfers_fail_goes_on_and_then_ends_by_that_reason() {
     .unwrap();
     let result = world.result_of("+919876543210").await;
     assert_eq!((result.end_reason.as_str(), result.disconnected_by), ("transfer_failed", DisconnectedBy::Error));
+    let analysis = result.post_call_analysis.reveal();
+    assert_eq!(analysis["disposition"], "transfer_failed", "nobody was handed over: {analysis}");
+    assert_eq!(analysis["summary"], "The caller was to be handed over, and nobody took the call.");
     world.quiet().await;
     world.stop().await;
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use voicefleet::tools::caller::{CallOptions, Ended, Opening, Script, Spoil, Trust, run};
 
 use crate::tape::{channels, is_audible};
-use crate::world::{CARRIER, Folder, World, beside_others, brisk};
+use crate::world::{CARRIER, Folder, World, beside_others, brisk, standin_bot};
 
 const SCRIPT: &str = "[[step]]\nafter = 'turn'\nwav = 'caller_rms.wav'\n[[step]]\nafter = 'turn'\ndtmf = '42'\n\
                       [[step]]\nafter = 'turn'\nwav = 'caller_awb.wav'\nhangup = true\n";
@@ -22,6 +22,7 @@ fn options(url: &str, cache: &Path) -> CallOptions {
         did: "+918000000002".to_owned(),
         fields: vec![("campaign_id".to_owned(), "spring".to_owned())],
         opening: Opening::FULL.to_vec(),
+        ring_s: 10,
         answer_after_ms: None,
         spoil: Spoil::default(),
         out: Some(cache.join("heard.wav")),
@@ -53,6 +54,26 @@ async fn a_test_call_over_a_trunk_is_held_to_its_end() {
     let (left, right) = channels(&folder.join("recording.wav"));
     let (said, heard) = channels(&world.folder.path().join("heard.wav"));
     assert!([left, right, said, heard].iter().all(|channel| is_audible(channel)));
+    world.quiet().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_has_waited_long_enough_takes_the_call_back() {
+    let _beside = beside_others().await;
+    let folder = Folder::new("trunk-rings");
+    folder.bot("demo", &standin_bot(""));
+    let carrier = "name = \"Carrier\"\n[inbound]\naddresses = [\"127.0.0.1/32\"]\nbot = \"demo\"\nring_ms = 30000\n";
+    folder.trunk("carrier", carrier);
+    let world = World::over(folder, |_| {}, brisk()).await;
+    let url = format!("sip:1000@{}", world.running.sip_address().unwrap());
+    let given_up = run(CallOptions { ring_s: 1, ..options(&url, world.folder.path()) }).await.unwrap_err().to_string();
+    assert!(given_up.contains("nobody answered within 1 s"), "{given_up}");
+    let result = world.result_of("+919000000042").await;
+    let sip = result.sip.unwrap();
+    assert_eq!((result.end_reason.as_str(), sip.status), ("customer_hung_up", 487));
+    let ladder: Vec<&str> = sip.ladder.iter().map(|step| step.message.as_str()).collect();
+    assert_eq!(ladder, ["INVITE", "180", "CANCEL", "487"]);
     world.quiet().await;
     world.stop().await;
 }

@@ -134,9 +134,8 @@ impl World {
         config.sip.listen = config.server.listen;
         config.data.dir = folder.data();
         config.bots.dir = folder.path().join("bots");
-        if folder.trunks().is_dir() {
-            config.sip.trunks = folder.trunks();
-        }
+        // None, unless the test has its own: the sample trunk is for the sample bots.
+        config.sip.trunks = folder.trunks();
         // No model is there, and none is wanted.
         config.models.dir = folder.path().join("no-models");
         tune(&mut config);

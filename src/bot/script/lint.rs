@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::Fault;
 use super::flow::{automatic_cycles, edges, end_ids, filled_at, without_end};
-use super::{Action, BUILT_IN_INTENTS, End, GLOBAL_INTENTS, MOST_KEYS, Script, SlotKind, Step, is_key};
+use super::{Action, BUILT_IN_INTENTS, End, GLOBAL_INTENTS, KeyRule, MOST_KEYS, Script, SlotKind, Step, is_key};
 use crate::template::{Namespace, SET_AFTER_THE_CALL, Template};
 
 /// All faults of `script`, in the order of the file; `file` is named in each.
@@ -143,6 +143,9 @@ impl Lint<'_> {
             if slot.kind == SlotKind::Money && !slot.confirms() {
                 self.fault(&key("slot.confirm"), "false", "true, or nothing: no amount counts that was not read back");
             }
+            if let Some(rule) = &slot.keys {
+                self.key_rule(&key("slot.keys"), slot.kind, rule);
+            }
             if slot.kind == SlotKind::YesNo && slot.confirms() {
                 self.fault(&key("slot.confirm"), "true", "no confirmation of a yes or no");
             }
@@ -158,6 +161,28 @@ impl Lint<'_> {
         }
         if step.retries > 5 {
             self.fault(&key("retries"), &step.retries.to_string(), "0 to 5");
+        }
+    }
+
+    fn key_rule(&mut self, key: &str, kind: SlotKind, rule: &KeyRule) {
+        let mut complain =
+            |part: &str, value: &str, expected: &str| self.fault(&format!("{key}{part}"), value, expected);
+        if !matches!(kind, SlotKind::Number | SlotKind::Money | SlotKind::Id | SlotKind::Phone) {
+            complain("", "a rule", "a slot of type number, money, id or phone: only figures are typed");
+        }
+        if rule.min == 0 || rule.min > rule.max || rule.max > MOST_KEYS {
+            complain(".min", &rule.min.to_string(), "a whole number from 1 to `max`, which is at most 32");
+        }
+        if !["", "#", "*"].contains(&rule.end.as_str()) {
+            complain(".end", &rule.end, "\"#\", \"*\" or \"\"");
+        }
+        if !(500..=10_000).contains(&rule.gap_ms) {
+            complain(".gap_ms", &rule.gap_ms.to_string(), "a whole number from 500 to 10000");
+        }
+        for start in &rule.begins {
+            if start.is_empty() || start.len() > rule.max || !start.bytes().all(|b| b.is_ascii_digit()) {
+                complain(".begins", start, "figures, at most `max` of them");
+            }
         }
     }
 

@@ -100,6 +100,7 @@ fn written(pieces: &[Piece], out: &mut String) {
             Piece::Tool(ToolCall::EndCall { reason }) => writeln!(out, "[end_call {reason}]").unwrap(),
             Piece::Tool(ToolCall::Transfer { to }) => writeln!(out, "[transfer_call {to}]").unwrap(),
             Piece::Tool(ToolCall::SendKeys { keys }) => writeln!(out, "[send_dtmf {keys}]").unwrap(),
+            Piece::Tool(ToolCall::CollectKeys(entry)) => writeln!(out, "[collect_dtmf {entry:?}]").unwrap(),
             Piece::Tool(ToolCall::OptOut) => writeln!(out, "[opt_out]").unwrap(),
         }
     }

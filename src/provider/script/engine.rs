@@ -10,7 +10,7 @@ use super::understand::{Calendar, Manner, SlotValue, Words, rank, read};
 use crate::bot::script::{MOST_KEYS, SlotKind, is_key};
 use crate::provider::Hints;
 use crate::template::{Namespace, Template, Values};
-use crate::turn::{Ask, AskCause, ToolCall};
+use crate::turn::{Ask, AskCause, KeyEntry, ToolCall};
 
 /// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Engine {
     past: Past,
     /// Requests so far, also those that were taken back.
     asks: u16,
+    /// A step's way of typing was told, and may have to be taken back.
+    told_keys: bool,
     pub(super) calendar: Calendar,
 }
 
@@ -55,7 +57,7 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, values: Arc<Values>, calendar: Calendar) -> Self {
         let state = State::new();
         let past = Past::new(state.clone());
-        Self { plan, values: (*values).clone(), base: values, state, past, asks: 0, calendar }
+        Self { plan, values: (*values).clone(), base: values, state, past, asks: 0, told_keys: false, calendar }
     }
 
     /// The step at which the dialogue stands, the first before anything was said, and what may be said there; nothing once it is
@@ -99,7 +101,27 @@ impl Engine {
             (AskCause::Unclear, At::Step(step)) => self.unclear(&plan, step, &mut out),
         }
         self.past.keep(ask.utterance, &self.state);
+        self.tell_keys(&plan, &mut out);
         out
+    }
+
+    /// How keys belong together where the dialogue stands now. Said with every answer once it was anything but usual: an answer that
+    /// nobody heard may have told otherwise.
+    fn tell_keys(&mut self, plan: &Plan, out: &mut Vec<Piece>) {
+        let At::Step(at) = self.state.at else { return };
+        // A value that is read back waits for its yes or no.
+        let slot = plan.steps[at].slot.as_ref().filter(|_| self.state.pending.is_none());
+        let rule = slot.and_then(|slot| slot.keys.as_ref());
+        if rule.is_none() && !self.told_keys {
+            return;
+        }
+        self.told_keys = true;
+        let entry = rule.map_or_else(KeyEntry::default, |rule| KeyEntry {
+            most: rule.max,
+            end: rule.end.chars().next(),
+            gap_ms: rule.gap_ms,
+        });
+        out.insert(0, Piece::Tool(ToolCall::CollectKeys(entry)));
     }
 
     fn take_back(&mut self, state: State) {
@@ -310,7 +332,7 @@ impl Engine {
         if way == Way::Onward && self.state.slots.contains_key(&slot.name) {
             return Some(slot.then);
         }
-        let value = self.mentioned(slot.kind)?;
+        let value = self.mentioned(slot.kind).filter(|value| slot.takes(value))?;
         if slot.confirms {
             self.pend(&slot.name, value);
             return None;

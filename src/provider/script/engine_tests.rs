@@ -275,3 +275,61 @@ fn a_step_presses_its_keys_when_it_is_come_to_and_not_when_it_asks_again() {
         assert_eq!(crate::bot::script::lint("f", &script).is_empty(), sound, "{keys}");
     }
 }
+
+#[test]
+fn what_is_typed_must_fit_the_rule_of_its_slot_and_the_turn_loop_knows_it() {
+    let text = r##"
+        [[step]]
+        id = "pin"
+        say = ["Your pin?", "Four figures?"]
+        slot = { name = "pin", type = "id", keys = { min = 4, max = 4, end = "*", gap_ms = 900, begins = ["7"] } }
+        expect = { pin = "bye" }
+        retries = 1
+        [[end]]
+        id = "bye"
+        say = ["Goodbye."]
+        disposition = "done"
+    "##;
+    let script: Script = toml::from_str(text).unwrap();
+    assert_eq!(crate::bot::script::lint("f", &script), Vec::new());
+    let plan = Arc::new(Plan::new(&script, None, None));
+    let entry = |pieces: &[Piece]| match pieces.first() {
+        Some(Piece::Tool(ToolCall::CollectKeys(entry))) => Some(*entry),
+        _ => None,
+    };
+    let rule = KeyEntry { most: 4, end: Some('*'), gap_ms: 900 };
+    let typed = |digits: &str| AskCause::Digits(digits.to_owned());
+    let mut dialogue = engine(&plan);
+    assert_eq!(entry(&dialogue.answer(&ask(0, None, AskCause::Opening))), Some(rule), "before the question is said");
+    let again = dialogue.answer(&ask(1, Some(0), typed("1")));
+    assert_eq!(entry(&again), Some(rule), "one key is no yes here");
+    let read_back = dialogue.answer(&ask(2, Some(1), typed("7123")));
+    assert_eq!(entry(&read_back), Some(KeyEntry::default()), "a yes or no is typed as ever");
+    dialogue.answer(&ask(3, Some(2), typed("1")));
+    assert_eq!(
+        (dialogue.outcome()["disposition"].clone(), dialogue.outcome()["slots"]["pin"].clone()),
+        ("done".into(), "7123".into())
+    );
+    // Spoken or typed, what does not fit is a failed answer, and so many are too many.
+    for wrong in [typed("712"), typed("8123"), typed("71#3"), AskCause::Caller("my pin is 8 1 2 3".to_owned())] {
+        let mut dialogue = engine(&plan);
+        dialogue.answer(&ask(0, None, AskCause::Opening));
+        dialogue.answer(&ask(1, Some(0), wrong.clone()));
+        dialogue.answer(&ask(2, Some(1), wrong.clone()));
+        assert!(dialogue.outcome()["slots"].get("pin").is_none(), "{wrong:?}");
+        assert_eq!(dialogue.outcome()["disposition"], "not_understood", "{wrong:?}");
+    }
+    for (from, to, key) in [
+        ("min = 4", "min = 0", "step.pin.slot.keys.min"),
+        ("min = 4", "min = 5", "step.pin.slot.keys.min"),
+        ("max = 4", "max = 33", "step.pin.slot.keys.min"),
+        ("\"*\"", "\"5\"", "step.pin.slot.keys.end"),
+        ("900", "100", "step.pin.slot.keys.gap_ms"),
+        ("[\"7\"]", "[\"x\"]", "step.pin.slot.keys.begins"),
+        ("\"id\"", "\"name\"", "step.pin.slot.keys"),
+    ] {
+        let script: Script = toml::from_str(&text.replace(from, to)).unwrap();
+        let keys: Vec<String> = crate::bot::script::lint("f", &script).into_iter().map(|fault| fault.key).collect();
+        assert!(keys.iter().any(|found| found.ends_with(key)), "{from} {to}: {keys:?}");
+    }
+}

@@ -59,6 +59,7 @@ impl Engine {
         let wish = Self::wish(plan, step, words);
         let value = step.slot.as_ref().and_then(|slot| {
             let value = read(slot.kind, words, &self.calendar, &plan.polarity, Manner::Asked)?;
+            let value = slot.takes(&value).then_some(value)?;
             wish.is_none_or(|(fit, place)| value_wins(slot.kind, words, fit, place.is_some())).then_some(value)
         });
         match (value, wish) {
@@ -132,6 +133,7 @@ impl Engine {
         let step = &plan.steps[at];
         let (Some(slot), Some(pending)) = (&step.slot, self.state.pending.clone()) else { return };
         let value = read(slot.kind, words, &self.calendar, &plan.polarity, Manner::ReadBack);
+        let value = value.filter(|value| slot.takes(value));
         let says = plan.polarity.of(words).map(|opinion| opinion.yes);
         let wish = Self::wish(plan, step, words).filter(|(fit, place)| {
             // "Wrong number" after a number was read back is about that number.
@@ -184,10 +186,15 @@ impl Engine {
 
     pub(super) fn typed(&mut self, plan: &Plan, at: usize, digits: &str, out: &mut Vec<Piece>) {
         self.state.spoken = true;
+        let entry = digits;
         let digits: String = digits.chars().filter(char::is_ascii_digit).take(32).collect();
         let step = &plan.steps[at];
+        let rule = step.slot.as_ref().and_then(|slot| slot.keys.as_ref());
         let kind = step.slot.as_ref().map(|slot| slot.kind);
         let value = match kind {
+            // A rule is the last word: what does not fit it is no value, and an entry that is short by it may be one.
+            Some(_) if rule.is_some_and(|rule| !rule.fits(entry)) => None,
+            Some(SlotKind::Id | SlotKind::Phone) if rule.is_some() => Some(SlotValue::Text(digits.clone())),
             Some(SlotKind::Number | SlotKind::Money) if digits.len() <= 12 => {
                 digits.parse().ok().map(SlotValue::Number)
             }
@@ -195,8 +202,8 @@ impl Engine {
             _ => None,
         };
         let word = match (digits.as_str(), &self.state.pending) {
-            ("1", _) if self.state.pending.is_some() || value.is_none() => "yes",
-            ("2", _) if self.state.pending.is_some() || value.is_none() => "no",
+            ("1", _) if self.state.pending.is_some() || (value.is_none() && rule.is_none()) => "yes",
+            ("2", _) if self.state.pending.is_some() || (value.is_none() && rule.is_none()) => "no",
             ("0", None) if value.is_none() => "human",
             _ => "",
         };

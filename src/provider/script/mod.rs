@@ -102,6 +102,10 @@ impl LlmSession for Session {
     fn outcome(&self) -> Option<serde_json::Value> {
         Some(self.engine.outcome())
     }
+
+    fn outcome_untaken(&self) -> Option<serde_json::Value> {
+        Some(self.engine.outcome_untaken())
+    }
 }
 
 /// Sends at once what fits. A full channel means that the call is busy, not that the answer is wrong: the rest follows in

@@ -6,14 +6,31 @@ use serde_json::{Map, Value, json};
 use super::engine::Engine;
 use super::state::At;
 
+/// The disposition of a call whose caller nobody took.
+const UNTAKEN: &str = "transfer_failed";
+
 impl Engine {
     /// Disposition, summary and slots as they stand now; also where the caller hung up in mid-dialogue.
     #[must_use]
     pub fn outcome(&self) -> Value {
+        let (disposition, head) = self.standing();
+        self.written(&disposition, &head, self.written_summary())
+    }
+
+    /// The same where the caller was to be handed over and nobody took him: not what the end that hands over would have counted as.
+    #[must_use]
+    pub fn outcome_untaken(&self) -> Value {
+        let end = if let At::End(at) = self.state.at { self.plan.ends.get(at) } else { None };
+        if end.is_none_or(|end| end.transfer.is_none()) {
+            return self.outcome();
+        }
+        self.written(UNTAKEN, "The caller was to be handed over, and nobody took the call.", None)
+    }
+
+    fn written(&self, disposition: &str, head: &str, own: Option<String>) -> Value {
         let slots: Map<String, Value> =
             self.state.slots.iter().map(|(name, value)| (name.clone(), value.json())).collect();
-        let (disposition, head) = self.standing();
-        let summary = self.written_summary().unwrap_or_else(|| summary(&head, &slots));
+        let summary = own.unwrap_or_else(|| summary(head, &slots));
         json!({ "disposition": disposition, "summary": summary, "slots": slots })
     }
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::expected;
-use super::understand::{Intent, Polarity};
+use super::understand::{Intent, Polarity, SlotValue};
 use crate::bot::script::{
-    Action, Answer, BUILT_IN_ANSWERS, BUILT_IN_INTENTS, End, NO_PHRASES, Script, Slot, SlotKind, Step, YES_PHRASES,
-    built_in_ends,
+    Action, Answer, BUILT_IN_ANSWERS, BUILT_IN_INTENTS, End, KeyRule, NO_PHRASES, Script, Slot, SlotKind, Step,
+    YES_PHRASES, built_in_ends,
 };
 use crate::provider::Hints;
 use crate::template::Template;
@@ -77,6 +77,7 @@ pub(super) struct SlotPlan {
     pub kind: SlotKind,
     pub confirms: bool,
     pub confirm_say: Lines,
+    pub keys: Option<KeyRule>,
     pub then: Place,
 }
 
@@ -222,7 +223,20 @@ impl SlotPlan {
             format!("I have {{{{result.{name}}}}}. Is that correct?"),
         ];
         let confirm_say = if slot.confirm_say.is_empty() { lines(&defaults) } else { lines(&slot.confirm_say) };
-        Self { name: name.clone(), kind: slot.kind, confirms: slot.confirms(), confirm_say, then }
+        let keys = slot.keys.clone();
+        Self { name: name.clone(), kind: slot.kind, confirms: slot.confirms(), confirm_say, keys, then }
+    }
+}
+
+impl SlotPlan {
+    /// Does a value fit the rule by which it is typed?
+    pub fn takes(&self, value: &SlotValue) -> bool {
+        let entry = match value {
+            SlotValue::Number(number) => number.to_string(),
+            SlotValue::Text(text) => text.clone(),
+            SlotValue::Truth(_) => return true,
+        };
+        self.keys.as_ref().is_none_or(|rule| rule.fits(&entry))
     }
 }
 

@@ -9,12 +9,13 @@ use super::exchange::Outlet;
 use super::keys::Keys;
 use super::latch::Latch;
 use super::outgoing::{Outgoing, PACKET_BYTES};
+use super::ports::coding;
 use super::roster::Peer;
 use super::secure::Secure;
 use super::way::Way;
 use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
 use crate::media::opus::OpusError;
-use crate::media::{Codec, Encoder, Heard, ResampleError, Resampler, RtpReceiver};
+use crate::media::{Codec, Encoder, Heard, JitterCounters, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
 use crate::wire::rtp::{EVENT_BYTES, EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
@@ -88,30 +89,85 @@ impl RtpStats {
     }
 }
 
-/// What a codec needs, made before it is used.
+/// What an agreement on codecs needs, made before it is used.
 #[derive(Debug)]
 pub(super) struct Coding {
-    receiver: RtpReceiver,
+    /// The codec that we send.
+    codec: Codec,
+    /// The codecs that may come, the one that we send first.
+    ears: Box<[Ear]>,
+    /// The one that comes.
+    at: usize,
     encoder: Encoder,
     stats: ReceiveStats,
     keys_in: EventReceiver,
-    /// From the codec's rate to the line's and back, where they differ.
-    to_line: Option<Resampler>,
+    /// From the line's rate to the codec's, where they differ.
     to_wire: Option<Resampler>,
 }
 
+/// What one codec needs to be heard.
+#[derive(Debug)]
+struct Ear {
+    receiver: RtpReceiver,
+    /// From the codec's rate to the line's, where they differ.
+    to_line: Option<Resampler>,
+}
+
+impl Ear {
+    fn new(codec: Codec, rate: SampleRate) -> Result<Self, CodingError> {
+        Ok(Self { receiver: RtpReceiver::new(codec)?, to_line: between(codec.rate(), rate)? })
+    }
+}
+
+/// What turns one rate into another, where they differ.
+fn between(from: SampleRate, to: SampleRate) -> Result<Option<Resampler>, ResampleError> {
+    if from == to { Ok(None) } else { Resampler::new(from, to).map(Some) }
+}
+
 impl Coding {
-    /// For `codec`, on a line of `rate`.
-    pub(super) fn new(codec: Codec, rate: SampleRate) -> Result<Self, CodingError> {
-        let differs = codec.rate() != rate;
-        let between = |from, to| if differs { Resampler::new(from, to).map(Some) } else { Ok(None) };
+    /// For the codecs of `plan`, on a line of `rate`.
+    pub(super) fn new(plan: &MediaPlan, rate: SampleRate) -> Result<Self, CodingError> {
+        let codec = coding(plan.codec);
+        let all = std::iter::once(codec).chain(plan.others.iter().map(|(_, other)| coding(*other)));
         Ok(Self {
-            receiver: RtpReceiver::new(codec)?,
+            codec,
+            ears: all.map(|codec| Ear::new(codec, rate)).collect::<Result<_, _>>()?,
+            at: 0,
             encoder: Encoder::new(codec)?,
             stats: ReceiveStats::new(codec.clock_hz()),
             keys_in: EventReceiver::new(codec.clock_hz()),
-            to_line: between(codec.rate(), rate)?,
             to_wire: between(rate, codec.rate())?,
+        })
+    }
+
+    /// What the codec that comes is heard by.
+    fn ear(&mut self) -> &mut Ear {
+        // There is always one, and `at` is below their number.
+        &mut self.ears[self.at]
+    }
+
+    fn receiver(&self) -> &RtpReceiver {
+        &self.ears[self.at].receiver
+    }
+
+    /// The ear of a payload type of audio.
+    fn ear_of(&self, plan: &MediaPlan, payload_type: u8) -> Option<usize> {
+        let other = || plan.others.iter().position(|(pt, _)| *pt == payload_type).map(|at| at + 1);
+        let at = if payload_type == plan.receive_payload_type { Some(0) } else { other() };
+        at.filter(|at| *at < self.ears.len())
+    }
+
+    /// The counters of the jitter buffers together.
+    fn counters(&self) -> JitterCounters {
+        let all = self.ears.iter().map(|ear| ear.receiver.jitter().counters());
+        all.fold(JitterCounters::default(), |sum, one| JitterCounters {
+            late: sum.late + one.late,
+            lost: sum.lost + one.lost,
+            duplicated: sum.duplicated + one.duplicated,
+            reordered: sum.reordered + one.reordered,
+            dropped: sum.dropped + one.dropped,
+            concealed_ms: sum.concealed_ms + one.concealed_ms,
+            ..sum
         })
     }
 }
@@ -206,10 +262,9 @@ impl RtpLeg {
     /// Counters so far.
     #[must_use]
     pub fn stats(&self) -> RtpStats {
-        let jitter = self.coding.receiver.jitter();
-        let counted = jitter.counters();
+        let counted = self.coding.counters();
         RtpStats {
-            codec: Some(self.coding.receiver.codec()),
+            codec: Some(self.coding.codec),
             late: self.stats.late + counted.late,
             lost: self.stats.lost + counted.lost,
             // Under SRTP doubles are found out before the jitter buffer sees them.
@@ -217,7 +272,7 @@ impl RtpLeg {
             reordered: self.stats.reordered + counted.reordered,
             dropped: self.stats.dropped + counted.dropped,
             concealed_ms: self.stats.concealed_ms + counted.concealed_ms,
-            target_ms: jitter.target_ms(),
+            target_ms: self.coding.receiver().jitter().target_ms(),
             sent: self.out.packets,
             stream: sum(self.stats.stream, self.coding.stats.sums()),
             jitter_us: self.coding.stats.jitter_us(),
@@ -276,7 +331,7 @@ impl RtpLeg {
             heard = true;
             stats.received += 1;
             if ssrc.replace(packet.header.ssrc).is_some_and(|before| before != packet.header.ssrc) {
-                coding.receiver.restart();
+                coding.ear().receiver.restart();
                 coding.keys_in.restart();
             }
             if let Some(digit) = coding.take(plan, at, &packet) {
@@ -334,7 +389,7 @@ impl RtpLeg {
 
     /// One packet of audio at the line's rate, where the peer takes it; time passes all the same.
     fn send_frame(&mut self, samples: &[i16]) {
-        let ticks = self.coding.receiver.codec().frame_ticks();
+        let ticks = self.coding.codec.frame_ticks();
         let Some(target) = self.latch.target().filter(|_| self.plan.direction.sends()) else {
             self.out.pass(ticks, false);
             return;
@@ -402,6 +457,7 @@ fn sum(before: StreamSums, since: StreamSums) -> StreamSums {
 
 fn is_agreed(plan: &MediaPlan, payload_type: u8) -> bool {
     payload_type == plan.receive_payload_type
+        || plan.others.iter().any(|(other, _)| *other == payload_type)
         || payload_type == COMFORT_NOISE
         || plan.telephone_event.is_some_and(|event| event.receive_payload_type == payload_type)
 }
@@ -410,17 +466,25 @@ impl Coding {
     /// One packet of the peer; a key where one begins with it.
     fn take(&mut self, plan: &MediaPlan, at: Moment, packet: &RtpPacket<'_>) -> Option<u8> {
         let RtpHeader { payload_type, marker, sequence, timestamp, .. } = packet.header;
-        let audio = payload_type == plan.receive_payload_type;
-        self.stats.arrived(at, &packet.header, packet.payload.len(), audio);
-        if audio {
-            self.receiver.audio(at, sequence, timestamp, packet.payload);
+        let audio = self.ear_of(plan, payload_type);
+        // Another clock's timestamps say nothing about jitter by this one.
+        let timed = audio.and_then(|at| self.ears.get(at)).map(|ear| ear.receiver.codec().clock_hz());
+        let timed = timed == Some(self.codec.clock_hz());
+        self.stats.arrived(at, &packet.header, packet.payload.len(), timed);
+        if let Some(ear) = audio {
+            if ear != self.at {
+                // The peer took another of the codecs that it answered with.
+                self.at = ear;
+                self.ear().receiver.restart();
+            }
+            self.ear().receiver.audio(at, sequence, timestamp, packet.payload);
             return None;
         }
         if payload_type == COMFORT_NOISE {
-            self.receiver.comfort_noise(at, sequence, timestamp);
+            self.ear().receiver.comfort_noise(at, sequence, timestamp);
             return None;
         }
-        self.receiver.other(sequence);
+        self.ear().receiver.other(sequence);
         let event = self.keys_in.arrived(timestamp, marker, packet.payload)?;
         event.digit().and_then(|digit| u8::try_from(digit).ok())
     }
@@ -435,13 +499,13 @@ impl LegEdge for RtpLeg {
         self.control.set_clock(due, rt::stamp);
         self.renew();
         self.receive(due);
-        let coding = &mut self.coding;
-        let heard = match &mut coding.to_line {
-            None => coding.receiver.frame(due, frame),
+        let Ear { receiver, to_line } = self.coding.ear();
+        let heard = match to_line {
+            None => receiver.frame(due, frame),
             Some(resampler) => {
                 let mut raw = [0i16; MAX_FRAME_SAMPLES];
-                let n = coding.receiver.codec().rate().frame_samples();
-                let heard = coding.receiver.frame(due, &mut raw[..n]);
+                let n = receiver.codec().rate().frame_samples();
+                let heard = receiver.frame(due, &mut raw[..n]);
                 let mut out = [0i16; MAX_FRAME_SAMPLES + 8];
                 let made = resampler.process(&raw[..n], &mut out).min(frame.len());
                 frame[..made].copy_from_slice(&out[..made]);
@@ -451,8 +515,7 @@ impl LegEdge for RtpLeg {
         if let Some(key) = self.keys.heard(&self.plan, frame) {
             self.stats.keys_dropped += u64::from(!note(&mut self.events, EdgeEvent::Digit(key)));
         }
-        let coding = &mut self.coding;
-        self.waits[self.ticks % WAITS] = u16::try_from(coding.receiver.jitter().depth_ms()).unwrap_or(u16::MAX);
+        self.waits[self.ticks % WAITS] = u16::try_from(self.coding.receiver().jitter().depth_ms()).unwrap_or(u16::MAX);
         self.ticks += 1;
         self.report(due);
         Some(match heard {
@@ -472,7 +535,7 @@ impl LegEdge for RtpLeg {
     }
 
     fn skipped(&mut self) {
-        self.out.pass(self.coding.receiver.codec().frame_ticks(), false);
+        self.out.pass(self.coding.codec.frame_ticks(), false);
     }
 
     fn rest(&mut self, _due: Moment) {

@@ -27,6 +27,7 @@ fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
         codec,
         payload_type,
         receive_payload_type: payload_type,
+        others: Vec::new(),
         telephone_event: Some(TelephoneEvent { payload_type: 101, receive_payload_type: 101, clock_hz: 8_000 }),
         inband_keys: false,
         direction: Direction::SendRecv,
@@ -400,7 +401,7 @@ fn whoever_takes_no_more_than_ten_milliseconds_is_sent_no_more() {
         let plan = MediaPlan { ptime_ms: 10, ..plan(codec, pair.peer.local_addr().unwrap()) };
         let step = if codec == Codec::Opus { 480 } else { 80 };
         assert!(pair.port.change(plan).unwrap());
-        let coding = super::super::ports::coding(codec);
+        let coding = coding(codec);
         let mut last: Option<RtpHeader> = None;
         for _ in 0..20 {
             pair.tick();
@@ -452,4 +453,52 @@ fn sixteen_minutes_wrap_every_number_and_lose_nothing() {
     assert!(heard > TICKS - 10, "{heard} frames of {TICKS}");
     let [ours, theirs] = [last.map(|head| head.sequence), Some(pair.sequence.wrapping_sub(1))].map(Option::unwrap);
     assert!(ours < u16::MAX - 20_000 && theirs < 65_530, "both wrapped");
+}
+
+/// The loudest sample of what is heard in so many ticks.
+fn loudest(pair: &mut Pair, ticks: usize, mut say: impl FnMut(&mut Pair, u32)) -> u16 {
+    let mut loudest = 0;
+    for n in 0..ticks {
+        say(pair, u32::try_from(n).unwrap());
+        let due = Moment::from_millis(20 * pair.tick);
+        pair.tick += 1;
+        let mut frame = [0; 160];
+        pair.leg.hear(due, &mut frame);
+        loudest = frame.iter().map(|sample| sample.unsigned_abs()).max().unwrap().max(loudest);
+    }
+    loudest
+}
+
+#[test]
+fn a_peer_that_answered_with_several_codecs_is_heard_in_each_of_them() {
+    let mut pair = Pair::new(25_300);
+    let peer = pair.peer.try_clone().unwrap();
+    let several =
+        MediaPlan { others: vec![(0, Codec::Pcmu), (9, Codec::G722)], ..plan(Codec::Pcma, peer.local_addr().unwrap()) };
+    assert!(pair.port.change(several).unwrap());
+    // A tone in each, one after the other, in one stream of numbers and times.
+    let tone = |n: usize, hz: f64, rate: f64| ((n as f64 * hz * std::f64::consts::TAU / rate).sin() * 9_000.0) as i16;
+    let mut heard = Vec::new();
+    for (round, (payload_type, codec)) in
+        [(8, Codec::Pcma), (0, Codec::Pcmu), (9, Codec::G722), (8, Codec::Pcma)].into_iter().enumerate()
+    {
+        let codec = coding(codec);
+        let mut encoder = Encoder::new(codec).unwrap();
+        heard.push(loudest(&mut pair, 25, |pair, n| {
+            let samples = codec.rate().frame_samples();
+            let frame: Vec<i16> =
+                (0..samples).map(|at| tone(n as usize * samples + at, 440.0, f64::from(codec.rate().hz()))).collect();
+            let mut payload = [0; 400];
+            let length = encoder.encode(&frame, &mut payload);
+            pair.say(&peer, payload_type, (round as u32 * 25 + n) * 160, &payload[..length]);
+        }));
+    }
+    assert!(heard.iter().all(|peak| (5_000..13_000).contains(peak)), "{heard:?}");
+    let stats = pair.leg.stats();
+    assert_eq!((stats.received, stats.foreign, stats.lost, stats.stream.missing), (100, 0, 0, 0), "{stats:?}");
+    assert_eq!(stats.codec, Some(coding(Codec::Pcma)), "what we send");
+    // One that was not answered with is not heard.
+    pair.say(&peer, 96, 17_000, &[0; 40]);
+    pair.tick();
+    assert_eq!(pair.leg.stats().foreign, 1);
 }

@@ -194,7 +194,8 @@ pub struct RtpPort {
     local: SocketAddr,
     held: Option<HeldPort>,
     waiting: Option<Waiting>,
-    agreed: Option<(Codec, SampleRate)>,
+    /// What the media thread has been given: the codecs, the one that is sent first, and the line's rate.
+    agreed: Option<(Vec<(u8, Codec)>, SampleRate)>,
     changes: rtrb::Producer<Box<Change>>,
     retired: rtrb::Consumer<Box<Change>>,
     presses: rtrb::Producer<u8>,
@@ -214,8 +215,8 @@ impl RtpPort {
     pub fn start(&mut self, plan: MediaPlan) -> Result<Option<(RtpLeg, SampleRate)>, CodingError> {
         let Some(waiting) = self.waiting.take() else { return Ok(None) };
         let rate = coding(plan.codec).rate();
-        self.agreed = Some((plan.codec, rate));
-        let coding = Coding::new(coding(plan.codec), rate)?;
+        self.agreed = Some((codecs_of(&plan), rate));
+        let coding = Coding::new(&plan, rate)?;
         let Waiting { way, changes, retired, presses, silence_ms } = waiting;
         let numbers = random_numbers();
         let parts = Parts { way, plan, coding, changes, retired, presses, rate, numbers, silence_ms };
@@ -228,13 +229,13 @@ impl RtpPort {
     /// Where a new codec cannot be set up.
     pub fn change(&mut self, plan: MediaPlan) -> Result<bool, CodingError> {
         while self.retired.pop().is_ok() {}
-        let Some((codec, rate)) = self.agreed else { return Ok(false) };
-        let new = if codec == plan.codec { None } else { Some(Coding::new(coding(plan.codec), rate)?) };
-        let codec = plan.codec;
+        let Some((codecs, rate)) = &mut self.agreed else { return Ok(false) };
+        let wanted = codecs_of(&plan);
+        let new = if *codecs == wanted { None } else { Some(Coding::new(&plan, *rate)?) };
         let taken = self.changes.push(Box::new(Change { plan, coding: new })).is_ok();
         if taken {
             // A change that found no room is not what the next one differs from.
-            self.agreed = Some((codec, rate));
+            *codecs = wanted;
         }
         Ok(taken)
     }
@@ -249,6 +250,11 @@ impl RtpPort {
     pub fn stop(&mut self) {
         (self.held, self.waiting) = (None, None);
     }
+}
+
+/// The codec that is sent, and what may come beside it; the payload type of the first is the plan's own.
+fn codecs_of(plan: &MediaPlan) -> Vec<(u8, Codec)> {
+    std::iter::once((0, plan.codec)).chain(plan.others.iter().copied()).collect()
 }
 
 pub(super) const fn coding(codec: Codec) -> crate::media::Codec {

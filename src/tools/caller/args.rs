@@ -40,6 +40,9 @@ pub struct CallArgs {
     /// Call over a trunk instead: sip:NUMBER@ADDRESS:PORT, audio as G.711 µ-law
     #[arg(long, value_name = "URI", conflicts_with_all = ["outgoing", "result_url"])]
     pub sip: Option<String>,
+    /// How long it may ring on a trunk before the caller gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "sip", value_parser = clap::value_parser!(u32).range(1..=180))]
+    pub ring_s: u32,
     /// The protocol
     #[arg(long, value_enum, default_value_t)]
     pub dialect: Dialect,
@@ -182,6 +185,7 @@ impl CallArgs {
             did: self.did.clone(),
             fields: fields.into_iter().collect(),
             opening: self.opening.clone(),
+            ring_s: self.ring_s,
             answer_after_ms: self.outgoing.then_some(self.answer_after_ms),
             spoil: Spoil {
                 noise_db: self.noise_db,

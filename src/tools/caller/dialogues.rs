@@ -205,6 +205,7 @@ fn options(index: usize, script: &Script, how: &DialogueRun) -> CallOptions {
         did: "+918000000002".to_owned(),
         fields: Vec::new(),
         opening: Opening::FULL.to_vec(),
+        ring_s: 10,
         answer_after_ms: None,
         spoil: Spoil { seed: how.spoil.seed.wrapping_add(number), ..how.spoil },
         out: how.recordings.as_ref().map(|folder| folder.join(format!("{}.wav", file_name(&script.name)))),

@@ -60,6 +60,8 @@ pub struct CallOptions {
     pub fields: Vec<(String, String)>,
     /// The events of the opening, in the order in which they are sent.
     pub opening: Vec<Opening>,
+    /// How long it may ring on a trunk, in seconds; then the call is cancelled.
+    pub ring_s: u32,
     /// The dialler called out, and the person answers after so many milliseconds.
     pub answer_after_ms: Option<u64>,
     /// How the line is spoilt.
@@ -130,7 +132,7 @@ pub async fn run(options: CallOptions) -> Result<Report, CallError> {
     let (wire, incoming, reader) = if options.url.starts_with("sip:") {
         let scripted = options.script.fields.iter().map(|(name, value)| (name.clone(), value.clone()));
         let fields: Vec<_> = scripted.chain(options.fields.iter().cloned()).collect();
-        let (phone, incoming, reader) = SipPhone::open(&options.url, &caller_id, &fields).await?;
+        let (phone, incoming, reader) = SipPhone::open(&options.url, &caller_id, &fields, options.ring_s).await?;
         (Wire::Trunk(Box::new(phone)), incoming, reader)
     } else {
         let (sink, stream) = socket::open(&options.url, options.token.as_ref(), &options.trust).await?;

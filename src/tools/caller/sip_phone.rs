@@ -17,8 +17,9 @@ use crate::wire::rtp::{EventSender, RtpHeader, RtpPacket};
 use crate::wire::sip::Message;
 use crate::wire::ws::native::{FromBot, ReverseMedia};
 
-/// From the INVITE to the answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// For the last word on a call that was given up, and between two tries to have it.
+const CANCEL_LIMIT: Duration = Duration::from_secs(3);
+const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 /// For the answer to our BYE.
 const BYE_LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks at what has to be repeated.
@@ -56,7 +57,7 @@ fn lock(dialog: &Mutex<Dialog>) -> MutexGuard<'_, Dialog> {
 }
 
 impl SipPhone {
-    /// Calls `url` and waits for the answer; custom fields become `X-` fields.
+    /// Calls `url` and waits for the answer, `ring_s` at the most; custom fields become `X-` fields.
     ///
     /// # Errors
     /// [`ConnectError`] where no call comes about.
@@ -64,6 +65,7 @@ impl SipPhone {
         url: &str,
         caller: &str,
         fields: &[(String, String)],
+        ring_s: u32,
     ) -> Result<(Self, mpsc::Receiver<Came>, tokio::task::AbortHandle), ConnectError> {
         let expected = "expected sip:NUMBER@ADDRESS:PORT, the address in figures".to_owned();
         let bad = || ConnectError::BadUrl { url: url.to_owned(), detail: expected.clone() };
@@ -81,8 +83,13 @@ impl SipPhone {
         let call_id = uuid::Uuid::now_v7().simple().to_string();
         let parties = Parties { dialled, caller: caller.to_owned(), call_id, fields };
         let mut dialog = Dialog::new(parties, here, there, audio);
-        let answered = rt::timeout(ANSWER_LIMIT, answered(&sip, &mut dialog, url)).await;
-        let media = answered.ok_or_else(|| ConnectError::TooSlow { url: url.to_owned() })??;
+        let limit = Duration::from_secs(u64::from(ring_s));
+        let Some(answered) = rt::timeout(limit, answered(&sip, &mut dialog, url)).await else {
+            // Whatever comes of it, nobody is left ringing for longer than that.
+            let _ = rt::timeout(CANCEL_LIMIT, give_up(&sip, &mut dialog)).await;
+            return Err(ConnectError::RangOut { url: url.to_owned(), seconds: ring_s });
+        };
+        let media = answered?;
         let dialog = Arc::new(Mutex::new(dialog));
         let (to, came) = mpsc::channel(WAITING);
         let reader =
@@ -182,6 +189,36 @@ async fn answered(sip: &UdpSocket, dialog: &mut Dialog, url: &str) -> Result<Soc
                 return Err(ConnectError::Refused { url: url.to_owned(), status, body });
             }
             _ => {}
+        }
+    }
+}
+
+/// Cancels a call that is not answered; one that is answered in that moment is ended by BYE.
+async fn give_up(sip: &UdpSocket, dialog: &mut Dialog) {
+    // Whom nobody has heard of there is nobody to be told (RFC 3261 section 9.1).
+    let Some(cancel) = dialog.cancel() else { return };
+    let mut say = cancel;
+    let mut buffer = [0; 4096];
+    loop {
+        let _ = sip.send(say.as_bytes()).await;
+        let again = rt::now().plus_ms(CANCEL_AGAIN.as_millis().try_into().unwrap_or(u64::MAX));
+        while let Some(read) =
+            rt::timeout(Duration::from_millis(again.ms_since(rt::now())), sip.recv(&mut buffer)).await
+        {
+            let Ok(message) = read.map(|length| Message::parse(&buffer[..length])) else { return };
+            let Ok(message) = message else { continue };
+            let (step, answer) = dialog.came(&message);
+            if let Some(answer) = answer {
+                let _ = sip.send(&answer).await;
+            }
+            match step {
+                Step::Refused(..) | Step::Over => return,
+                Step::Answered(_) => {
+                    say = dialog.bye(rt::now());
+                    break;
+                }
+                _ => {}
+            }
         }
     }
 }

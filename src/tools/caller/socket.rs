@@ -83,6 +83,14 @@ pub enum ConnectError {
         /// Why.
         detail: String,
     },
+    /// It rang for too long.
+    #[error("{url}: nobody answered within {seconds} s (--ring-s)")]
+    RangOut {
+        /// The URL.
+        url: String,
+        /// How long it rang.
+        seconds: u32,
+    },
     /// Nothing happened for too long.
     #[error("{url}: no WebSocket within 10 s")]
     TooSlow {

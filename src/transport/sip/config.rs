@@ -21,6 +21,8 @@ pub struct SipConfig {
     pub tls_ca: PathBuf,
     /// The address that is told to others in Via, Contact and SDP, without a port; empty: the one that is listened on.
     pub advertised_address: String,
+    /// The name server that is asked for SRV records, with or without a port; empty: the system's first.
+    pub resolver: String,
     /// The folder of trunk files.
     pub trunks: PathBuf,
     /// SIP's T1, the round-trip estimate that all its timers hang on, in milliseconds.
@@ -58,6 +60,7 @@ impl Default for SipConfig {
             tls_key: PathBuf::new(),
             tls_ca: PathBuf::new(),
             advertised_address: String::new(),
+            resolver: String::new(),
             trunks: PathBuf::from("config/trunks"),
             t1_ms: 500,
             ping_ms: 30_000,

@@ -49,6 +49,8 @@ pub(super) struct Core {
     pub flows: Arc<Flows>,
     pub config: SipConfig,
     pub place: Place,
+    /// Who is asked for SRV records.
+    pub resolver: Option<std::net::SocketAddr>,
     pub dialogs: Mutex<HashMap<DialogKey, Row>>,
     pub rates: Rates,
     pub pending: Places,

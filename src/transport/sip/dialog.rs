@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::rt;
-use crate::wire::sip::{ALLOW, Address, CSeq, Message, SUPPORTED, Uri, list, parameter};
+use crate::wire::sip::{ALLOW, Address, CSeq, Message, SUPPORTED, Uri, is_private, list, parameter};
 
 use super::flow::{Flow, Transport};
 
@@ -57,6 +57,33 @@ impl Place {
             Transport::Udp => format!("<sip:{at}{host}:{port}>"),
             _ => format!("<sip:{at}{host}:{port};transport={}>", transport.parameter()),
         }
+    }
+
+    /// Our Contact as a trunk's file writes it: `template` with the places {number}, {domain} and {host}.
+    pub fn contact_by(&self, template: &str, number: &str, domain: &str, transport: Transport) -> String {
+        if template.is_empty() {
+            return self.contact(number, transport);
+        }
+        let host = format!("{}:{}", self.host, self.port_of(transport));
+        let filled = template.replace("{number}", number).replace("{domain}", domain).replace("{host}", &host);
+        let named = transport == Transport::Udp || filled.contains(";transport=");
+        let way = if named { String::new() } else { format!(";transport={}", transport.parameter()) };
+        format!("<{filled}{way}>")
+    }
+
+    /// Our Contact in the dialog that `invite` begins: whoever called by `sips:` may use nothing else in it (RFC 3261 section 12.1.1).
+    fn contact_of(&self, invite: &Message, template: &str, transport: Transport) -> String {
+        let uri = invite.uri().and_then(Uri::parse);
+        let (user, domain) = uri.as_ref().map(|uri| (uri.user, uri.host)).unwrap_or_default();
+        let first = invite.get("Record-Route").or_else(|| invite.get("Contact")).and_then(Address::parse);
+        let routed = first.and_then(|first| Uri::parse(first.uri));
+        let secure = [uri.as_ref(), routed.as_ref()].into_iter().flatten().any(|uri| uri.scheme == "sips");
+        let contact = self.contact_by(template, user, domain, transport);
+        if !secure || transport != Transport::Tls {
+            return contact;
+        }
+        // What `sips:` says already (RFC 5630 section 3.1.4).
+        contact.replacen("<sip:", "<sips:", 1).replace(";transport=tls", "")
     }
 
     /// A Via of ours with a fresh branch.
@@ -145,10 +172,9 @@ pub(super) enum Order {
 }
 
 impl Dialog {
-    /// The dialog that our answer to `invite` makes.
-    pub fn answering(invite: &Message, local_tag: &str, flow: Flow, place: &Place) -> Self {
+    /// The dialog that our answer to `invite` makes; `contact` is the trunk's template of ours.
+    pub fn answering(invite: &Message, local_tag: &str, flow: Flow, place: &Place, contact: &str) -> Self {
         let get = |name| invite.get(name).unwrap_or_default();
-        let contact_user = invite.uri().and_then(Uri::parse).map(|uri| uri.user.to_owned()).unwrap_or_default();
         Self {
             key: DialogKey { call_id: get("Call-ID").to_owned(), local_tag: local_tag.to_owned() },
             remote_tag: parameter(get("From"), "tag").unwrap_or_default().to_owned(),
@@ -160,7 +186,7 @@ impl Dialog {
             target: Address::parse(get("Contact")).map(|a| a.uri.to_owned()).unwrap_or_default(),
             routes: invite.all("Record-Route").flat_map(list).map(str::to_owned).collect(),
             flow,
-            contact: place.contact(&contact_user, flow.transport),
+            contact: place.contact_of(invite, contact, flow.transport),
             place: place.clone(),
         }
     }
@@ -302,13 +328,6 @@ fn is_reachable(named: std::net::IpAddr, peer: std::net::IpAddr) -> bool {
     !is_private(named) || named == peer || is_private(peer)
 }
 
-fn is_private(ip: std::net::IpAddr) -> bool {
-    match ip {
-        std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.octets()[0] == 100,
-        std::net::IpAddr::V6(ip) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,7 +362,7 @@ mod tests {
     fn a_request_follows_the_route_set() {
         let loose = ["<sip:p1@203.0.113.1;lr>, <sip:203.0.113.2;lr>"];
         let mut dialog =
-            Dialog::answering(&invite("<sip:a@10.0.0.9:5062>", &loose), "ours", flow("203.0.113.1:5060"), &place());
+            Dialog::answering(&invite("<sip:a@10.0.0.9:5062>", &loose), "ours", flow("203.0.113.1:5060"), &place(), "");
         let bye = dialog.request("BYE");
         assert_eq!(bye.uri(), Some("sip:a@10.0.0.9:5062"));
         let routes: Vec<&str> = bye.all("Route").collect();
@@ -354,8 +373,13 @@ mod tests {
         );
         assert_eq!((bye.get("CSeq"), dialog.request("INFO").get("CSeq")), (Some("1 BYE"), Some("2 INFO")));
         assert_eq!(dialog.way(), flow("203.0.113.1:5060"));
-        let strict =
-            Dialog::answering(&invite("<sip:a@h>", &["<sip:203.0.113.1>"]), "o", flow("203.0.113.1:5060"), &place());
+        let strict = Dialog::answering(
+            &invite("<sip:a@h>", &["<sip:203.0.113.1>"]),
+            "o",
+            flow("203.0.113.1:5060"),
+            &place(),
+            "",
+        );
         let mut asked = invite("<sip:a@h>", &[]);
         asked.push("Proxy-Authorization", "Digest x");
         let ack = strict.ack(&asked);
@@ -371,14 +395,33 @@ mod tests {
             ("<sip:a@10.1.1.1:5080>", "10.1.1.1:5060", "10.1.1.1:5080"),
             ("<sip:a@pbx.example>", "198.51.100.1:5060", "198.51.100.1:5060"),
         ] {
-            let dialog = Dialog::answering(&invite(contact, &[]), "o", flow(peer), &place());
+            let dialog = Dialog::answering(&invite(contact, &[]), "o", flow(peer), &place(), "");
             assert_eq!(dialog.way(), flow(way), "{contact} from {peer}");
         }
     }
 
     #[test]
+    fn who_called_by_sips_is_told_a_contact_by_sips() {
+        let over = |transport, uri: &str, contact: &str| {
+            let mut invite = invite(contact, &[]);
+            invite.start = Message::request("INVITE", uri).start;
+            let flow = Flow { transport, peer: "198.51.100.1:5061".parse().unwrap() };
+            Dialog::answering(&invite, "o", flow, &place(), "").contact().to_owned()
+        };
+        for (transport, uri, contact, ours) in [
+            (Transport::Tls, "sips:1800@voice.example", "<sip:a@h>", "<sips:1800@192.0.2.10:5061>"),
+            (Transport::Tls, "sip:1800@voice.example", "<sips:a@h>", "<sips:1800@192.0.2.10:5061>"),
+            (Transport::Tls, "sip:1800@voice.example", "<sip:a@h>", "<sip:1800@192.0.2.10:5061;transport=tls>"),
+            // A proxy took the TLS off: nobody could keep what sips promises.
+            (Transport::Udp, "sips:1800@voice.example", "<sip:a@h>", "<sip:1800@192.0.2.10:5060>"),
+        ] {
+            assert_eq!(over(transport, uri, contact), ours, "{transport:?} {uri} {contact}");
+        }
+    }
+
+    #[test]
     fn requests_of_the_peer_come_in_order() {
-        let mut dialog = Dialog::answering(&invite("<sip:a@h>", &[]), "ours", flow("198.51.100.1:5060"), &place());
+        let mut dialog = Dialog::answering(&invite("<sip:a@h>", &[]), "ours", flow("198.51.100.1:5060"), &place(), "");
         let mut info = invite("<sip:a@h>", &[]);
         for (cseq, from, order) in [
             ("8 INFO", "<sip:a@h>;tag=theirs", Order::Next),

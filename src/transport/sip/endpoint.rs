@@ -130,6 +130,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         let core = Arc::new(Core {
             engine: Arc::clone(&engine),
             flows: Arc::clone(&flows),
+            resolver: super::resolve::server(&config.resolver),
             config,
             place,
             dialogs: std::sync::Mutex::default(),
@@ -356,7 +357,10 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
         if let Some((name, value)) = &fault.field {
             response.set(name, value);
         }
-        let _ = self.core.flows.send(flow, response.to_bytes());
+        // A Via that cannot be read names no port: then it is where the request came from.
+        let named = request.get("Via").and_then(Via::parse).and_then(|via| via.answered_at());
+        let peer = named.filter(|_| flow.transport == Transport::Udp).unwrap_or(flow.peer);
+        let _ = self.core.flows.send(Flow { peer, ..flow }, response.to_bytes());
     }
 
     /// New transactions to legs.
@@ -460,7 +464,7 @@ impl<H: Host, P: MediaPorts> Shared<H, P> {
             return None;
         };
         let (request, sdp, agreed) = described(request, port.local(), &trunk)?;
-        let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place);
+        let dialog = Dialog::answering(&invite, &random_token(8), flow, &self.core.place, &trunk.identity.contact);
         let (row, requests) = self.core.register(&dialog.key, &trunk.id);
         let link = self.host.open(
             slot,

@@ -11,14 +11,10 @@ use futures_util::future::join_all;
 use super::core::Core;
 use super::dialog::{introduce, random_token};
 use super::flow::{Flow, Transport};
+use super::resolve::resolve;
 use crate::rt;
-use crate::trunk::{Health, Trunk, TrunkTransport};
-use crate::wire::sip::{Message, Uri};
-
-/// How long a name may take to be looked up.
-const LOOKUP: Duration = Duration::from_secs(2);
-/// Most addresses of one trunk: that are watched, and that are tried for one call.
-const ADDRESSES: usize = 8;
+use crate::trunk::{Health, Trunk};
+use crate::wire::sip::Message;
 
 /// One way to a trunk's carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +124,7 @@ impl Pulses {
 impl Core {
     /// A trunk's ways in the order in which they are to be tried: as its targets stand, those that are down last.
     pub(super) async fn ways(&self, trunk: &Trunk) -> Vec<Way> {
-        let mut ways = resolve(trunk).await;
+        let mut ways = resolve(trunk, self.resolver).await;
         self.pulses.order(&trunk.id, &mut ways);
         ways
     }
@@ -139,7 +135,7 @@ impl Core {
         let patience = every.min(Duration::from_millis(self.config.t1_ms * 64));
         loop {
             let due = rt::now().plus_ms(jittered(every).as_millis().try_into().unwrap_or(u64::MAX));
-            let ways = resolve(&trunk).await;
+            let ways = resolve(&trunk, self.resolver).await;
             // A name that cannot be looked up now says nothing about the addresses that it had.
             if !ways.is_empty() {
                 self.pulses.follow(&trunk.id, &ways);
@@ -191,39 +187,6 @@ pub(super) fn jittered(span: Duration) -> Duration {
     // Without randomness all ask at once, and nothing else happens.
     let _ = getrandom::fill(&mut byte);
     span - span / 10 * u32::from(byte[0]) / 255
-}
-
-/// A trunk's addresses in the order of its targets, each once.
-async fn resolve(trunk: &Trunk) -> Vec<Way> {
-    let transport = match trunk.outbound.transport {
-        TrunkTransport::Udp => Transport::Udp,
-        TrunkTransport::Tcp => Transport::Tcp,
-        TrunkTransport::Tls => Transport::Tls,
-    };
-    let default_port = if transport == Transport::Tls { 5061 } else { 5060 };
-    let mut found: Vec<Way> = Vec::new();
-    for target in &trunk.outbound.targets {
-        let uri = format!("sip:{target}");
-        let Some(parsed) = Uri::parse(&uri) else { continue };
-        let port = parsed.port.unwrap_or(default_port);
-        let domain = if trunk.outbound.domain.is_empty() { target.clone() } else { trunk.outbound.domain.clone() };
-        let peers: Vec<SocketAddr> = match rt::timeout(LOOKUP, tokio::net::lookup_host((parsed.host, port))).await {
-            Some(Ok(peers)) => peers.collect(),
-            _ => {
-                tracing::warn!(trunk = %trunk.id, target, "a target of the trunk could not be looked up");
-                continue;
-            }
-        };
-        let name = parsed.host.to_owned();
-        for peer in peers {
-            let flow = Flow { transport, peer };
-            if found.iter().all(|way| way.flow != flow) {
-                found.push(Way { flow, name: name.clone(), domain: domain.clone() });
-            }
-        }
-    }
-    found.truncate(ADDRESSES);
-    found
 }
 
 #[cfg(test)]
@@ -284,13 +247,5 @@ mod tests {
         for _ in 0..100 {
             assert!((span * 9 / 10..=span).contains(&jittered(span)));
         }
-    }
-
-    #[tokio::test]
-    async fn a_target_that_is_named_twice_is_asked_once() {
-        let mut trunk = trunk();
-        trunk.outbound.targets = ["127.0.0.1", "127.0.0.1:5060", "127.0.0.1:5070"].map(str::to_owned).to_vec();
-        let ports: Vec<u16> = resolve(&trunk).await.iter().map(|way| way.flow.peer.port()).collect();
-        assert_eq!(ports, [5060, 5070]);
     }
 }

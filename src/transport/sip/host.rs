@@ -6,7 +6,8 @@
 //! 2. [`MediaPorts::reserve`]: a local port for the audio, or 503.
 //! 3. [`Host::open`]: a call exists and will get a result, whatever follows. Make a [`SipLink::pair`], start the driver with the
 //!    [`SipEnd`], give back the [`SipLink`].
-//! 4. Facts: `Started{rate}` with the answer agreed (after [`MediaPort::start`]), then `Answered`, digits of SIP INFO among them, at last
+//! 4. Facts: `Started{rate}` with the answer agreed (after [`MediaPort::start`]), then `Answered` (with `inbound.early_media` both as soon
+//!    as early media can be heard, and nothing more with the 200), digits of SIP INFO among them, at last
 //!    exactly one of `HungUp` or `Lost`; then the channel closes. Either of the last two may come at any point. A cancelled call ends
 //!    in `HungUp` without `Answered`.
 //! 5. Holds and codec changes reach the audio alone, by [`MediaPort::change`]; the port stops with the leg, however that ends.
@@ -19,8 +20,9 @@
 //! port before that.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Flow;
 use crate::call::{LegFact, LegMeta, LegOrder};
@@ -130,6 +132,12 @@ pub struct SipReport {
     pub cause: Option<u8>,
     /// The call rang before it ended.
     pub rang: bool,
+    /// The first response above 100 came or went.
+    pub rang_at: Option<Moment>,
+    /// Audio was agreed before the answer.
+    pub early_at: Option<Moment>,
+    /// The 2xx came or went.
+    pub answered_at: Option<Moment>,
     /// Messages in their order.
     pub ladder: Vec<LadderRow>,
     /// Rows beyond the ladder's length.
@@ -141,13 +149,42 @@ pub struct SipReport {
 }
 
 impl SipReport {
-    /// Notes a message.
-    pub(super) fn note(&mut self, at: Moment, sent: bool, what: String) {
+    /// Notes a message, here and for whoever follows the call.
+    pub(super) fn note(&mut self, row: LadderRow, live: &LiveLadder) {
         if self.ladder.len() < LADDER {
-            self.ladder.push(LadderRow { at, sent, what });
+            live.push(row.clone());
+            self.ladder.push(row);
         } else {
             self.ladder_cut += 1;
         }
+    }
+
+    /// It rings, or more.
+    pub(super) fn ring(&mut self, now: Moment) {
+        self.rang = true;
+        self.rang_at.get_or_insert(now);
+    }
+}
+
+/// A leg's messages as they pass, for whoever keeps them while the call lasts; as long as the report's own ladder.
+#[derive(Clone, Debug, Default)]
+pub struct LiveLadder(Arc<(Mutex<Vec<LadderRow>>, Notify)>);
+
+impl LiveLadder {
+    fn push(&self, row: LadderRow) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+        self.0.1.notify_one();
+    }
+
+    /// The rows behind the first `known`.
+    #[must_use]
+    pub fn behind(&self, known: usize) -> Vec<LadderRow> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).get(known..).unwrap_or_default().to_vec()
+    }
+
+    /// Waits until there may be more; for one who waits.
+    pub async fn grown(&self) {
+        self.0.1.notified().await;
     }
 }
 
@@ -157,6 +194,7 @@ pub struct SipLink {
     pub(super) facts: mpsc::Sender<LegFact>,
     pub(super) orders: mpsc::Receiver<LegOrder>,
     pub(super) report: oneshot::Sender<SipReport>,
+    pub(super) ladder: LiveLadder,
 }
 
 /// The driver's end of the channels to its leg.
@@ -168,6 +206,8 @@ pub struct SipEnd {
     pub orders: mpsc::Sender<LegOrder>,
     /// What SIP knew; comes after the last fact.
     pub report: oneshot::Receiver<SipReport>,
+    /// Messages as they pass.
+    pub ladder: LiveLadder,
 }
 
 impl SipLink {
@@ -177,6 +217,8 @@ impl SipLink {
         let (facts, facts_end) = mpsc::channel(FACTS);
         let (orders_end, orders) = mpsc::channel(ORDERS);
         let (report, report_end) = oneshot::channel();
-        (Self { facts, orders, report }, SipEnd { facts: facts_end, orders: orders_end, report: report_end })
+        let ladder = LiveLadder::default();
+        let end = SipEnd { facts: facts_end, orders: orders_end, report: report_end, ladder: ladder.clone() };
+        (Self { facts, orders, report, ladder }, end)
     }
 }

@@ -193,7 +193,8 @@ impl Row {
 fn same_registration(a: &Trunk, b: &Trunk) -> bool {
     let outbound = |trunk: &Trunk| {
         let out = &trunk.outbound;
-        (out.targets.clone(), out.transport, out.domain.clone(), trunk.identity.contact_user.clone())
+        let identity = (trunk.identity.contact_user.clone(), trunk.identity.contact.clone());
+        (out.targets.clone(), out.transport, out.domain.clone(), identity)
     };
     a.account == b.account && a.password == b.password && outbound(a) == outbound(b)
 }

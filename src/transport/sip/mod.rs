@@ -9,7 +9,7 @@
 //!
 //! **Layers inside.** `flow` owns the sockets, `gate` the caps, `stack` the transactions (the only place that knows the crate beneath),
 //! `dialog` builds messages, `timer` is RFC 4028, `leg` is the task of one call, `outbound` places calls,
-//! `health` watches the trunks' addresses, `register` keeps us registered, `keeper` has the tasks of both,
+//! `resolve` finds the trunks' addresses, `health` watches them, `register` keeps us registered, `keeper` has the tasks of both,
 //! `auth` poses challenges.
 //! Every message is read by `wire::sip` before the crate sees it, so that broken requests get their status and not silence.
 
@@ -26,6 +26,7 @@ mod keeper;
 mod leg;
 mod outbound;
 mod register;
+mod resolve;
 mod stack;
 mod timer;
 mod tls;
@@ -35,6 +36,9 @@ pub use core::SipCounters;
 pub use endpoint::{Census, Endpoint, StartError};
 pub use flow::{Flow, Transport};
 pub use health::Watched;
-pub use host::{CallRequest, Host, LadderRow, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport};
+pub use host::{
+    CallRequest, Host, LadderRow, LiveLadder, MediaPort, MediaPorts, Refusal, SipEnd, SipLink, SipOpened, SipReport,
+};
 pub use outbound::{OutboundCall, PlaceError};
+pub use stack::{Engine, ServerTransaction};
 pub use tls::TlsSide;

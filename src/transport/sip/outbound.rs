@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
-use super::host::{Host, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
+use super::host::{Host, LadderRow, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
 use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
 use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
 use super::timer;
@@ -406,7 +406,7 @@ impl<P: MediaPort> Placing<P> {
         invite.push("Call-ID", &self.call_id);
         invite.push("CSeq", &format!("{} INVITE", self.number));
         let user = if identity.contact_user.is_empty() { &from } else { &identity.contact_user };
-        invite.push("Contact", &self.core.place.contact(user, flow.transport));
+        invite.push("Contact", &self.core.place.contact_by(&identity.contact, user, domain, flow.transport));
         if !identity.asserted_identity.is_empty() {
             invite.push("P-Asserted-Identity", &format!("<{}>", fill(&identity.asserted_identity)));
         }
@@ -419,8 +419,10 @@ impl<P: MediaPort> Placing<P> {
         for (name, value) in &self.call.fields {
             invite.push(name, value);
         }
-        let offer = self.sdp.offer(Direction::SendRecv);
-        invite.set_sdp(&offer);
+        if !self.trunk.outbound.delayed_offer {
+            let offer = self.sdp.offer(Direction::SendRecv);
+            invite.set_sdp(&offer);
+        }
         invite
     }
 
@@ -485,7 +487,7 @@ impl<P: MediaPort> Placing<P> {
             return;
         }
         self.stage = SipStage::Ringing;
-        self.report.rang = true;
+        self.report.ring(rt::now());
         let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
         let known = self.forks.iter().position(|fork| fork.tag == tag);
         let at = match known {
@@ -496,49 +498,84 @@ impl<P: MediaPort> Placing<P> {
             }
             None => return,
         };
-        if !self.acknowledge_early(invite, flow, response, at) {
+        let reliable = reliable_number(response);
+        if reliable.is_some_and(|number| !self.is_next_of(at, number)) {
             return;
         }
-        let Some(description) = session_description(response) else { return };
-        // What plays before the answer may be replaced by the answer, so the offer stays open.
-        let mut trial = self.sdp.clone();
-        match trial.accept(description) {
-            Ok(plan) => {
-                if let Some(fork) = self.forks.get_mut(at) {
-                    fork.sdp = Some(trial.clone());
-                }
-                let rate = plan.codec.audio_rate();
-                match self.early.replace(trial) {
-                    Some(before) if before.plan() == Some(&plan) => {}
-                    Some(_) => self.port.change(plan),
-                    None => {
-                        self.port.start(plan);
-                        self.tell(LegFact::Started { rate }).await;
-                    }
-                }
+        let described =
+            session_description(response).and_then(|text| self.described_early(text, reliable.is_some(), at));
+        if let Some(number) = reliable {
+            let answer = described.as_ref().and_then(|(_, _, answer)| answer.as_deref());
+            self.acknowledge_early(invite, flow, response, number, answer);
+        }
+        let Some((trial, plan, _)) = described else { return };
+        if let Some(fork) = self.forks.get_mut(at) {
+            fork.sdp = Some(trial.clone());
+        }
+        let rate = plan.codec.audio_rate();
+        self.report.early_at.get_or_insert_with(rt::now);
+        match self.early.replace(trial) {
+            Some(before) if before.plan() == Some(&plan) => {}
+            Some(_) => self.port.change(plan),
+            None => {
+                self.port.start(plan);
+                self.tell(LegFact::Started { rate }).await;
             }
-            Err(error) => tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard"),
         }
     }
 
-    /// PRACK for a response that its sender wants acknowledged; `false` where it is a repetition, or one came before it that did not.
-    fn acknowledge_early(&mut self, invite: &Message, flow: Flow, response: &Message, at: usize) -> bool {
-        let required = response.all("Require").flat_map(list).any(|option| option.eq_ignore_ascii_case("100rel"));
-        let Some(number) = response.get("RSeq").and_then(|text| text.trim().parse::<u32>().ok()).filter(|_| required)
-        else {
-            return true;
+    /// What a description before the answer leads to, and our answer where it is the carrier's offer. What plays before the answer may
+    /// be replaced by the answer, so an offer of ours stays open; one of theirs counts where it must be acknowledged (RFC 3262
+    /// section 5), once for each phone.
+    fn described_early(
+        &self,
+        text: &[u8],
+        reliable: bool,
+        at: usize,
+    ) -> Option<(Negotiator, MediaPlan, Option<String>)> {
+        let mut trial = self.sdp.clone();
+        let agreed = if !self.trunk.outbound.delayed_offer {
+            trial.accept(text).map(|plan| (plan, None))
+        } else if reliable && self.forks.get(at).is_some_and(|fork| fork.sdp.is_none()) {
+            trial.answer(text).map(|agreed| (agreed.plan, Some(agreed.sdp)))
+        } else {
+            return None;
         };
-        let Some(fork) = self.forks.get_mut(at) else { return false };
-        if fork.acknowledged.is_some_and(|last| number != last.wrapping_add(1)) {
-            return false;
+        match agreed {
+            Ok((plan, answer)) => Some((trial, plan, answer)),
+            Err(error) => {
+                tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard");
+                None
+            }
         }
-        fork.acknowledged = Some(number);
+    }
+
+    /// Is a response that must be acknowledged the next of its phone? Neither a repetition nor one that overtook another; remembers it.
+    fn is_next_of(&mut self, at: usize, number: u32) -> bool {
+        let Some(fork) = self.forks.get_mut(at) else { return false };
+        let next = fork.acknowledged.is_none_or(|last| number == last.wrapping_add(1));
+        fork.acknowledged = if next { Some(number) } else { fork.acknowledged };
+        next
+    }
+
+    /// PRACK for a response that its sender wants acknowledged, with the answer to its offer where it brought one.
+    fn acknowledge_early(
+        &mut self,
+        invite: &Message,
+        flow: Flow,
+        response: &Message,
+        number: u32,
+        answer: Option<&str>,
+    ) {
         let invited = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         dialog.local_number = self.number;
         self.number += 1;
         let mut prack = dialog.request("PRACK");
         prack.push("RAck", &format!("{number} {invited} INVITE"));
+        if let Some(answer) = answer {
+            prack.set_sdp(answer);
+        }
         self.note(true, "PRACK");
         let core = Arc::clone(&self.core);
         rt::spawn("sip prack", async move {
@@ -546,7 +583,6 @@ impl<P: MediaPort> Placing<P> {
                 let _ = transaction.last().await;
             }
         });
-        true
     }
 
     fn finally(&mut self, invite: &Message, response: Message, status: u16) -> Tried {
@@ -612,7 +648,9 @@ impl<P: MediaPort> Placing<P> {
                     may_send = true;
                     let status = response.status().unwrap_or(0);
                     if status < 200 {
-                        self.report.rang |= status > 100;
+                        if status > 100 {
+                            self.report.ring(rt::now());
+                        }
                         continue;
                     }
                     self.note(false, &status.to_string());
@@ -649,27 +687,20 @@ impl<P: MediaPort> Placing<P> {
 
     async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, (channel, known): (Place, Called)) {
         self.stage = SipStage::Answered;
+        self.report.answered_at = Some(rt::now());
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
         let (row, requests) = self.core.register(&key, &self.trunk.id);
         let number = dialog.local_number;
-        let ack = dialog.ack(invite);
+        let (agreed, answer) = self.agreed_with(response, &dialog.remote_tag);
+        let mut ack = dialog.ack(invite);
+        if let Some(answer) = &answer {
+            ack.set_sdp(answer);
+        }
         dialog.local_number = self.number.max(number);
         self.core.expect_forks(&key, invite, dialog.local_number);
         self.core.acknowledge(&key, &dialog.remote_tag, number, &ack, dialog.way());
         self.note(true, "ACK");
-        let agreed = match session_description(response) {
-            Some(answer) => self.sdp.accept(answer).ok(),
-            // The answer came early and is not repeated.
-            None => {
-                let of_this = self.forks.iter().find(|fork| fork.tag == dialog.remote_tag);
-                let agreed = of_this.and_then(|fork| fork.sdp.clone()).or_else(|| self.early.clone());
-                agreed.and_then(|agreed| {
-                    self.sdp = agreed;
-                    self.sdp.plan().cloned()
-                })
-            }
-        };
         let Some(plan) = agreed else {
             self.late(invite, flow).end(response).await;
             self.report.status = 488;
@@ -703,12 +734,39 @@ impl<P: MediaPort> Placing<P> {
         leg.run_outbound(plan, early).await;
     }
 
+    /// What an answer leads to, and what our ACK must say where the offer was the carrier's.
+    fn agreed_with(&mut self, response: &Message, tag: &str) -> (Option<MediaPlan>, Option<String>) {
+        let delayed = self.trunk.outbound.delayed_offer;
+        let of_this = self.forks.iter().find(|fork| fork.tag == tag).and_then(|fork| fork.sdp.clone());
+        match session_description(response) {
+            Some(answer) if !delayed => (self.sdp.accept(answer).ok(), None),
+            // What a PRACK has settled is not offered again by the 200 (RFC 6337 section 2.1).
+            Some(offer) if of_this.is_none() => match self.sdp.answer(offer) {
+                Ok(agreed) => (Some(agreed.plan), Some(agreed.sdp)),
+                Err(error) => {
+                    tracing::info!(trunk = %self.trunk.id, %error, "the carrier's offer does not fit; hanging up");
+                    (None, None)
+                }
+            },
+            // The answer came early and is not repeated.
+            _ => {
+                let agreed = of_this.or_else(|| self.early.clone().filter(|_| !delayed));
+                let plan = agreed.and_then(|agreed| {
+                    self.sdp = agreed;
+                    self.sdp.plan().cloned()
+                });
+                (plan, None)
+            }
+        }
+    }
+
     async fn tell(&mut self, fact: LegFact) {
         let _ = rt::timeout(Duration::from_secs(1), self.link.facts.send(fact)).await;
     }
 
     fn note(&mut self, sent: bool, what: &str) {
-        self.report.note(rt::now(), sent, what.to_owned());
+        let row = LadderRow { at: rt::now(), sent, what: what.to_owned() };
+        self.report.note(row, &self.link.ladder);
     }
 
     async fn finish(mut self, last: LegFact) {
@@ -721,6 +779,12 @@ impl<P: MediaPort> Placing<P> {
         drop(facts);
         let _ = report.send(self.report);
     }
+}
+
+/// The number of a response that its sender wants acknowledged (RFC 3262).
+fn reliable_number(response: &Message) -> Option<u32> {
+    let required = response.all("Require").flat_map(list).any(|option| option.eq_ignore_ascii_case("100rel"));
+    response.get("RSeq").and_then(|text| text.trim().parse().ok()).filter(|_| required)
 }
 
 /// The CANCEL of an INVITE (RFC 3261 section 9.1).

@@ -148,7 +148,7 @@ impl Registration {
     fn contact(&self, way: &Way) -> String {
         let (account, identity) = (&self.trunk.account, &self.trunk.identity);
         let user = if identity.contact_user.is_empty() { &account.user } else { &identity.contact_user };
-        self.core.place.contact(user, way.flow.transport)
+        self.core.place.contact_by(&identity.contact, user, &way.domain, way.flow.transport)
     }
 
     fn request(&mut self, way: &Way, seconds: u32) -> Message {

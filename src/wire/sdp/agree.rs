@@ -167,6 +167,7 @@ impl Negotiator {
             codec,
             payload_type,
             receive_payload_type: payload_type,
+            others: Vec::new(),
             telephone_event: event.map(|(payload_type, clock_hz)| TelephoneEvent {
                 payload_type,
                 receive_payload_type: payload_type,
@@ -246,6 +247,10 @@ impl Negotiator {
                 named.into_iter().find_map(known)
             })
             .ok_or(SdpError::NoCodec)?;
+        let mut others: Vec<(u8, Codec)> = Vec::new();
+        for (_, other) in line.codecs.iter().filter(|(_, other)| *other != codec) {
+            others.extend(mine(*other).map(|pt| (pt, *other)).filter(|one| !others.contains(one)));
+        }
         let crypto = self.accepted_crypto(&ours, line)?;
         let event = line.events.iter().find(|(_, clock)| *clock == codec.clock_hz()).or_else(|| line.events.first());
         let telephone_event = event.and_then(|(payload_type, clock_hz)| {
@@ -262,6 +267,7 @@ impl Negotiator {
             codec,
             payload_type,
             receive_payload_type,
+            others,
             telephone_event,
             inband_keys: self.policy.inband_keys && telephone_event.is_none(),
             direction,

@@ -371,6 +371,25 @@ fn directions() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["sendrecv", "sendonly", "recvonly", "inactive"])
 }
 
+#[test]
+fn an_answer_with_several_codecs_is_spoken_by_its_first_and_heard_by_all() {
+    let mut leg = usual();
+    leg.offer(Direction::SendRecv);
+    // Opus by a number of the peer's own, one that was never offered, one said twice.
+    let answer = sdp(
+        "m=audio 4000 RTP/AVP 0 120 8 18 0 101\r\na=rtpmap:120 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    let plan = leg.accept(answer.as_bytes()).unwrap();
+    assert_eq!((plan.codec, plan.payload_type, plan.receive_payload_type), (Codec::Pcmu, 0, 0));
+    // What is received comes by the numbers of our offer (RFC 3264 section 5.1).
+    assert_eq!(plan.others, [(96, Codec::Opus), (8, Codec::Pcma)]);
+    // The next offer of ours settles on one.
+    assert_eq!(media_of(&leg.offer(Direction::SendRecv)), ["m=audio 20000 RTP/AVP 0 101"]);
+    let plan =
+        leg.accept(sdp("m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n").as_bytes()).unwrap();
+    assert_eq!(plan.others, []);
+}
+
 proptest! {
     /// Two legs of ours always understand each other, whatever their policies, and agree on who may send.
     #[test]

@@ -96,12 +96,14 @@ pub struct MediaPlan {
     pub remote: SocketAddr,
     /// Where control packets go.
     pub rtcp: Rtcp,
-    /// The one codec of both directions.
+    /// The codec that we send, and the peer until it takes one of the others.
     pub codec: Codec,
     /// The payload type that we send.
     pub payload_type: u8,
     /// The payload type that the peer sends; the same unless the peer's answer renumbered our offer.
     pub receive_payload_type: u8,
+    /// Further codecs of an answer that names several: the peer may change to them without a word (RFC 3264 section 7).
+    pub others: Vec<(u8, Codec)>,
     /// Keys as RTP events; `None`: only by SIP INFO or in the audio.
     pub telephone_event: Option<TelephoneEvent>,
     /// Keys are looked for in the audio: the trunk says that they come as tones, and nothing else was agreed.

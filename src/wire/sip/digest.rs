@@ -91,6 +91,9 @@ pub enum DigestError {
     Malformed,
 }
 
+/// Realms of one response that are answered.
+const MOST_REALMS: usize = 4;
+
 /// `name=value` pairs behind the scheme.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     list(text).into_iter().filter_map(|pair| {
@@ -112,14 +115,40 @@ impl Challenge {
     /// # Errors
     /// [`DigestError::NoChallenge`].
     pub fn best<'a>(fields: impl Iterator<Item = &'a str>) -> Result<Self, DigestError> {
-        // Plain forms before session forms: they mean the same to us, and more peers have the former right.
-        let rank = |challenge: &Self| match challenge.algorithm {
+        fields.filter_map(Self::parse).max_by_key(Self::rank).ok_or(DigestError::NoChallenge)
+    }
+
+    /// The strongest challenge of each realm: each proxy on the way may pose its own, and all want an answer (RFC 3261 section 22.3).
+    /// Realms beyond [`MOST_REALMS`] are left out.
+    #[must_use]
+    pub fn of_realms<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for found in fields.filter_map(Self::parse) {
+            if let Some(known) = all.iter_mut().find(|known| known.realm == found.realm) {
+                if known.rank() < found.rank() {
+                    *known = found;
+                }
+            } else if all.len() < MOST_REALMS {
+                all.push(found);
+            }
+        }
+        all
+    }
+
+    /// Plain forms before session forms: they mean the same to us, and more peers have the former right.
+    const fn rank(&self) -> u8 {
+        match self.algorithm {
             Algorithm::Sha256 => 3,
             Algorithm::Sha256Sess => 2,
             Algorithm::Md5 => 1,
             Algorithm::Md5Sess => 0,
-        };
-        fields.filter_map(Self::parse).max_by_key(rank).ok_or(DigestError::NoChallenge)
+        }
+    }
+
+    /// The challenge that an answer of ours was to (`Authorization` or `Proxy-Authorization`), and how often its nonce was used.
+    #[must_use]
+    pub fn answered(field: &str) -> Option<(Self, u32)> {
+        Some((Self::parse(field)?, Answer::parse(field).ok()?.count))
     }
 
     fn parse(field: &str) -> Option<Self> {

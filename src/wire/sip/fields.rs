@@ -1,7 +1,7 @@
 //! The insides of header fields: addresses, URIs, Via, CSeq, lists and parameters. Borrowed where it can be; never panics on
 //! broken text.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 /// Splits a field at its commas, not at those in quotes or angle brackets.
 #[must_use]
@@ -250,10 +250,14 @@ impl<'a> Via<'a> {
         parameter(self.text, "branch").filter(|branch| !branch.is_empty())
     }
 
-    /// The entry as a server completes it: `received` and `rport` say where it really came from (RFC 3261 section 18.2.1, 3581).
+    /// The entry as a server completes it: `received` and, where the sender asks for it, `rport` say where it really came from (RFC 3261
+    /// section 18.2.1, RFC 3581 section 4). A sender that names a private address behind a public one is behind a NAT and is taken to
+    /// ask: nothing else would reach it. Without the blanks that may stand around slashes, semicolons and equals signs.
     #[must_use]
-    /// Without the blanks that may stand around slashes, semicolons and equals signs.
     pub fn completed(&self, ip: IpAddr, port: u16) -> String {
+        let host: Option<IpAddr> = self.host.parse().ok();
+        let behind_nat = host.is_some_and(|host| host != ip && is_private(host) && !is_private(ip));
+        let asks = parameter(self.text, "rport").is_some() || behind_nat;
         let mut out = format!("SIP/2.0/{} ", self.transport);
         out.push_str(&if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_owned() });
         if let Some(port) = self.port {
@@ -265,7 +269,22 @@ impl<'a> Via<'a> {
                 push_tight(&mut out, part);
             }
         }
-        format!("{out};received={ip};rport={port}")
+        if asks || host != Some(ip) {
+            out.push_str(&format!(";received={ip}"));
+        }
+        if asks {
+            out.push_str(&format!(";rport={port}"));
+        }
+        out
+    }
+
+    /// Where the response to a request with this entry goes over datagrams, once it is completed (RFC 3261 section 18.2.2, RFC 3581
+    /// section 4): `None` where the sender gave a name and no server said what it stands for.
+    #[must_use]
+    pub fn answered_at(&self) -> Option<SocketAddr> {
+        let received = parameter(self.text, "received").unwrap_or(self.host).trim_matches(['[', ']']);
+        let rport = parameter(self.text, "rport").and_then(|port| port.parse().ok());
+        Some(SocketAddr::new(received.parse().ok()?, rport.or(self.port).unwrap_or(5060)))
     }
 
     /// Does a field leave out an entry or a parameter between two separators? One separator too many at the end harms nobody.
@@ -282,6 +301,15 @@ impl<'a> Via<'a> {
             last = letter;
         }
         last == ','
+    }
+}
+
+/// An address that means nothing beyond a network of one's own.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.octets()[0] == 100,
+        IpAddr::V6(ip) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
     }
 }
 
@@ -354,6 +382,25 @@ mod tests {
         assert_eq!((blanks.transport, blanks.host, blanks.branch()), ("UDP", "192.0.2.2", Some("390skdjuw")));
         let done = blanks.completed("192.0.2.1".parse().unwrap(), 1024);
         assert_eq!(done, "SIP/2.0/UDP 192.0.2.2:5070;branch=390skdjuw;received=192.0.2.1;rport=1024");
+        // Who does not ask is answered at the port that it names, at the address that it came from.
+        for (sent_by, from, added, answered) in [
+            ("192.0.2.1:5070", "192.0.2.1", "", "192.0.2.1:5070"),
+            ("192.0.2.1", "192.0.2.1", "", "192.0.2.1:5060"),
+            ("192.0.2.9:5070", "192.0.2.1", ";received=192.0.2.1", "192.0.2.1:5070"),
+            ("h.example", "192.0.2.1", ";received=192.0.2.1", "192.0.2.1:5060"),
+            ("[2001:db8::1]:5070", "2001:db8::1", "", "[2001:db8::1]:5070"),
+            ("10.0.0.9:5070", "192.0.2.1", ";received=192.0.2.1;rport=1024", "192.0.2.1:1024"),
+            ("10.0.0.9:5070", "10.0.0.1", ";received=10.0.0.1", "10.0.0.1:5070"),
+            ("127.0.0.1:9;rport", "127.0.0.1", ";received=127.0.0.1;rport=1024", "127.0.0.1:1024"),
+            ("127.0.0.1:9;received=8.8.8.8", "127.0.0.1", "", "127.0.0.1:9"),
+        ] {
+            let text = format!("SIP/2.0/UDP {sent_by}");
+            let done = Via::parse(&text).unwrap().completed(from.parse().unwrap(), 1024);
+            let place = sent_by.split(';').next().unwrap();
+            assert_eq!(done, format!("SIP/2.0/UDP {place}{added}"), "{sent_by}");
+            assert_eq!(Via::parse(&done).unwrap().answered_at(), answered.parse().ok(), "{sent_by}");
+        }
+        assert_eq!(Via::parse("SIP/2.0/UDP h.example").unwrap().answered_at(), None);
         for (value, gaps) in [
             ("SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b", false),
             ("SIP/2.0/UDP a;x=\";;,,\";rport;", false),

@@ -10,7 +10,7 @@ mod judge_tests;
 mod message;
 
 pub use digest::{Algorithm, Answer, Challenge, Credentials, DigestError};
-pub use fields::{Address, CSeq, Uri, Via, list, parameter, quoted, tight};
+pub use fields::{Address, CSeq, Uri, Via, is_private, list, parameter, quoted, tight};
 pub use frame::{Frame, Framer, FramingError};
 pub use judge::{ALLOW, Fault, SUPPORTED, fault_of, session_description};
 pub use message::{Message, NotSip, Start, reason_phrase};

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::digits::{cause_of, digit_of};
+use super::early::before_answer;
 use super::{Leg, Step, allows};
 use crate::call::LegFact;
 use crate::rt;
@@ -11,6 +12,7 @@ use crate::transport::sip::dialog::{DialogKey, Order, introduce, random};
 use crate::transport::sip::host::MediaPort;
 use crate::transport::sip::stack::ServerTransaction;
 use crate::transport::sip::timer::{self, Session};
+use crate::trunk::DtmfMode;
 use crate::wire::sdp::{Direction, SdpError};
 use crate::wire::sip::{Message, list, session_description};
 
@@ -61,7 +63,10 @@ impl<P: MediaPort> Leg<P> {
             "INFO" => match digit_of(&request.request) {
                 Some(digit) => {
                     self.reply(&mut request, 200, &[]);
-                    self.tell_if_room(LegFact::Digit { digit });
+                    // Where the trunk says that keys come by the audio, this one came or comes there too.
+                    if matches!(self.trunk.media.dtmf, DtmfMode::Auto | DtmfMode::Info) {
+                        self.tell_if_room(LegFact::Digit { digit });
+                    }
                 }
                 None if request.request.body.is_empty() => self.reply(&mut request, 200, &[]),
                 None => self.reply(&mut request, 415, &[("Accept", "application/dtmf-relay, application/dtmf")]),
@@ -208,9 +213,9 @@ impl<P: MediaPort> Leg<P> {
             Some(agreed) => {
                 // What a PRACK settled is what the 200 begins with, unless it was changed since.
                 if let Some((plan, None)) = self.answering.as_mut().and_then(|answering| answering.agreed.as_mut()) {
-                    *plan = agreed.plan;
+                    plan.clone_from(&agreed.plan);
                 }
-                Ok(())
+                if self.started { self.audio(before_answer(agreed.plan)).await } else { Ok(()) }
             }
             None => Ok(()),
         }

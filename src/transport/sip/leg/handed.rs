@@ -84,7 +84,8 @@ impl<P: MediaPort> Leg<P> {
                 return Ok(());
             }
         };
-        let dialog = Dialog::answering(&request.request, &tag, request.flow, &self.core.place);
+        let dialog =
+            Dialog::answering(&request.request, &tag, request.flow, &self.core.place, &self.trunk.identity.contact);
         let (row, requests) = self.core.register(&dialog.key, &self.trunk.id);
         let mut response = Message::response(&request.request, 200, "", &tag);
         response.push("Contact", dialog.contact());

@@ -4,6 +4,7 @@
 
 mod asked;
 mod digits;
+mod early;
 mod handed;
 mod keys;
 mod ours;
@@ -17,7 +18,7 @@ use super::core::{Core, Originated, Registered};
 use super::dialog::{Dialog, introduce};
 use super::flow::Called;
 use super::gate::Place;
-use super::host::{MediaPort, SipLink, SipReport};
+use super::host::{LadderRow, MediaPort, SipLink, SipReport};
 use super::outbound::{Following, Taken};
 use super::stack::{ServerEvent, ServerTransaction};
 use super::timer::Session;
@@ -118,6 +119,8 @@ pub(super) struct Leg<P: MediaPort> {
     known: Option<Called>,
     informing: Informing,
     started: bool,
+    /// The bot was told that somebody hears it.
+    opened: bool,
     /// The far end that took another's place has not told yet where its audio is to go.
     unsettled: bool,
     orders_open: bool,
@@ -169,6 +172,7 @@ impl<P: MediaPort> Leg<P> {
             known: None,
             informing: Informing::default(),
             started: false,
+            opened: false,
             unsettled: false,
             orders_open: true,
         }
@@ -181,8 +185,7 @@ impl<P: MediaPort> Leg<P> {
         let ring_ms = self.trunk.inbound.ring_ms;
         let step = if ring_ms > 0 {
             self.ring_until = Some(rt::now().plus_ms(ring_ms));
-            self.ring();
-            Ok(())
+            self.progress().await
         } else {
             self.answer().await
         };
@@ -194,7 +197,7 @@ impl<P: MediaPort> Leg<P> {
         self.started = early;
         let step = self.audio(plan).await;
         if step.is_ok() {
-            self.tell(LegFact::Answered).await;
+            self.open().await;
         }
         self.run_on(step).await;
     }
@@ -277,7 +280,17 @@ impl<P: MediaPort> Leg<P> {
                 Err(LegFact::HungUp { by: Some("bot".to_owned()) })
             }
             LegOrder::HangUp { .. } => self.hang_up("bot").await,
-            LegOrder::Transfer { to } => self.refer(&to).await,
+            LegOrder::Transfer { to } => {
+                // Nobody is handed over who was not answered: a bot that is heard early may want it before.
+                if self.answering.is_some() {
+                    self.answer_now().await?;
+                }
+                if self.answering.is_some() {
+                    self.transfer_failed("the caller has not acknowledged what came before the answer", None).await;
+                    return Ok(());
+                }
+                self.refer(&to).await
+            }
             LegOrder::Keys { keys } => {
                 self.press(&keys);
                 Ok(())
@@ -292,8 +305,7 @@ impl<P: MediaPort> Leg<P> {
         }
         self.repeat(now)?;
         if self.ring_until.is_some_and(|until| now >= until) {
-            self.ring_until = None;
-            return if self.answer_later() { Ok(()) } else { self.answer().await };
+            return self.answer_now().await;
         }
         if self.transfer.as_ref().is_some_and(|transfer| now >= transfer.until) {
             self.transfer_failed("no outcome in time", None).await;
@@ -312,20 +324,6 @@ impl<P: MediaPort> Leg<P> {
         }
         let waits = self.asking.is_some() || self.again_at.is_some();
         if now >= session.due() && !waits { self.refresh().await } else { Ok(()) }
-    }
-
-    fn ring(&mut self) {
-        let Some(answering) = &self.answering else { return };
-        let mut response = Message::response(&answering.transaction.request, 180, "", &self.dialog.key.local_tag);
-        response.push("Contact", self.dialog.contact());
-        introduce(&mut response);
-        if self.is_reliable_wanted() {
-            self.make_reliable(&mut response);
-        }
-        let Some(answering) = &mut self.answering else { return };
-        answering.transaction.respond(&response);
-        self.report.rang = true;
-        self.note(true, "180");
     }
 
     /// Refuses the INVITE that is being answered.
@@ -366,15 +364,22 @@ impl<P: MediaPort> Leg<P> {
             }
         };
         answering.transaction.respond(&response);
-        self.report.status = 200;
+        (self.report.status, self.report.answered_at) = (200, Some(rt::now()));
         self.note(true, "200");
         self.unacknowledged = Some(answering.transaction);
         self.pending = Some(answering.pending);
         if let Some(plan) = plan {
             self.audio(plan).await?;
-            self.tell(LegFact::Answered).await;
+            self.open().await;
         }
         Ok(())
+    }
+
+    /// Tells the bot, once, that somebody hears it.
+    async fn open(&mut self) {
+        if !std::mem::replace(&mut self.opened, true) {
+            self.tell(LegFact::Answered).await;
+        }
     }
 
     /// Audio starts, or goes on differently.
@@ -433,7 +438,7 @@ impl<P: MediaPort> Leg<P> {
             Some(Ok(plan)) => {
                 self.audio(plan).await?;
                 if first {
-                    self.tell(LegFact::Answered).await;
+                    self.open().await;
                 }
                 Ok(())
             }
@@ -465,7 +470,8 @@ impl<P: MediaPort> Leg<P> {
     }
 
     fn note(&mut self, sent: bool, what: &str) {
-        self.report.note(rt::now(), sent, what.to_owned());
+        let row = LadderRow { at: rt::now(), sent, what: what.to_owned() };
+        self.report.note(row, &self.link.ladder);
     }
 }
 

@@ -367,17 +367,30 @@ pub(in crate::transport::sip) fn authorise(
 ) -> Option<Message> {
     let proxy = response.status() == Some(407);
     let asked = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
-    let challenge = Challenge::best(response.all(asked)).ok()?;
-    let method = request.method()?.to_owned();
+    let challenges = Challenge::of_realms(response.all(asked));
+    let (method, uri) = (request.method()?.to_owned(), request.uri()?);
     let name = if proxy { "Proxy-Authorization" } else { "Authorization" };
-    let said =
-        request.all(name).filter_map(|field| Answer::parse(field).ok()).find(|said| said.realm == challenge.realm);
-    if said.is_some_and(|said| !challenge.stale || said.nonce == challenge.nonce) {
+    let said: Vec<Answer> = request.all(name).filter_map(|field| Answer::parse(field).ok()).collect();
+    let known = |challenge: &Challenge| said.iter().find(|said| said.realm == challenge.realm);
+    let hopeless = |asked: &Challenge| known(asked).is_some_and(|said| !asked.stale || said.nonce == asked.nonce);
+    if challenges.is_empty() || challenges.iter().any(hopeless) {
         return None;
     }
-    let answer = challenge.answer(credentials, &method, request.uri()?, &random_token(8), 1);
     let mut again = request.clone();
-    again.set(name, &answer);
+    for name in ["Authorization", "Proxy-Authorization"] {
+        again.remove(name);
+        // Whoever has its answer wants it again (RFC 3261 section 22.3), though no nonce twice with one count.
+        for (before, count) in request.all(name).filter_map(Challenge::answered) {
+            let replaced =
+                (name == "Proxy-Authorization") == proxy && challenges.iter().any(|new| new.realm == before.realm);
+            if !replaced {
+                again.push(name, &before.answer(credentials, &method, uri, &random_token(8), count + 1));
+            }
+        }
+    }
+    for challenge in &challenges {
+        again.push(name, &challenge.answer(credentials, &method, uri, &random_token(8), 1));
+    }
     again.set("CSeq", &format!("{number} {method}"));
     let via = again.get("Via")?;
     let (before, _) = via.split_once("branch=")?;

@@ -59,6 +59,12 @@ impl<P: MediaPort> Leg<P> {
         self.reliable.as_mut().map(|reliable| reliable.answer = true).is_some()
     }
 
+    /// The bot cannot wait for the rest of the ringing.
+    pub(super) async fn answer_now(&mut self) -> Step {
+        self.ring_until = None;
+        if self.answer_later() { Ok(()) } else { self.answer().await }
+    }
+
     /// Repeats what nobody acknowledged yet, twice as late each time; gives up after 64 × T1.
     pub(super) fn repeat(&mut self, now: Moment) -> Step {
         let Some(reliable) = self.reliable.as_mut().filter(|reliable| now >= reliable.due()) else { return Ok(()) };
@@ -72,7 +78,7 @@ impl<P: MediaPort> Leg<P> {
         let response = reliable.response.clone();
         if let Some(answering) = &mut self.answering {
             answering.transaction.respond(&response);
-            self.note(true, "180");
+            self.note(true, &response.status().unwrap_or(0).to_string());
         }
         Ok(())
     }
@@ -112,7 +118,10 @@ impl<P: MediaPort> Leg<P> {
         self.reply(&mut request, 200, &[]);
         let answer = self.reliable.take().is_some_and(|reliable| reliable.answer);
         if let (Some(plan), Some(answering)) = (agreed, &mut self.answering) {
-            answering.agreed = Some((plan, None));
+            answering.agreed = Some((plan.clone(), None));
+            if self.trunk.inbound.early_media && !answer {
+                self.begin_early(plan).await?;
+            }
         }
         if answer { self.answer().await } else { Ok(()) }
     }

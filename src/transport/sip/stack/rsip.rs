@@ -39,6 +39,9 @@ pub enum EngineError {
     NoFlow(SocketAddr),
 }
 
+/// Carries a request's source through the engine, which knows the Via alone; never leaves us.
+const SOURCE: &str = "Voicefleet-Source";
+
 /// The longest payload of a datagram over IPv4: 65,535 bytes without the headers of IP and UDP.
 const LONGEST_DATAGRAM: usize = 65_507;
 
@@ -171,7 +174,15 @@ impl Engine {
     /// [`EngineError`]: a request may be answered 400.
     pub async fn deliver(&self, message: &Message, flow: Flow) -> Result<(), EngineError> {
         let connection = self.connection(flow)?;
-        let message = read(message)?;
+        let message = match message.method() {
+            Some(_) => {
+                let mut marked = message.clone();
+                marked.remove(SOURCE);
+                marked.push(SOURCE, &flow.peer.to_string());
+                read(&marked)?
+            }
+            None => read(message)?,
+        };
         let given = self.inner.on_received_message(message, connection, &address(flow)).await;
         given.map_err(|error| EngineError::Unreadable(error.to_string()))
     }
@@ -187,8 +198,9 @@ impl Engine {
     }
 
     fn server(&self, mut transaction: Transaction) -> Option<ServerTransaction> {
-        let request = write(&SipMessage::Request(transaction.original.clone()))?;
+        let mut request = write(&SipMessage::Request(transaction.original.clone()))?;
         let flow = flow_of(&transaction, &request)?;
+        request.remove(SOURCE);
         let (sender, events) = mpsc::channel(EVENTS);
         let over = Arc::new(Notify::new());
         let to_tag = super::super::dialog::random_token(8);
@@ -207,7 +219,10 @@ impl Engine {
                     let SipMessage::Request(request) = message else { continue };
                     let event = match (request.method, write(&SipMessage::Request(request))) {
                         (rsipstack::sip::Method::Cancel, _) => ServerEvent::Cancelled,
-                        (_, Some(ack)) => ServerEvent::Ack(Box::new(ack)),
+                        (_, Some(mut ack)) => {
+                            ack.remove(SOURCE);
+                            ServerEvent::Ack(Box::new(ack))
+                        }
                         (_, None) => continue,
                     };
                     // A reader that is gone wants no events; the transaction lives on to absorb duplicates.
@@ -350,16 +365,12 @@ fn address(flow: Flow) -> SipAddr {
     SipAddr::new(kind, HostWithPort::from(flow.peer))
 }
 
-/// Where a request came from: a stream's own address, or what the Via was completed with.
+/// Where a request came from: a stream's own address, or what it was marked with.
 fn flow_of(transaction: &Transaction, request: &Message) -> Option<Flow> {
     if let Some(SipConnection::Channel(channel)) = &transaction.connection {
         let addr = channel.get_addr();
         let transport = if addr.r#type == Some(RsTransport::Tls) { Transport::Tls } else { Transport::Tcp };
         return Some(Flow { transport, peer: addr.get_socketaddr().ok()? });
     }
-    let via = request.get("Via")?;
-    let first = crate::wire::sip::Via::parse(via)?;
-    let ip = crate::wire::sip::parameter(first.text, "received")?.trim_matches(['[', ']']).parse().ok()?;
-    let port = crate::wire::sip::parameter(first.text, "rport")?.parse().ok()?;
-    Some(Flow { transport: Transport::Udp, peer: SocketAddr::new(ip, port) })
+    Some(Flow { transport: Transport::Udp, peer: request.get(SOURCE)?.parse().ok()? })
 }
