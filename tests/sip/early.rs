@@ -186,20 +186,24 @@ async fn a_bot_that_is_heard_early_needs_an_offer_or_the_answer_to_its_own() {
     let mut phone = Phone::new(world.endpoint.address()).await;
     let invite = phone.request("INVITE", &[], "");
     phone.send(&invite).await;
-    let end = world.call().await.1;
+    let mut end = world.call().await.1;
     assert_eq!(phone.response("INVITE").await.status(), Some(180));
     assert_eq!(phone.response("INVITE").await.status(), Some(200));
     let mut ack = phone.request("ACK", &[], OFFER);
     ack.set("CSeq", "1 ACK");
     phone.send(&ack).await;
+    // A BYE may overtake the ACK, and what that brings.
+    for fact in [STARTED, LegFact::Answered] {
+        assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("behind the ACK"), Some(fact));
+    }
     phone.hang_up().await;
-    assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
+    assert_eq!(facts(end).await.0, [LegFact::HungUp { by: None }]);
     assert_eq!(directions(&world), [Direction::SendRecv]);
     // Our offer goes with what must be acknowledged, and its answer comes with that.
     let mut phone = Phone::new(world.endpoint.address()).await;
     let invite = phone.request("INVITE", &[("Require", "100rel")], "");
     phone.send(&invite).await;
-    let end = world.call().await.1;
+    let mut end = world.call().await.1;
     let ringing = phone.response("INVITE").await;
     assert!(ringing.status() == Some(180) && !ringing.body.is_empty());
     assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&ringing))], OFFER).await.status(), Some(200));
@@ -207,8 +211,12 @@ async fn a_bot_that_is_heard_early_needs_an_offer_or_the_answer_to_its_own() {
     let mut ack = phone.request("ACK", &[], "");
     ack.set("CSeq", "1 ACK");
     phone.send(&ack).await;
+    // A BYE may overtake the ACK, and what that brings.
+    for fact in [STARTED, LegFact::Answered] {
+        assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("behind the ACK"), Some(fact));
+    }
     phone.hang_up().await;
-    assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
+    assert_eq!(facts(end).await.0, [LegFact::HungUp { by: None }]);
     world.settle().await;
 }
 

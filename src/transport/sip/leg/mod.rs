@@ -108,6 +108,8 @@ pub(super) struct Leg<P: MediaPort> {
     leaving: Option<Moment>,
     /// A hang-up that waits for the peer's ACK, and why.
     leave_after_ack: Option<&'static str>,
+    /// Whereto the caller is handed behind its ACK.
+    refer_after_ack: Option<String>,
     /// The fact that the leg then ends by, where it is not to wait for the answer to its BYE.
     last: Option<LegFact>,
     transfer: Option<Transfer>,
@@ -165,6 +167,7 @@ impl<P: MediaPort> Leg<P> {
             raised: false,
             leaving: None,
             leave_after_ack: None,
+            refer_after_ack: None,
             last: None,
             transfer: None,
             followed: None,
@@ -281,13 +284,10 @@ impl<P: MediaPort> Leg<P> {
             }
             LegOrder::HangUp { .. } => self.hang_up("bot").await,
             LegOrder::Transfer { to } => {
-                // Nobody is handed over who was not answered: a bot that is heard early may want it before.
+                // Nobody is handed over who was not answered, and knows it: a bot that is heard early may want it before.
                 if self.answering.is_some() {
-                    self.answer_now().await?;
-                }
-                if self.answering.is_some() {
-                    self.transfer_failed("the caller has not acknowledged what came before the answer", None).await;
-                    return Ok(());
+                    self.refer_after_ack = Some(to);
+                    return self.answer_now().await;
                 }
                 self.refer(&to).await
             }
@@ -408,6 +408,9 @@ impl<P: MediaPort> Leg<P> {
                 self.unacknowledged = None;
                 self.pending = None;
                 self.description_of_ack(&ack).await?;
+                if let Some(to) = self.refer_after_ack.take() {
+                    self.refer(&to).await?;
+                }
                 let Some(why) = self.leave_after_ack.take() else { return Ok(()) };
                 self.hang_up(why).await?;
                 self.last.take().map_or(Ok(()), Err)
