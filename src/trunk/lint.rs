@@ -1,6 +1,7 @@
 //! What is wrong with a trunk's file beyond what does not read: all of it at once, each fault with its key. Never changes a trunk.
 
-use super::file::{NumberFormat, Trunk, TrunkTransport};
+use super::file::Trunk;
+use super::tables::{NumberFormat, TrunkTransport};
 use crate::bot::{Fault, is_bot_id};
 use crate::wire::sdp::Codec;
 use crate::wire::sip::Uri;

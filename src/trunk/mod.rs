@@ -7,11 +7,13 @@ pub mod io;
 mod lint;
 mod outcome;
 mod route;
+mod tables;
 
 pub use book::Book;
-pub use file::{
-    Account, Cidr, DtmfMode, Health, Identity, Inbound, Limits, Media, NumberFormat, Outbound, TimerMode, Timers,
-    Trunk, TrunkTransport,
-};
+pub use file::Trunk;
 pub use outcome::{SipStage, outcome};
 pub use route::{CallFacts, Route, custom_fields, matches};
+pub use tables::{
+    Account, Cidr, DtmfMode, Health, Identity, Inbound, Limits, Media, NumberFormat, Outbound, TimerMode, Timers,
+    TrunkTransport,
+};

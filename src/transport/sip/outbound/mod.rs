@@ -1,29 +1,37 @@
 //! Calls that we place: INVITE to a trunk's addresses in order, challenges answered, early media taken, the ring time-out kept, a late
 //! 200 after our CANCEL ended. The next address is tried only where nobody can have been rung; those that are down come last.
 
-use std::net::SocketAddr;
+mod early;
+mod followed;
+mod invite;
+mod late;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::core::{Core, Registered, SipCounters};
-use super::dialog::{Dialog, DialogKey, introduce, random_token};
+use super::core::{Core, SipCounters};
+use super::dialog::{Dialog, DialogKey, random_token};
 use super::endpoint::{Endpoint, negotiator};
 use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
-use super::host::{Host, LadderRow, MediaPort, MediaPorts, SipEnd, SipLink, SipReport};
+use super::host::{Host, LadderRow, MediaPort, MediaPorts, SipLink, SipReport};
 use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
-use super::stack::{ClientEvent, ClientTransaction, ServerTransaction};
+use super::stack::ClientEvent;
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
-use crate::trunk::{SipStage, TimerMode, Trunk, outcome};
+use crate::trunk::{SipStage, Trunk, outcome};
 use crate::units::Moment;
-use crate::wire::sdp::{Direction, MediaPlan, Negotiator};
-use crate::wire::sip::{CSeq, Message, list, parameter, quoted, session_description};
+use crate::wire::sdp::{MediaPlan, Negotiator};
+use crate::wire::sip::{Message, session_description};
+
+use early::Fork;
+pub(super) use followed::{Following, Taken, follow};
+use late::CANCELS;
 
 /// A call to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,96 +144,6 @@ impl Core {
     }
 }
 
-/// An answered call whose dialog another leg goes on in.
-pub(super) struct Taken {
-    pub dialog: Dialog,
-    pub row: Registered,
-    pub requests: mpsc::Receiver<ServerTransaction>,
-    pub sdp: Negotiator,
-    pub plan: MediaPlan,
-    pub session: Option<timer::Session>,
-    pub updates: bool,
-    pub channel: Place,
-    /// The way that it was called by.
-    pub known: Called,
-}
-
-impl Taken {
-    /// BYE: nobody goes on in it.
-    async fn leave(mut self, core: &Core) {
-        let bye = self.dialog.request("BYE");
-        if let Some(mut transaction) = core.send(&bye, &self.dialog.towards()).await {
-            let _ = rt::timeout(Duration::from_millis(core.config.hang_up_ms), transaction.last()).await;
-        }
-    }
-}
-
-/// A call that a leg has placed for itself. Dropping it cancels the call, or ends it where it was answered in that moment.
-pub(super) struct Following {
-    core: Arc<Core>,
-    outcome: oneshot::Receiver<Result<Box<Taken>, u16>>,
-    _orders: mpsc::Sender<LegOrder>,
-}
-
-impl Following {
-    /// The answered call, or the status that it ended with (0: none came).
-    pub async fn outcome(&mut self) -> Result<Box<Taken>, u16> {
-        (&mut self.outcome).await.unwrap_or(Err(0))
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.outcome.close();
-        // An answer that was handed over and that nobody took must not stay an open line.
-        if let Ok(Ok(taken)) = self.outcome.try_recv() {
-            let core = Arc::clone(&self.core);
-            rt::spawn("sip untaken call", async move { taken.leave(&core).await });
-        }
-    }
-}
-
-/// Places a call that a leg will go on in: with the leg's own audio port and the codec that it has.
-pub(super) fn follow(
-    core: Arc<Core>,
-    trunk: Arc<Trunk>,
-    sdp: Negotiator,
-    call: OutboundCall,
-    local: SocketAddr,
-    channel: Place,
-) -> Following {
-    // Nobody reads its facts: the leg that waits has said all that there is to say.
-    let (link, SipEnd { orders, .. }) = SipLink::pair();
-    let (then, outcome) = oneshot::channel();
-    let mut placing = Placing::new(Arc::clone(&core), trunk, sdp, call, (Mute(local), link));
-    placing.then = Some(then);
-    rt::spawn("sip followed call", placing.run(channel));
-    Following { core, outcome, _orders: orders }
-}
-
-/// The audio of a call that is not one's own yet: nobody hears what plays before its answer.
-struct Mute(SocketAddr);
-
-impl MediaPort for Mute {
-    fn id(&self) -> u64 {
-        0
-    }
-
-    fn local(&self) -> SocketAddr {
-        self.0
-    }
-
-    fn start(&mut self, _plan: MediaPlan) {}
-
-    fn change(&mut self, _plan: MediaPlan) {}
-
-    fn press(&mut self, _key: char) -> bool {
-        false
-    }
-
-    fn stop(&mut self) {}
-}
-
 struct Placing<P: MediaPort> {
     core: Arc<Core>,
     trunk: Arc<Trunk>,
@@ -252,22 +170,8 @@ struct Placing<P: MediaPort> {
     unsent: bool,
 }
 
-/// One phone that may answer: the tag of its early dialog.
-struct Fork {
-    tag: String,
-    /// What its description agreed to, where it gave one.
-    sdp: Option<Negotiator>,
-    /// The number of its last reliable response (RFC 3262), where there was one.
-    acknowledged: Option<u32>,
-}
-
 /// How many T1 a carrier has to say more than 100: 32 s, as long as it has for any other answer.
 const TRYING_T1: u64 = 64;
-/// How often a CANCEL is sent that nothing comes of.
-const CANCELS: u8 = 7;
-/// Phones of one call that are kept apart; what more of them say before the answer is not heard.
-const FORKS: usize = 16;
-
 /// How one try ended.
 enum Tried {
     /// 2xx.
@@ -384,48 +288,6 @@ impl<P: MediaPort> Placing<P> {
         Tried::Refused(self.report.status)
     }
 
-    fn invite(&mut self, flow: Flow, domain: &str) -> Message {
-        self.number += 1;
-        let identity = &self.trunk.identity;
-        let number = self.trunk.written(&self.call.to);
-        let from = if self.call.from.is_empty() { &identity.caller_id } else { &self.call.from };
-        let from = if from.is_empty() { "anonymous".to_owned() } else { self.trunk.written(from) };
-        let fill = |template: &str| template.replace("{number}", &from).replace("{domain}", domain);
-        let from_uri = if identity.from.is_empty() { format!("sip:{from}@{domain}") } else { fill(&identity.from) };
-        let uri = format!("sip:{number}@{domain}");
-        let mut invite = Message::request("INVITE", &uri);
-        invite.push("Via", &self.core.place.via(flow.transport));
-        invite.push("Max-Forwards", "70");
-        let display = if identity.display_name.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", quoted(&identity.display_name))
-        };
-        invite.push("From", &format!("{display}<{from_uri}>;tag={}", self.tag));
-        invite.push("To", &format!("<{uri}>"));
-        invite.push("Call-ID", &self.call_id);
-        invite.push("CSeq", &format!("{} INVITE", self.number));
-        let user = if identity.contact_user.is_empty() { &from } else { &identity.contact_user };
-        invite.push("Contact", &self.core.place.contact_by(&identity.contact, user, domain, flow.transport));
-        if !identity.asserted_identity.is_empty() {
-            invite.push("P-Asserted-Identity", &format!("<{}>", fill(&identity.asserted_identity)));
-        }
-        if self.trunk.timers.mode == TimerMode::On {
-            let interval = self.trunk.timers.expires_s.max(self.least_session.unwrap_or(0));
-            invite.push("Session-Expires", &interval.to_string());
-            invite.push("Min-SE", &self.least_session.unwrap_or(self.trunk.timers.min_se_s).to_string());
-        }
-        introduce(&mut invite);
-        for (name, value) in &self.call.fields {
-            invite.push(name, value);
-        }
-        if !self.trunk.outbound.delayed_offer {
-            let offer = self.sdp.offer(Direction::SendRecv);
-            invite.set_sdp(&offer);
-        }
-        invite
-    }
-
     async fn once(&mut self, invite: &Message, flow: Flow, name: &str) -> Tried {
         self.note(true, "INVITE");
         let Some(mut transaction) = self.core.send_to_target(invite, flow, name).await else {
@@ -482,109 +344,6 @@ impl<P: MediaPort> Placing<P> {
         }
     }
 
-    async fn provisional(&mut self, invite: &Message, flow: Flow, status: u16, response: &Message) {
-        if status <= 100 {
-            return;
-        }
-        self.stage = SipStage::Ringing;
-        self.report.ring(rt::now());
-        let tag = parameter(response.get("To").unwrap_or_default(), "tag").unwrap_or_default();
-        let known = self.forks.iter().position(|fork| fork.tag == tag);
-        let at = match known {
-            Some(at) => at,
-            None if self.forks.len() < FORKS => {
-                self.forks.push(Fork { tag: tag.to_owned(), sdp: None, acknowledged: None });
-                self.forks.len() - 1
-            }
-            None => return,
-        };
-        let reliable = reliable_number(response);
-        if reliable.is_some_and(|number| !self.is_next_of(at, number)) {
-            return;
-        }
-        let described =
-            session_description(response).and_then(|text| self.described_early(text, reliable.is_some(), at));
-        if let Some(number) = reliable {
-            let answer = described.as_ref().and_then(|(_, _, answer)| answer.as_deref());
-            self.acknowledge_early(invite, flow, response, number, answer);
-        }
-        let Some((trial, plan, _)) = described else { return };
-        if let Some(fork) = self.forks.get_mut(at) {
-            fork.sdp = Some(trial.clone());
-        }
-        let rate = plan.codec.audio_rate();
-        self.report.early_at.get_or_insert_with(rt::now);
-        match self.early.replace(trial) {
-            Some(before) if before.plan() == Some(&plan) => {}
-            Some(_) => self.port.change(plan),
-            None => {
-                self.port.start(plan);
-                self.tell(LegFact::Started { rate }).await;
-            }
-        }
-    }
-
-    /// What a description before the answer leads to, and our answer where it is the carrier's offer. What plays before the answer may
-    /// be replaced by the answer, so an offer of ours stays open; one of theirs counts where it must be acknowledged (RFC 3262
-    /// section 5), once for each phone.
-    fn described_early(
-        &self,
-        text: &[u8],
-        reliable: bool,
-        at: usize,
-    ) -> Option<(Negotiator, MediaPlan, Option<String>)> {
-        let mut trial = self.sdp.clone();
-        let agreed = if !self.trunk.outbound.delayed_offer {
-            trial.accept(text).map(|plan| (plan, None))
-        } else if reliable && self.forks.get(at).is_some_and(|fork| fork.sdp.is_none()) {
-            trial.answer(text).map(|agreed| (agreed.plan, Some(agreed.sdp)))
-        } else {
-            return None;
-        };
-        match agreed {
-            Ok((plan, answer)) => Some((trial, plan, answer)),
-            Err(error) => {
-                tracing::info!(trunk = %self.trunk.id, %error, "early media does not fit and is not heard");
-                None
-            }
-        }
-    }
-
-    /// Is a response that must be acknowledged the next of its phone? Neither a repetition nor one that overtook another; remembers it.
-    fn is_next_of(&mut self, at: usize, number: u32) -> bool {
-        let Some(fork) = self.forks.get_mut(at) else { return false };
-        let next = fork.acknowledged.is_none_or(|last| number == last.wrapping_add(1));
-        fork.acknowledged = if next { Some(number) } else { fork.acknowledged };
-        next
-    }
-
-    /// PRACK for a response that its sender wants acknowledged, with the answer to its offer where it brought one.
-    fn acknowledge_early(
-        &mut self,
-        invite: &Message,
-        flow: Flow,
-        response: &Message,
-        number: u32,
-        answer: Option<&str>,
-    ) {
-        let invited = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
-        let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
-        dialog.local_number = self.number;
-        self.number += 1;
-        let mut prack = dialog.request("PRACK");
-        prack.push("RAck", &format!("{number} {invited} INVITE"));
-        if let Some(answer) = answer {
-            prack.set_sdp(answer);
-        }
-        self.note(true, "PRACK");
-        let core = Arc::clone(&self.core);
-        rt::spawn("sip prack", async move {
-            if let Some(mut transaction) = core.send(&prack, &dialog.towards()).await {
-                let _ = transaction.last().await;
-            }
-        });
-    }
-
     fn finally(&mut self, invite: &Message, response: Message, status: u16) -> Tried {
         self.report.status = status;
         response.reason().unwrap_or_default().clone_into(&mut self.report.reason);
@@ -622,67 +381,6 @@ impl<P: MediaPort> Placing<P> {
             return Tried::Again(Box::new(again));
         }
         Tried::Refused(status)
-    }
-
-    /// Ends a call that is not answered yet. A 200 that crosses the CANCEL is acknowledged and ended.
-    async fn cancel(
-        &mut self,
-        invite: &Message,
-        flow: Flow,
-        mut transaction: ClientTransaction,
-        provisional: bool,
-        why: GaveUp,
-    ) -> Tried {
-        let bytes = cancel_of(invite).to_bytes();
-        let t1 = Duration::from_millis(self.core.config.t1_ms);
-        // Without a provisional answer a CANCEL may overtake the INVITE (RFC 3261 section 9.1): wait for a sign first.
-        let mut may_send = provisional;
-        let mut wait = t1;
-        for _ in 0..CANCELS {
-            if may_send {
-                self.note(true, "CANCEL");
-                let _ = self.core.flows.send(flow, bytes.clone());
-            }
-            match rt::timeout(wait, transaction.next()).await {
-                Some(Some(ClientEvent::Response(response))) => {
-                    may_send = true;
-                    let status = response.status().unwrap_or(0);
-                    if status < 200 {
-                        if status > 100 {
-                            self.report.ring(rt::now());
-                        }
-                        continue;
-                    }
-                    self.note(false, &status.to_string());
-                    self.report.status = status;
-                    if status < 300 {
-                        self.late(invite, flow).end(&response).await;
-                    }
-                    return Tried::GivenUp(why);
-                }
-                Some(_) => return Tried::GivenUp(why),
-                None => wait = (wait * 2).min(t1 * 8),
-            }
-        }
-        // Nothing final in all that time; an answer may still come, and whoever answers must not be left on an open line.
-        self.abandon(invite, flow, transaction, may_send, if may_send { 0 } else { CANCELS });
-        Tried::GivenUp(why)
-    }
-
-    /// Leaves a try behind that may yet be answered: a task of its own ends what comes late, and cancels so many times, from the first
-    /// sign of life on (RFC 3261 section 9.1), which came where it is `alive`. It lasts as long as the transaction, bounded by the ring
-    /// time.
-    fn abandon(&self, invite: &Message, flow: Flow, transaction: ClientTransaction, alive: bool, cancels: u8) {
-        let limit = Duration::from_millis(self.trunk.outbound.ring_ms + self.core.config.t1_ms * 64);
-        let late = self.late(invite, flow);
-        rt::spawn("sip late answer", async move {
-            let _ = rt::timeout(limit, late.run(transaction, alive, cancels)).await;
-        });
-    }
-
-    /// What ends an answer that nobody wants any more.
-    fn late(&self, invite: &Message, flow: Flow) -> Late {
-        Late { core: Arc::clone(&self.core), invite: invite.clone(), flow, number: self.number }
     }
 
     async fn answered(mut self, invite: &Message, response: &Message, flow: Flow, (channel, known): (Place, Called)) {
@@ -778,72 +476,5 @@ impl<P: MediaPort> Placing<P> {
         let SipLink { report, facts, .. } = self.link;
         drop(facts);
         let _ = report.send(self.report);
-    }
-}
-
-/// The number of a response that its sender wants acknowledged (RFC 3262).
-fn reliable_number(response: &Message) -> Option<u32> {
-    let required = response.all("Require").flat_map(list).any(|option| option.eq_ignore_ascii_case("100rel"));
-    response.get("RSeq").and_then(|text| text.trim().parse().ok()).filter(|_| required)
-}
-
-/// The CANCEL of an INVITE (RFC 3261 section 9.1).
-fn cancel_of(invite: &Message) -> Message {
-    let mut cancel = Message::request("CANCEL", invite.uri().unwrap_or_default());
-    for name in ["Via", "Max-Forwards", "From", "To", "Call-ID", "Route"] {
-        if let Some(value) = invite.get(name) {
-            cancel.push(name, value);
-        }
-    }
-    let number = CSeq::parse(invite.get("CSeq").unwrap_or_default()).map_or(1, |cseq| cseq.number);
-    cancel.push("CSeq", &format!("{number} CANCEL"));
-    cancel.push("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
-    cancel
-}
-
-/// A try that nobody waits for any more, until it is certain that it leaves no open line behind.
-struct Late {
-    core: Arc<Core>,
-    invite: Message,
-    flow: Flow,
-    /// The last number that any request of ours had: of a PRACK, it is above the INVITE's.
-    number: u32,
-}
-
-impl Late {
-    async fn run(&self, mut transaction: ClientTransaction, mut alive: bool, mut cancels: u8) {
-        let t1 = Duration::from_millis(self.core.config.t1_ms);
-        let mut wait = t1;
-        loop {
-            let event = if alive && cancels > 0 {
-                cancels -= 1;
-                let _ = self.core.flows.send(self.flow, cancel_of(&self.invite).to_bytes());
-                let Some(event) = rt::timeout(wait, transaction.next()).await else {
-                    wait = (wait * 2).min(t1 * 8);
-                    continue;
-                };
-                event
-            } else {
-                transaction.next().await
-            };
-            let Some(ClientEvent::Response(response)) = event else { return };
-            match response.status().unwrap_or(0) {
-                ..200 => alive = true,
-                200..300 => return self.end(&response).await,
-                _ => return,
-            }
-        }
-    }
-
-    /// ACK and BYE.
-    async fn end(&self, response: &Message) {
-        let mut dialog = Dialog::calling(&self.invite, response, self.flow, &self.core.place);
-        let ack = dialog.ack(&self.invite);
-        let _ = self.core.flows.send(dialog.way(), ack.to_bytes());
-        dialog.local_number = dialog.local_number.max(self.number);
-        let bye = dialog.request("BYE");
-        if let Some(mut transaction) = self.core.send(&bye, &dialog.towards()).await {
-            let _ = rt::timeout(Duration::from_millis(self.core.config.hang_up_ms), transaction.last()).await;
-        }
     }
 }
