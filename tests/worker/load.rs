@@ -172,7 +172,7 @@ async fn nobody_there_is_no_step_that_passes() {
 async fn a_worker_offers_what_was_measured_and_names_the_limit() {
     let folder = crate::world::Folder::new("measured");
     folder.bot("demo", &crate::world::standin_bot(""));
-    Calibration::new(4).write(&folder.data()).unwrap();
+    Calibration::new(4, 3).write(&folder.data()).unwrap();
     let tune = |config: &mut voicefleet::config::Config| (config.media.max_calls, config.media.shards) = (9, 1);
     let world = World::over(folder, tune, brisk()).await;
     let health = world.get("/health/fleet").await.body;
