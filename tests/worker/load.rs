@@ -22,7 +22,7 @@ fn plan(arguments: &[&str]) -> (Target, PlanArgs) {
     match Command::try_parse_from(all).unwrap_or_else(|error| panic!("{error}")).bench {
         BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Target::Outbound(spoil.impairment()), plan),
         BenchArgs::Sip { sip, plan, spoil, .. } => (Target::Sip(sip, spoil.impairment()), plan),
-        BenchArgs::Ws { url, plan } => (Target::ws(url.as_deref()).unwrap(), plan),
+        BenchArgs::Ws { url, outbound, plan } => (Target::ws(url.as_deref(), outbound).unwrap(), plan),
         other => panic!("no load: {other:?}"),
     }
 }
@@ -48,9 +48,17 @@ async fn planted_loss_is_seen_as_planted_and_counts_agree() {
     assert!((planted.lost - planted.doubled).abs_diff(planted.seen_lost) <= 6 * 4, "{planted:?}");
     let doubled = planted.doubled.abs_diff(planted.seen_doubled);
     assert!(doubled <= 6 * 2, "{planted:?}");
+    // On the way back the callers count by the numbers of what came through.
+    assert!(planted.back_lost > 100 && planted.back_lost < planted.back_sent / 5, "{planted:?}");
+    assert!(planted.back_lost.abs_diff(planted.back_seen_lost) <= 6 * 4, "{planted:?}");
+    assert!(planted.back_doubled.abs_diff(planted.back_seen_doubled) <= 6 * 2, "{planted:?}");
+    let came = planted.back_sent - planted.back_lost;
+    assert!(came.abs_diff(planted.back_seen_received) <= 6 * 4, "{planted:?}");
     let step = &report.steps[0];
     assert_eq!((step.up, step.traffic.failed, step.traffic.ended_by_worker), ((6, 6), 0, 0), "{step:?}");
     assert!(step.expected >= 6 * 8 * 50 - 60 && step.sent >= 6 * 8 * 50 - 60, "{step:?}");
+    // What was spoiled on purpose is no fault of the worker.
+    assert!(step.lost_percent < 1.0, "{step:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,6 +103,30 @@ async fn a_worker_is_loaded_with_calls_that_it_places_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dialler_places_calls_that_ring_first_and_the_bot_waits_for_the_answer() {
+    let _turn = beside_others().await;
+    let folder = std::env::temp_dir().join(format!("voicefleet-load-ws-out-{}", std::process::id()));
+    let dir = folder.to_string_lossy().into_owned();
+    let report = run(&["ws", "--outbound", "--steps", "3", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
+    let step = &report.steps[0];
+    let traffic = &step.traffic;
+    assert_eq!((report.protocol, step.up.1), ("ws outbound", 3), "{step:?}");
+    assert_eq!((traffic.failed, traffic.ended_by_worker, traffic.spoke_early), (0, 0, 0), "{step:?}");
+    assert!(traffic.set_up >= 1, "one came and rang while it was measured: {step:?}");
+    assert!(step.received > 50, "behind the answer the bot speaks: {step:?}");
+    let recordings = report.recordings.unwrap();
+    assert!(recordings.sampled > 0 && recordings.all_match(), "{recordings:?}");
+    let mut calls = 0;
+    for call in std::fs::read_dir(folder.join("data/calls")).unwrap().flatten() {
+        let result = read_result(&call.path()).unwrap();
+        assert_eq!((result.direction, result.disconnected_by), (Direction::Outbound, DisconnectedBy::Customer));
+        calls += 1;
+    }
+    assert!(calls >= 4, "{calls}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bot_that_echoes_gives_the_way_there_and_back() {
     let _turn = beside_others().await;
     for protocol in ["sip", "ws"] {
@@ -107,8 +139,17 @@ async fn a_bot_that_echoes_gives_the_way_there_and_back() {
         let recordings = report.recordings.unwrap();
         assert!(recordings.sampled > 0 && recordings.all_match(), "{protocol}: {recordings:?}");
     }
-    let silent = run(&["sip", "--steps", "1", "--step-s", "1"]).await;
+    // Bounds that no call can keep are named with what was measured, unless the generator itself was no judge.
+    let bounds = ["--gate-cpu-percent", "0", "--gate-memory-kib", "0", "--gate-pacing-ms", "0"];
+    let silent = run(&[&["sip", "--steps", "1", "--step-s", "2"][..], &bounds].concat()).await;
     assert_eq!(silent.steps[0].echo_ms, None, "nobody asked");
+    assert!(!silent.passed());
+    if let Verdict::Failed(faults) = &silent.steps[0].verdict {
+        for named in ["CPU of a call", "memory of a call", "pacing p99"] {
+            let found = faults.iter().find(|fault| fault.starts_with(named)).unwrap_or_else(|| panic!("{faults:?}"));
+            assert!(found.contains(" > 0 ") && !found.contains("not measured"), "{found}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,13 +183,28 @@ async fn nobody_there_is_no_step_that_passes() {
     let report = run(&["sip", "--sip", &at.to_string(), "--steps", "2", "--step-s", "0.5"]).await;
     assert!(matches!(report.steps[0].verdict, Verdict::Failed(_)), "{:?}", report.steps[0].verdict);
     assert!(!report.passed() && report.knee == 0);
+    let json = std::env::temp_dir().join(format!("voicefleet-load-gate-{}.json", std::process::id()));
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_voicefleet"))
+        .args(["bench", "sip", "--steps", "2", "--step-s", "0.5", "--warm-s", "0.1", "--gate-cpu-percent", "0.1"])
+        .args(["--sip", &at.to_string(), "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(command.stdout).unwrap();
+    assert_eq!(command.status.code(), Some(1), "{said}");
+    let named = said.lines().find(|line| line.starts_with("  2 calls: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(named.contains("0 of 2 calls were up") && named.contains("CPU of a call was not measured"), "{named}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!((&report["outcome"]["is"], &report["asked"][0]), (&"failed".into(), &2.into()));
+    assert!(report["outcome"]["why"][0].as_str().unwrap().starts_with("2 calls: "), "{report}");
+    std::fs::remove_file(&json).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_offers_what_was_measured_and_names_the_limit() {
     let folder = crate::world::Folder::new("measured");
     folder.bot("demo", &crate::world::standin_bot(""));
-    Calibration::new(4).write(&folder.data()).unwrap();
+    Calibration::new(4, 3).write(&folder.data()).unwrap();
     let tune = |config: &mut voicefleet::config::Config| (config.media.max_calls, config.media.shards) = (9, 1);
     let world = World::over(folder, tune, brisk()).await;
     let health = world.get("/health/fleet").await.body;

@@ -1,11 +1,10 @@
-//! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. As a table and as JSON.
-//! Never measures.
-
-use std::fmt::Write as _;
+//! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. For people it is a table.
+//! Never measures, never judges: the gate does.
 
 use serde::Serialize;
 
 use super::counts::Counts;
+use super::gate::{Gate, Outcome, Verdict};
 use super::limits::Limit;
 use super::recordings::Recordings;
 use super::spoil::Impairment;
@@ -82,18 +81,8 @@ pub struct Traffic {
     pub hang_up_ms: Quantiles,
     /// Calls that the worker ended of its own.
     pub ended_by_worker: u64,
-}
-
-/// What a step is worth.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Within the gate.
-    Passed,
-    /// Outside it, and where.
-    Failed(Vec<String>),
-    /// It says nothing of the worker, and why.
-    Discarded(String),
+    /// Frames of a bot that spoke to somebody who had not answered yet.
+    pub spoke_early: u64,
 }
 
 /// One step.
@@ -133,32 +122,6 @@ pub struct Step {
     pub verdict: Verdict,
 }
 
-/// What must hold for a step to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Gate {
-    /// Longest gap of 99 in a hundred, in milliseconds.
-    pub gap_p99_ms: f64,
-    /// Longest gap of 999 in a thousand, in milliseconds.
-    pub gap_p999_ms: f64,
-    /// Most that may be late or lost, in percent.
-    pub late_or_lost_percent: f64,
-    /// More calls than this are to be refused, all of them with a time to come back.
-    pub refuses_above: Option<usize>,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { gap_p99_ms: 25.0, gap_p999_ms: 40.0, late_or_lost_percent: 0.1, refuses_above: None }
-    }
-}
-
-/// Above this the generator's own lateness spoils a step, in milliseconds.
-pub(super) const OWN_LATE_MS: f64 = 5.0;
-/// Above this share of its core the generator cannot be trusted to be on time.
-pub(super) const OWN_CPU_PERCENT: f64 = 90.0;
-/// Calls that are up while they are replaced: so many of a hundred must be.
-const UP_SHARE: f64 = 0.95;
-
 impl Step {
     /// A step from its counts.
     pub(super) fn new(calls: usize, seconds: f64, counts: &Counts, own: Own, worker: Option<Cost>) -> Self {
@@ -188,74 +151,14 @@ impl Step {
                 hung_up: counts.hung_up.count(),
                 hang_up_ms: (&counts.hung_up).into(),
                 ended_by_worker: counts.ended_by_worker,
+                spoke_early: counts.early,
             },
             verdict: Verdict::Passed,
         }
     }
-
-    /// Judges the step. A generator that was late itself has measured nothing.
-    pub(super) fn judge(&mut self, gate: &Gate) {
-        self.verdict = self.discarded().map_or_else(
-            || {
-                let faults = self.faults(gate);
-                if faults.is_empty() { Verdict::Passed } else { Verdict::Failed(faults) }
-            },
-            Verdict::Discarded,
-        );
-    }
-
-    fn discarded(&self) -> Option<String> {
-        let own = &self.own;
-        if own.late_ms.p99 >= OWN_LATE_MS {
-            return Some(format!("the generator was late itself: p99 {:.1} ms", own.late_ms.p99));
-        }
-        if own.cpu_percent >= OWN_CPU_PERCENT {
-            return Some(format!("the generator used {:.0} % of its core", own.cpu_percent));
-        }
-        if own.drops + own.unsent > 0 {
-            return Some(format!("the generator lost {} packets itself", own.drops + own.unsent));
-        }
-        (self.received == 0 && self.calls > 0 && self.up.1 > 0 && self.sent == 0).then(|| "nothing was sent".to_owned())
-    }
-
-    fn faults(&self, gate: &Gate) -> Vec<String> {
-        let mut faults = Vec::new();
-        let wanted = gate.refuses_above.map_or(self.calls, |most| self.calls.min(most));
-        if (self.up.0 as f64) < wanted as f64 * UP_SHARE {
-            faults.push(format!("{} of {wanted} calls were up", self.up.0));
-        }
-        if let Some(most) = gate.refuses_above.filter(|most| self.calls > *most) {
-            let Traffic { refused, with_retry_after, .. } = self.traffic;
-            if self.up.1 > most || refused == 0 || with_retry_after < refused {
-                faults.push(format!(
-                    "{} calls were up where {most} may be; {refused} were refused, {with_retry_after} of them with a time to come back",
-                    self.up.1
-                ));
-            }
-        }
-        for (what, is, most) in
-            [("p99", self.gap_ms.p99, gate.gap_p99_ms), ("p99.9", self.gap_ms.p999, gate.gap_p999_ms)]
-        {
-            if is > most {
-                faults.push(format!("gap {what} {is:.1} ms > {most} ms"));
-            }
-        }
-        let bad = self.late_percent + self.lost_percent;
-        if bad > gate.late_or_lost_percent {
-            faults.push(format!("{bad:.3} % late or lost > {} %", gate.late_or_lost_percent));
-        }
-        if self.received == 0 {
-            faults.push("nothing came".to_owned());
-        }
-        let Traffic { failed, ended_by_worker, .. } = self.traffic;
-        if failed + ended_by_worker > 0 {
-            faults.push(format!("{failed} set-ups failed, {ended_by_worker} calls were ended by the worker"));
-        }
-        faults
-    }
 }
 
-/// What was planted on the way to the worker, and what it says it saw.
+/// What a bad network did to the packets of both ways, and what worker and generator say they saw of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Planted {
     /// Packets that calls had to send, the lost ones included.
@@ -276,12 +179,24 @@ pub struct Planted {
     pub seen_doubled: u64,
     /// Out of order, by the results.
     pub seen_reordered: u64,
+    /// Packets of the worker that came to the hop in between.
+    pub back_sent: u64,
+    /// Of them lost on purpose.
+    pub back_lost: u64,
+    /// Doubled on purpose.
+    pub back_doubled: u64,
+    /// Packets that came through to calls that were still up, repeats left out.
+    pub back_seen_received: u64,
+    /// Lost, by the numbers of those that came.
+    pub back_seen_lost: u64,
+    /// Twice, by their numbers.
+    pub back_seen_doubled: u64,
 }
 
 /// A whole run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// `sip`, `sip outbound` or `ws`.
+    /// `sip`, `sip outbound`, `ws` or `ws outbound`.
     pub protocol: &'static str,
     /// The worker's version.
     pub version: &'static str,
@@ -291,10 +206,12 @@ pub struct Report {
     pub task_per_call: bool,
     /// Set-ups and hang-ups beside, per second.
     pub churn: f64,
-    /// What was done to the load's packets.
+    /// What was done to the packets of both ways.
     pub impairment: Impairment,
     /// What must hold.
     pub gate: Gate,
+    /// The numbers of calls that were asked for.
+    pub asked: Vec<usize>,
     /// The steps.
     pub steps: Vec<Step>,
     /// The highest step that passed; 0 where none did.
@@ -308,112 +225,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// Did the load hold, and did the recordings? A run whose steps were all discarded did not.
+    /// For programs: the report with its outcome.
     #[must_use]
-    pub fn passed(&self) -> bool {
-        let recordings = !self.impairment.is_none() || self.recordings.as_ref().is_none_or(Recordings::all_match);
-        self.knee > 0 && recordings
-    }
-
-    /// For people.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut out = String::from(
-            "  calls   gap p50/p99/p99.9/max ms    late %  lost %  worker %  %/call  KiB/call  tick p99  own p99 ms / %   set-up p50/p99 ms\n",
-        );
-        for step in &self.steps {
-            let Step { calls, gap_ms: gap, own, traffic, .. } = step;
-            let cost = step.worker.unwrap_or_default();
-            let tick = cost.tick_late_p99_ms.map_or("-".to_owned(), |ms| format!("{ms}"));
-            let _ = writeln!(
-                out,
-                "{calls:>7}   {:>5.1} /{:>5.1} /{:>6.1} /{:>6.1}   {:>6.3}  {:>6.3}  {:>8.1}  {:>6.4}  {:>8}  {tick:>8}  {:>8.1} / {:>3.0}   {:>6.1} / {:.1}",
-                gap.p50,
-                gap.p99,
-                gap.p999,
-                gap.max,
-                step.late_percent,
-                step.lost_percent,
-                cost.cpu_percent,
-                cost.cpu_percent_a_call,
-                cost.resident_bytes_a_call / 1024,
-                own.late_ms.p99,
-                own.cpu_percent,
-                traffic.set_up_ms.p50,
-                traffic.set_up_ms.p99,
-            );
-            let echo = step.echo_ms.map_or(String::new(), |Quantiles { p50, p99, max, .. }| {
-                format!("; echo p50 {p50:.1}, p99 {p99:.1}, longest {max:.1} ms")
-            });
-            let _ = writeln!(out, "          {}{}{echo}", verdict(&step.verdict), refusals(traffic));
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            outcome: Outcome,
+            #[serde(flatten)]
+            report: &'a Report,
         }
-        let _ = writeln!(out, "knee: {} calls", self.knee);
-        let limits: Vec<String> = self.limits.iter().map(|limit| format!("{} {}", limit.name, limit.calls)).collect();
-        if !limits.is_empty() {
-            let _ = writeln!(out, "limits, the tightest first: {}", limits.join(", "));
-        }
-        if let Some(recordings) = &self.recordings {
-            let _ = writeln!(out, "{}", recordings.line());
-        }
-        if let Some(Planted { sent, lost, seen_received, seen_lost, results, .. }) = &self.planted {
-            let _ = writeln!(
-                out,
-                "{results} results: {sent} packets sent, {lost} of them lost on purpose; the worker says {seen_received} came and {seen_lost} did not"
-            );
-        }
-        out
-    }
-}
-
-fn verdict(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Passed => "passed".to_owned(),
-        Verdict::Failed(faults) => format!("FAILED: {}", faults.join("; ")),
-        Verdict::Discarded(why) => format!("discarded: {why}"),
-    }
-}
-
-fn refusals(traffic: &Traffic) -> String {
-    if traffic.refused == 0 {
-        return String::new();
-    }
-    format!("; {} set-ups refused with 503, {} with Retry-After", traffic.refused, traffic.with_retry_after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(tune: impl FnOnce(&mut Counts, &mut Own)) -> Step {
-        let mut counts = Counts { received: 100_000, sent: 100_000, fewest_up: 100, most_up: 100, ..Counts::default() };
-        (0..1_000).for_each(|_| counts.gaps.note(20_000));
-        let mut own = Own::default();
-        tune(&mut counts, &mut own);
-        let mut step = Step::new(100, 10.0, &counts, own, None);
-        step.judge(&Gate::default());
-        step
-    }
-
-    #[test]
-    fn a_step_passes_fails_or_says_nothing() {
-        assert_eq!(step(|_, _| {}).verdict, Verdict::Passed);
-        let failed = |step: Step| matches!(step.verdict, Verdict::Failed(_));
-        assert!(failed(step(|counts, _| counts.lost = 101)));
-        assert!(failed(step(|counts, _| counts.missing = 5_000)), "a stream that stopped is lost");
-        assert!(failed(step(|counts, _| (0..20).for_each(|_| counts.gaps.note(26_000)))));
-        assert!(failed(step(|counts, _| counts.fewest_up = 94)));
-        assert!(failed(step(|counts, _| counts.ended_by_worker = 1)));
-        assert!(!failed(step(|counts, _| (counts.refused, counts.fewest_up) = (40, 99))));
-    }
-
-    #[test]
-    fn a_generator_that_was_late_discards_its_step_whatever_the_worker_did() {
-        let late = |counts: &mut Counts, own: &mut Own| {
-            counts.lost = 50_000;
-            own.late_ms.p99 = 5.0;
-        };
-        assert!(matches!(step(late).verdict, Verdict::Discarded(_)));
-        assert!(matches!(step(|_, own| own.drops = 1).verdict, Verdict::Discarded(_)));
-        assert!(matches!(step(|_, own| own.cpu_percent = 95.0).verdict, Verdict::Discarded(_)));
+        serde_json::to_string_pretty(&Whole { outcome: self.outcome(), report: self }).unwrap_or_default()
     }
 }

@@ -13,7 +13,7 @@ use super::askers::{Answer, Askers, upgrade};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::Echo;
-use super::load::{Census, Load, SLOTS, Spoke, number};
+use super::load::{Census, Load, Remembered, SLOTS, Spoke, number};
 use super::report::Planted;
 use super::sound::{FRAME, Pool, SILENCE};
 use super::ws_frame::{CLOSE, Frame, PONG, first, frame, text};
@@ -28,11 +28,20 @@ const EVENTS: usize = 1_024;
 const MOST_WAITING: usize = 64 * 1024;
 /// A hang-up that is not answered by then has failed.
 const LEAVE_MS: u64 = 5_000;
+/// How long a number rings that the load's dialler calls: `answer` comes so long after `start`, with the line's silence before it.
+const RINGS_MS: u64 = 1_000;
 /// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's. One
 /// that echoes has no reason to.
 const HELD_MS: u64 = 1_000;
-/// Calls that are remembered when they are over, for their recordings.
-const MOST_REMEMBERED: usize = 20_000;
+
+/// Whose calls the load's dialler brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Somebody called: answered at once.
+    Incoming,
+    /// The dialler called somebody, whose phone rings first.
+    Outgoing,
+}
 
 struct Call {
     stream: TcpStream,
@@ -46,6 +55,8 @@ struct Call {
     spoke_at: Option<Moment>,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    /// When whoever is called answers, while the phone rings.
+    answers_at: Option<Moment>,
     /// When our hang-up was sent.
     leaving: Option<Moment>,
 }
@@ -63,17 +74,25 @@ pub(super) struct WsLoad {
     oldest: VecDeque<u64>,
     next_id: u64,
     leaving: usize,
-    over: Vec<Spoke>,
+    over: Remembered,
     sent: u64,
     held_ms: u64,
+    direction: Direction,
 }
 
 impl WsLoad {
-    /// A load on the media socket `path` of the listener at `there`, whose bot echoes or converses; its calls are numbered from `first`.
+    /// A load of calls of this direction on the media socket `path` of the listener at `there`, whose bot echoes or converses; they are
+    /// numbered from `first`.
     ///
     /// # Errors
     /// Where the system gives no threads or descriptors.
-    pub fn new((there, path): (SocketAddr, &str), echoes: bool, pool: Arc<Pool>, first: u64) -> std::io::Result<Self> {
+    pub fn new(
+        (there, path): (SocketAddr, &str),
+        direction: Direction,
+        echoes: bool,
+        pool: Arc<Pool>,
+        first: u64,
+    ) -> std::io::Result<Self> {
         let dialler = Dialler::new("");
         let coded = |codes: &[u8; FRAME]| {
             let mut samples = [0i16; FRAME];
@@ -94,9 +113,10 @@ impl WsLoad {
             oldest: VecDeque::new(),
             next_id: first.max(1),
             leaving: 0,
-            over: Vec::new(),
+            over: Remembered::default(),
             sent: 0,
             held_ms: if echoes { 0 } else { HELD_MS },
+            direction,
         })
     }
 
@@ -104,7 +124,11 @@ impl WsLoad {
         epoll::add(&self.poll, stream.as_fd(), epoll::EventData::new_u64(id), epoll::EventFlags::IN)?;
         let dialler = Dialler::new(&format!("load-{id}"));
         let caller = number(id);
-        let named = [("callerId", caller.as_str()), ("did", "+918000000002"), ("callDirection", "incoming")];
+        let (word, answers_at) = match self.direction {
+            Direction::Incoming => ("incoming", None),
+            Direction::Outgoing => ("outgoing", Some(rt::now().plus_ms(RINGS_MS))),
+        };
+        let named = [("callerId", caller.as_str()), ("did", "+918000000002"), ("callDirection", word)];
         let mut call = Call {
             stream,
             slot,
@@ -115,10 +139,14 @@ impl WsLoad {
             spoke_at: None,
             incoming: rest,
             outgoing: Vec::new(),
+            answers_at,
             leaving: None,
         };
-        for event in [dialler.connected(&named, &["mark"]), dialler.start("LINEAR", 8_000, false), dialler.answer()] {
+        for event in [dialler.connected(&named, &["mark"]), dialler.start("LINEAR", 8_000, false)] {
             call.say(&text(&event));
+        }
+        if answers_at.is_none() {
+            call.say(&text(&dialler.answer()));
         }
         self.calls.insert(id, call);
         self.slots[slot].push(id);
@@ -147,9 +175,7 @@ impl WsLoad {
     fn leave_air(&mut self, id: u64) {
         let Some(call) = self.calls.get(&id) else { return };
         self.slots[call.slot].retain(|other| *other != id);
-        if self.over.len() < MOST_REMEMBERED {
-            self.over.push(Spoke { id, packets: call.packets });
-        }
+        self.over.note(Spoke { id, packets: call.packets });
     }
 
     /// The socket is closed, by whomever.
@@ -231,6 +257,7 @@ impl Call {
             Frame::Text(json) => match Dialler::read(json) {
                 Ok(FromBot::Media(media)) => {
                     counts.voiced += 1;
+                    counts.early += u64::from(self.answers_at.is_some());
                     if let Some(us) = self.echo.heard(media.payload.iter().any(|byte| *byte != 0), now) {
                         counts.echo.note(us);
                     }
@@ -286,6 +313,9 @@ impl Load for WsLoad {
         let counts = counts.unwrap_or(&mut idle);
         for id in &self.slots[slot] {
             let Some(call) = self.calls.get_mut(id) else { continue };
+            if call.answers_at.take_if(|at| *at <= due).is_some() {
+                counts.unsent += u64::from(!call.say(&text(&Dialler::new(&format!("load-{id}")).answer())));
+            }
             let said = self.pool.frame(*id, call.packets);
             call.spoke_at = said.map_or(call.spoke_at, |_| Some(due));
             let said = said.unwrap_or(&SILENCE);
@@ -341,7 +371,7 @@ impl Load for WsLoad {
     }
 
     fn leavings(&mut self) -> (Vec<Spoke>, Planted) {
-        (std::mem::take(&mut self.over), Planted { sent: self.sent, ..Planted::default() })
+        (self.over.take(), Planted { sent: self.sent, ..Planted::default() })
     }
 
     fn close(&self, now: Moment, counts: &mut Counts) {
