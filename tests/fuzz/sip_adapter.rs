@@ -3,6 +3,7 @@
 //! bytes. Nothing leaves the machine: every source is a port of this one.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -73,6 +74,10 @@ pub fn run(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let mut lines = vec![SEEDS[usize::from(*first) % 8].as_bytes().to_vec()];
     lines.extend(HEAD.map(|at| SEEDS[at].as_bytes().to_vec()));
+    // A branch of its own: the engine takes an old one for a repetition.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let branch = format!("z9hG4bK{}x", NEXT.fetch_add(1, Ordering::Relaxed));
+    lines[1] = SEEDS[8].replace("z9hG4bKx", &branch).into_bytes();
     for step in rest.chunks(3) {
         let seed = SEEDS[usize::from(step[0]) % SEEDS.len()].as_bytes();
         let at = usize::from(step[0]) % lines.len();
