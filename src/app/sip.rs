@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::host::{FarEnd, Held};
 use super::{App, StartError};
+use crate::bot::io::BotFolder;
 use crate::config::Config;
 use crate::rt;
 use crate::shard::rtp::{PortRange, RtpLeg, RtpPort, RtpPorts};
@@ -131,11 +132,18 @@ impl Drop for SipSide {
     }
 }
 
+/// Logs the bots that a trunk names and nobody has. A bot may follow its trunk, and other calls need it not: until it is there its own
+/// calls get 404, and `voicefleet check` calls it a fault.
+fn tell_missing(files: &TrunkFolder, bots: &BotFolder) {
+    for fault in files.missing_bots(|bot| bots.get(bot).is_some()) {
+        tracing::error!(%fault, "a trunk names a bot that is not there");
+    }
+}
+
 /// Starts the SIP endpoint where there is a trunk; without one nothing is listened on.
 pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc<SipSide>>, StartError> {
     let folder = Arc::new(TrunkFolder::open(&config.sip.trunks, rt::stamp()));
-    let (book, mut faults) = (folder.book(), folder.faults());
-    faults.extend(folder.missing_bots(|bot| app.bots.get(bot).is_some()));
+    let (book, faults) = (folder.book(), folder.faults());
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         return Err(StartError::Trunks(lines.join("\n")));
@@ -143,6 +151,7 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
     if book.all().next().is_none() {
         return Ok(None);
     }
+    tell_missing(&folder, &app.bots);
     let system = |error: String| StartError::System(error);
     let tls = TlsSide::of(&config.sip.tls_cert, &config.sip.tls_key, &config.sip.tls_ca);
     let tls = tls.map_err(|error| system(error.to_string()))?;
@@ -162,10 +171,7 @@ pub(super) async fn listen(app: &Arc<App>, config: &Config) -> Result<Option<Arc
     let side = Arc::new_cyclic(|side: &Weak<SipSide>| {
         let (side, bots, files) = (Weak::clone(side), Arc::clone(&app.bots), Arc::clone(&folder));
         let taken = move |book| {
-            // A bot may follow its trunk: the calls until then get 404.
-            for fault in files.missing_bots(|bot| bots.get(bot).is_some()) {
-                tracing::error!(%fault, "a trunk names a bot that is not there");
-            }
+            tell_missing(&files, &bots);
             if let Some(side) = side.upgrade() {
                 side.endpoint.set_trunks(book);
             }

@@ -101,8 +101,8 @@ impl Trunk {
     fn lint_told(&self, complain: &mut impl FnMut(&str, &str, &str)) {
         let identity = &self.identity;
         let contact = identity.contact.replace("{host}", "h:1");
-        let is_contact = identity.contact.contains("@{host}") && is_template(&contact, &["sip"]);
-        if !identity.contact.is_empty() && !is_contact {
+        let reachable = identity.contact.contains("@{host}") && is_template(&contact, &["sip"]);
+        if !identity.contact.is_empty() && !reachable {
             complain(
                 "identity.contact",
                 &identity.contact,

@@ -46,7 +46,6 @@ async fn a_worker_that_loads_its_models_says_so_and_takes_no_call_yet() {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.sip.listen = config.server.listen;
-    config.sip.trunks = folder.path().join("trunks");
     config.data.dir = folder.data();
     config.bots.dir = folder.path().join("bots");
     let starting = app::listen(&config, brisk()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -74,7 +73,6 @@ async fn a_worker_without_the_models_that_a_bot_wants_stops_and_names_the_repair
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.sip.listen = config.server.listen;
-    config.sip.trunks = folder.path().join("trunks");
     config.data.dir = folder.data();
     config.bots.dir = folder.path().join("bots");
     config.models.dir = folder.path().join("nothing");
@@ -93,7 +91,6 @@ async fn a_worker_does_not_start_over_broken_bots_and_names_all_their_faults() {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.sip.listen = config.server.listen;
-    config.sip.trunks = folder.path().join("trunks");
     config.data.dir = folder.data();
     config.bots.dir = broken.clone();
     let told = match app::start(&config, brisk()).await {

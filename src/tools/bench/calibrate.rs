@@ -143,7 +143,7 @@ mod tests {
         for (found, real) in [(1_000, 1_000), (1_000, 850), (400, 330), (90, 73)] {
             let (knee, calls, passed) = tried(found, real);
             let share = *calls.last().unwrap() as f64 / knee as f64;
-            assert!(passed && share >= 0.85 && share <= 1.0, "{found}, {real}: {share}");
+            assert!(passed && (0.85..=1.0).contains(&share), "{found}, {real}: {share}");
         }
     }
 

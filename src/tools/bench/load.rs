@@ -70,7 +70,7 @@ impl Default for Remembered {
 impl Remembered {
     pub fn note(&mut self, call: Spoke) {
         self.ended += 1;
-        if (self.ended - 1) % self.every != 0 {
+        if !(self.ended - 1).is_multiple_of(self.every) {
             return;
         }
         if self.calls.len() >= self.most {
@@ -80,7 +80,7 @@ impl Remembered {
                 nth % 2 == 1
             });
             self.every *= 2;
-            if (self.ended - 1) % self.every != 0 {
+            if !(self.ended - 1).is_multiple_of(self.every) {
                 return;
             }
         }
