@@ -236,12 +236,11 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
     };
     say(&report.table());
     if let Some(path) = &plan.json {
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        if let Err(error) = std::fs::write(path, text) {
+        if let Err(error) = std::fs::write(path, report.json()) {
             return fail(&format!("{}: {error}", path.display()));
         }
     }
-    if let Some(data) = keep_below.filter(|_| report.knee > 0 && report.passed()) {
+    if let Some(data) = keep_below.filter(|_| report.knee > 0) {
         let found = app::Calibration::new(u32::try_from(report.knee).unwrap_or(u32::MAX));
         if let Err(error) = found.write(&data) {
             return fail(&format!("{}: {error}", data.display()));
@@ -252,7 +251,7 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
             data.display()
         ));
     }
-    if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    ExitCode::from(report.outcome().exit_code())
 }
 
 /// SIGTERM and SIGINT.

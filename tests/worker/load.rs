@@ -107,8 +107,17 @@ async fn a_bot_that_echoes_gives_the_way_there_and_back() {
         let recordings = report.recordings.unwrap();
         assert!(recordings.sampled > 0 && recordings.all_match(), "{protocol}: {recordings:?}");
     }
-    let silent = run(&["sip", "--steps", "1", "--step-s", "1"]).await;
+    // Bounds that no call can keep are named with what was measured, unless the generator itself was no judge.
+    let bounds = ["--gate-cpu-percent", "0", "--gate-memory-kib", "0", "--gate-pacing-ms", "0"];
+    let silent = run(&[&["sip", "--steps", "1", "--step-s", "2"][..], &bounds].concat()).await;
     assert_eq!(silent.steps[0].echo_ms, None, "nobody asked");
+    assert!(!silent.passed());
+    if let Verdict::Failed(faults) = &silent.steps[0].verdict {
+        for named in ["CPU of a call", "memory of a call", "pacing p99"] {
+            let found = faults.iter().find(|fault| fault.starts_with(named)).unwrap_or_else(|| panic!("{faults:?}"));
+            assert!(found.contains(" > 0 ") && !found.contains("not measured"), "{found}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +151,21 @@ async fn nobody_there_is_no_step_that_passes() {
     let report = run(&["sip", "--sip", &at.to_string(), "--steps", "2", "--step-s", "0.5"]).await;
     assert!(matches!(report.steps[0].verdict, Verdict::Failed(_)), "{:?}", report.steps[0].verdict);
     assert!(!report.passed() && report.knee == 0);
+    let json = std::env::temp_dir().join(format!("voicefleet-load-gate-{}.json", std::process::id()));
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_voicefleet"))
+        .args(["bench", "sip", "--steps", "2", "--step-s", "0.5", "--warm-s", "0.1", "--gate-cpu-percent", "0.1"])
+        .args(["--sip", &at.to_string(), "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(command.stdout).unwrap();
+    assert_eq!(command.status.code(), Some(1), "{said}");
+    let named = said.lines().find(|line| line.starts_with("  2 calls: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(named.contains("0 of 2 calls were up") && named.contains("CPU of a call was not measured"), "{named}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!((&report["outcome"]["is"], &report["asked"][0]), (&"failed".into(), &2.into()));
+    assert!(report["outcome"]["why"][0].as_str().unwrap().starts_with("2 calls: "), "{report}");
+    std::fs::remove_file(&json).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

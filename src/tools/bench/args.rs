@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::report::Gate;
+use super::gate::Gate;
 use super::spoil::Impairment;
 use super::worker::WorkerArgs;
 
@@ -12,7 +12,7 @@ use super::worker::WorkerArgs;
 pub enum BenchArgs {
     /// Calls over SIP and RTP, G.711
     #[command(
-        after_help = "Example:\n  voicefleet bench sip --steps 50,500,1000 --churn 20 --json load.json\n\nStarts a worker of its own on core 0 (the generator on core 1) unless --sip names one. The exit code is 1 where no step passed or a recording does not hold its own caller."
+        after_help = "Example:\n  voicefleet bench sip --steps 50,500,1000 --churn 20 --json load.json\n\nStarts a worker of its own on core 0 (the generator on core 1) unless --sip names one. Exit codes: 0 every step passed the gate, 1 one did not or a recording does not hold its own caller, 3 the generator was late in one and cannot tell."
     )]
     Sip {
         /// Load the worker that listens for SIP here, instead of one of the bench's own
@@ -106,6 +106,21 @@ pub struct PlanArgs {
     /// Most packets that may be late or lost, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = Gate::default().late_or_lost_percent)]
     pub gate_late_percent: f64,
+    /// Most of a core that a call may cost, in percent
+    #[arg(long, value_name = "PERCENT")]
+    pub gate_cpu_percent: Option<f64>,
+    /// Most memory that a call may cost
+    #[arg(long, value_name = "KIB")]
+    pub gate_memory_kib: Option<f64>,
+    /// Longest echo of 99 in a hundred
+    #[arg(long, value_name = "MS", requires = "echo")]
+    pub gate_echo_ms: Option<f64>,
+    /// Longest echo of half
+    #[arg(long, value_name = "MS", requires = "echo")]
+    pub gate_echo_p50_ms: Option<f64>,
+    /// Latest that 99 in a hundred of the worker's frames may leave, by its own account; over SIP its ticks
+    #[arg(long, value_name = "MS")]
+    pub gate_pacing_ms: Option<f64>,
     /// Write the report there as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -155,6 +170,11 @@ impl PlanArgs {
             gap_p999_ms: self.gate_p999_ms,
             late_or_lost_percent: self.gate_late_percent,
             refuses_above: if self.overload { Some(self.max_calls as usize) } else { None },
+            cpu_percent_a_call: self.gate_cpu_percent,
+            memory_kib_a_call: self.gate_memory_kib,
+            echo_p50_ms: self.gate_echo_p50_ms,
+            echo_p99_ms: self.gate_echo_ms,
+            pacing_p99_ms: self.gate_pacing_ms,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! In what order numbers of calls are tried. Pure.
 
-use super::report::{Step, Verdict};
+use super::gate::Verdict;
+use super::report::Step;
 
 /// A step beyond the last one that passed is so much higher.
 const GROW: f64 = 1.25;
@@ -23,6 +24,11 @@ impl Ladder {
         asked.sort_unstable();
         asked.dedup();
         Self { asked, search, most }
+    }
+
+    /// The numbers that were asked for, the lowest first.
+    pub fn asked(&self) -> &[usize] {
+        &self.asked
     }
 
     /// The next number of calls to try.

@@ -1,7 +1,7 @@
 //! `voicefleet bench`: a load generator that tells the truth. Paced by absolute deadlines whatever the worker does, it measures itself
 //! too, and a step in which it was late itself counts for nothing.
 //!
-//! - `sound`, `ear`, `echo`, `spoil`, `knee`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
+//! - `sound`, `ear`, `echo`, `spoil`, `knee`, `gate`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
 //! - `load`, `rtp_load`, `air`, `ws_load`, `askers`: the generator's threads and their sockets.
 //! - `worker`, `run`: the worker under load, and the run.
 //! - `report`, `recordings`: what came of it.
@@ -12,6 +12,7 @@ mod askers;
 mod counts;
 mod ear;
 mod echo;
+mod gate;
 mod knee;
 mod limits;
 mod load;
@@ -27,9 +28,10 @@ mod ws_frame;
 mod ws_load;
 
 pub use args::{Baseline, BenchArgs, PlanArgs, SpoilArgs};
+pub use gate::{Gate, Outcome, Verdict};
 pub use limits::Limit;
 pub use recordings::{Recordings, swapped_pair};
-pub use report::{Cost, Gate, Own, Planted, Quantiles, Report, Step, Traffic, Verdict};
+pub use report::{Cost, Own, Planted, Quantiles, Report, Step, Traffic};
 pub use run::{BenchError, Target, run};
 pub use spoil::Impairment;
 pub use worker::{WorkerArgs, WorkerError, serve};

@@ -1,11 +1,12 @@
 //! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. As a table and as JSON.
-//! Never measures.
+//! Never measures, never judges: the gate does.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::counts::Counts;
+use super::gate::{Gate, Outcome, Verdict};
 use super::limits::Limit;
 use super::recordings::Recordings;
 use super::spoil::Impairment;
@@ -84,18 +85,6 @@ pub struct Traffic {
     pub ended_by_worker: u64,
 }
 
-/// What a step is worth.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Within the gate.
-    Passed,
-    /// Outside it, and where.
-    Failed(Vec<String>),
-    /// It says nothing of the worker, and why.
-    Discarded(String),
-}
-
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
@@ -133,32 +122,6 @@ pub struct Step {
     pub verdict: Verdict,
 }
 
-/// What must hold for a step to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Gate {
-    /// Longest gap of 99 in a hundred, in milliseconds.
-    pub gap_p99_ms: f64,
-    /// Longest gap of 999 in a thousand, in milliseconds.
-    pub gap_p999_ms: f64,
-    /// Most that may be late or lost, in percent.
-    pub late_or_lost_percent: f64,
-    /// More calls than this are to be refused, all of them with a time to come back.
-    pub refuses_above: Option<usize>,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { gap_p99_ms: 25.0, gap_p999_ms: 40.0, late_or_lost_percent: 0.1, refuses_above: None }
-    }
-}
-
-/// Above this the generator's own lateness spoils a step, in milliseconds.
-pub(super) const OWN_LATE_MS: f64 = 5.0;
-/// Above this share of its core the generator cannot be trusted to be on time.
-pub(super) const OWN_CPU_PERCENT: f64 = 90.0;
-/// Calls that are up while they are replaced: so many of a hundred must be.
-const UP_SHARE: f64 = 0.95;
-
 impl Step {
     /// A step from its counts.
     pub(super) fn new(calls: usize, seconds: f64, counts: &Counts, own: Own, worker: Option<Cost>) -> Self {
@@ -192,67 +155,6 @@ impl Step {
             verdict: Verdict::Passed,
         }
     }
-
-    /// Judges the step. A generator that was late itself has measured nothing.
-    pub(super) fn judge(&mut self, gate: &Gate) {
-        self.verdict = self.discarded().map_or_else(
-            || {
-                let faults = self.faults(gate);
-                if faults.is_empty() { Verdict::Passed } else { Verdict::Failed(faults) }
-            },
-            Verdict::Discarded,
-        );
-    }
-
-    fn discarded(&self) -> Option<String> {
-        let own = &self.own;
-        if own.late_ms.p99 >= OWN_LATE_MS {
-            return Some(format!("the generator was late itself: p99 {:.1} ms", own.late_ms.p99));
-        }
-        if own.cpu_percent >= OWN_CPU_PERCENT {
-            return Some(format!("the generator used {:.0} % of its core", own.cpu_percent));
-        }
-        if own.drops + own.unsent > 0 {
-            return Some(format!("the generator lost {} packets itself", own.drops + own.unsent));
-        }
-        (self.received == 0 && self.calls > 0 && self.up.1 > 0 && self.sent == 0).then(|| "nothing was sent".to_owned())
-    }
-
-    fn faults(&self, gate: &Gate) -> Vec<String> {
-        let mut faults = Vec::new();
-        let wanted = gate.refuses_above.map_or(self.calls, |most| self.calls.min(most));
-        if (self.up.0 as f64) < wanted as f64 * UP_SHARE {
-            faults.push(format!("{} of {wanted} calls were up", self.up.0));
-        }
-        if let Some(most) = gate.refuses_above.filter(|most| self.calls > *most) {
-            let Traffic { refused, with_retry_after, .. } = self.traffic;
-            if self.up.1 > most || refused == 0 || with_retry_after < refused {
-                faults.push(format!(
-                    "{} calls were up where {most} may be; {refused} were refused, {with_retry_after} of them with a time to come back",
-                    self.up.1
-                ));
-            }
-        }
-        for (what, is, most) in
-            [("p99", self.gap_ms.p99, gate.gap_p99_ms), ("p99.9", self.gap_ms.p999, gate.gap_p999_ms)]
-        {
-            if is > most {
-                faults.push(format!("gap {what} {is:.1} ms > {most} ms"));
-            }
-        }
-        let bad = self.late_percent + self.lost_percent;
-        if bad > gate.late_or_lost_percent {
-            faults.push(format!("{bad:.3} % late or lost > {} %", gate.late_or_lost_percent));
-        }
-        if self.received == 0 {
-            faults.push("nothing came".to_owned());
-        }
-        let Traffic { failed, ended_by_worker, .. } = self.traffic;
-        if failed + ended_by_worker > 0 {
-            faults.push(format!("{failed} set-ups failed, {ended_by_worker} calls were ended by the worker"));
-        }
-        faults
-    }
 }
 
 /// What was planted on the way to the worker, and what it says it saw.
@@ -279,7 +181,7 @@ pub struct Planted {
 }
 
 /// A whole run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// `sip`, `sip outbound` or `ws`.
     pub protocol: &'static str,
@@ -295,6 +197,8 @@ pub struct Report {
     pub impairment: Impairment,
     /// What must hold.
     pub gate: Gate,
+    /// The numbers of calls that were asked for.
+    pub asked: Vec<usize>,
     /// The steps.
     pub steps: Vec<Step>,
     /// The highest step that passed; 0 where none did.
@@ -308,13 +212,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Did the load hold, and did the recordings? A run whose steps were all discarded did not.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        let recordings = !self.impairment.is_none() || self.recordings.as_ref().is_none_or(Recordings::all_match);
-        self.knee > 0 && recordings
-    }
-
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
@@ -361,7 +258,28 @@ impl Report {
                 "{results} results: {sent} packets sent, {lost} of them lost on purpose; the worker says {seen_received} came and {seen_lost} did not"
             );
         }
+        out.push_str(&outcome(&self.outcome()));
         out
+    }
+
+    /// For programs: the report with its outcome.
+    #[must_use]
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            outcome: Outcome,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        serde_json::to_string_pretty(&Whole { outcome: self.outcome(), report: self }).unwrap_or_default()
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Passed => "gate: passed\n".to_owned(),
+        Outcome::Failed(why) => format!("gate: FAILED\n  {}\n", why.join("\n  ")),
+        Outcome::Untold(why) => format!("gate: NOT TOLD, the generator was no judge\n  {}\n", why.join("\n  ")),
     }
 }
 
@@ -378,42 +296,4 @@ fn refusals(traffic: &Traffic) -> String {
         return String::new();
     }
     format!("; {} set-ups refused with 503, {} with Retry-After", traffic.refused, traffic.with_retry_after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(tune: impl FnOnce(&mut Counts, &mut Own)) -> Step {
-        let mut counts = Counts { received: 100_000, sent: 100_000, fewest_up: 100, most_up: 100, ..Counts::default() };
-        (0..1_000).for_each(|_| counts.gaps.note(20_000));
-        let mut own = Own::default();
-        tune(&mut counts, &mut own);
-        let mut step = Step::new(100, 10.0, &counts, own, None);
-        step.judge(&Gate::default());
-        step
-    }
-
-    #[test]
-    fn a_step_passes_fails_or_says_nothing() {
-        assert_eq!(step(|_, _| {}).verdict, Verdict::Passed);
-        let failed = |step: Step| matches!(step.verdict, Verdict::Failed(_));
-        assert!(failed(step(|counts, _| counts.lost = 101)));
-        assert!(failed(step(|counts, _| counts.missing = 5_000)), "a stream that stopped is lost");
-        assert!(failed(step(|counts, _| (0..20).for_each(|_| counts.gaps.note(26_000)))));
-        assert!(failed(step(|counts, _| counts.fewest_up = 94)));
-        assert!(failed(step(|counts, _| counts.ended_by_worker = 1)));
-        assert!(!failed(step(|counts, _| (counts.refused, counts.fewest_up) = (40, 99))));
-    }
-
-    #[test]
-    fn a_generator_that_was_late_discards_its_step_whatever_the_worker_did() {
-        let late = |counts: &mut Counts, own: &mut Own| {
-            counts.lost = 50_000;
-            own.late_ms.p99 = 5.0;
-        };
-        assert!(matches!(step(late).verdict, Verdict::Discarded(_)));
-        assert!(matches!(step(|_, own| own.drops = 1).verdict, Verdict::Discarded(_)));
-        assert!(matches!(step(|_, own| own.cpu_percent = 95.0).verdict, Verdict::Discarded(_)));
-    }
 }

@@ -11,6 +11,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::args::PlanArgs;
 use super::counts::Counts;
+use super::gate::Verdict;
 use super::knee::Ladder;
 use super::limits::{Means, limits};
 use super::load::{self, Census, Load, Order, Spoke};
@@ -156,6 +157,7 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
         churn: args.churn,
         impairment,
         gate: args.gate(),
+        asked: Ladder::new(&args.steps, false, 0).asked().to_vec(),
         // In a step that was meant to be too much, only what was let in counts.
         knee: Ladder::knee(&steps).min(steps.iter().map(|step| step.up.1).max().unwrap_or(0)),
         limits,
@@ -195,8 +197,7 @@ fn results_of(data: &Path, spoke: &[Spoke]) -> HashMap<String, (PathBuf, crate::
 
 fn means(steps: &[Step], worker: Option<&Worker>, before: ProcessSample, args: &PlanArgs) -> Means {
     let knee = Ladder::knee(steps);
-    let failed =
-        steps.iter().any(|step| step.calls > knee && matches!(step.verdict, super::report::Verdict::Failed(_)));
+    let failed = steps.iter().any(|step| step.calls > knee && matches!(step.verdict, Verdict::Failed(_)));
     let best = steps.iter().filter(|step| step.worker.is_some()).max_by_key(|step| step.calls);
     let Some((step, cost)) = best.and_then(|step| Some((step, step.worker?))) else { return Means::default() };
     Means {
