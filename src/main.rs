@@ -1,6 +1,6 @@
 //! The command line: reads arguments and configuration, runs one command, says how it went. Nothing is decided here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -118,7 +118,7 @@ async fn command(cli: Cli) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Command::Bench(args) => load(*args, Some(config.data.dir)).await,
+        Command::Bench(args) => load(*args, Some(&config.data.dir)).await,
         Command::Check => ExitCode::SUCCESS,
     }
 }
@@ -201,8 +201,8 @@ async fn dial_out(args: DialArgs, config: &Config) -> ExitCode {
     }
 }
 
-/// Puts a worker under load, or is that worker.
-async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
+/// Puts a worker under load, or is that worker. What a calibration proves is kept below `data`.
+async fn load(args: BenchArgs, data: Option<&Path>) -> ExitCode {
     let (target, plan) = match args {
         BenchArgs::Worker(worker) => {
             if let Err(error) = telemetry::init(telemetry::Format::Text, "error") {
@@ -210,48 +210,68 @@ async fn load(args: BenchArgs, keep_below: Option<PathBuf>) -> ExitCode {
             }
             return bench::serve(&worker).await.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
-        BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Ok(bench::Target::Outbound(spoil.impairment())), plan),
-        BenchArgs::Sip { sip, plan, spoil, .. } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
         BenchArgs::Calibrate { plan } if plan.overload || plan.baseline.is_some() => {
             return fail("calibrate measures the worker as it is: leave --overload and --baseline out");
         }
         BenchArgs::Calibrate { plan } => {
-            let plan = bench::PlanArgs { knee: true, ..plan };
-            (Ok(bench::Target::Sip(None, bench::Impairment::default())), plan)
+            let Some(data) = data else {
+                return fail("calibrate keeps its finding below data.dir, and no configuration was read");
+            };
+            let asked = plan.clone();
+            let found = match under_load(move |program| bench::calibrate(program, &asked)).await {
+                Ok(found) => found,
+                Err(error) => return fail(&error),
+            };
+            say(&found.table());
+            return keep(&found, &plan, data).map_or_else(|error| fail(&error), ExitCode::from);
         }
+        BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Ok(bench::Target::Outbound(spoil.impairment())), plan),
+        BenchArgs::Sip { sip, plan, spoil, .. } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
         BenchArgs::Ws { url, plan } => (bench::Target::ws(url.as_deref()), plan),
     };
-    let (target, program) = match (target, std::env::current_exe()) {
-        (Ok(target), Ok(program)) => (target, program),
-        (Err(error), _) => return fail(&error),
-        (_, Err(error)) => return fail(&format!("this program cannot be found to start a worker: {error}")),
+    let target = match target {
+        Ok(target) => target,
+        Err(error) => return fail(&error),
     };
     let asked = plan.clone();
-    // The run blocks; the runtime has nothing else to do.
-    let report = tokio::task::spawn_blocking(move || bench::run(&target, &program, &asked)).await;
-    let report = match report {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => return fail(&error.to_string()),
-        Err(error) => return fail(&error.to_string()),
+    let report = match under_load(move |program| bench::run(&target, program, &asked)).await {
+        Ok(report) => report,
+        Err(error) => return fail(&error),
     };
     say(&report.table());
-    if let Some(path) = &plan.json {
-        if let Err(error) = std::fs::write(path, report.json()) {
-            return fail(&format!("{}: {error}", path.display()));
-        }
+    match write_report(&plan, &report.json()) {
+        Ok(()) => ExitCode::from(report.outcome().exit_code()),
+        Err(error) => fail(&error),
     }
-    if let Some(data) = keep_below.filter(|_| report.knee > 0) {
-        let found = app::Calibration::new(u32::try_from(report.knee).unwrap_or(u32::MAX));
-        if let Err(error) = found.write(&data) {
-            return fail(&format!("{}: {error}", data.display()));
-        }
-        let calls = found.calls(0);
+}
+
+/// Runs a load that starts its workers from this program. It blocks; the runtime has nothing else to do.
+async fn under_load<T: Send + 'static>(
+    run: impl FnOnce(&Path) -> Result<T, bench::BenchError> + Send + 'static,
+) -> Result<T, String> {
+    let program =
+        std::env::current_exe().map_err(|error| format!("this program cannot be found to start a worker: {error}"))?;
+    let ran = tokio::task::spawn_blocking(move || run(&program)).await;
+    ran.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+fn write_report(plan: &bench::PlanArgs, json: &str) -> Result<(), String> {
+    let Some(path) = &plan.json else { return Ok(()) };
+    std::fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Keeps what was proved for `serve` to heed; gives the exit code.
+fn keep(found: &bench::Calibrated, plan: &bench::PlanArgs, data: &Path) -> Result<u8, String> {
+    write_report(plan, &found.json())?;
+    if let Some(measured) = found.measured() {
+        measured.write(data).map_err(|error| format!("{}: {error}", data.display()))?;
+        let calls = measured.offered(0);
         say(&format!(
             "this machine is taken to carry {calls} calls (media.shards as it is by default); kept in {}",
             data.display()
         ));
     }
-    ExitCode::from(report.outcome().exit_code())
+    Ok(found.exit_code())
 }
 
 /// SIGTERM and SIGINT.

@@ -266,7 +266,7 @@ fn machine(config: &Config) -> Machine {
         files: rt::raise_open_files(),
         memory_bytes: memory_left_bytes(),
         ports: (trunks && !config.sip.rtp_per_shard).then_some(ports),
-        measured: Calibration::read(&config.data.dir).map(|found| found.calls(config.media.shards.into())),
+        measured: Calibration::read(&config.data.dir).map(|found| found.offered(config.media.shards.into())),
     }
 }
 

@@ -3,12 +3,13 @@
 //!
 //! - `sound`, `ear`, `echo`, `spoil`, `knee`, `gate`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
 //! - `load`, `rtp_load`, `air`, `ws_load`, `askers`: the generator's threads and their sockets.
-//! - `worker`, `run`: the worker under load, and the run.
+//! - `worker`, `run`, `calibrate`: the worker under load, the run, and what the machine carries.
 //! - `report`, `recordings`: what came of it.
 
 mod air;
 mod args;
 mod askers;
+mod calibrate;
 mod counts;
 mod ear;
 mod echo;
@@ -28,6 +29,7 @@ mod ws_frame;
 mod ws_load;
 
 pub use args::{Baseline, BenchArgs, PlanArgs, SpoilArgs};
+pub use calibrate::{Calibrated, Proof, calibrate};
 pub use gate::{Gate, Outcome, Verdict};
 pub use limits::Limit;
 pub use recordings::{Recordings, swapped_pair};

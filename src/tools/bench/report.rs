@@ -215,6 +215,11 @@ impl Report {
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
+        self.rows() + &outcome(&self.outcome())
+    }
+
+    /// The table without the outcome: of a search, where what was asked for is only where it begins.
+    pub(super) fn rows(&self) -> String {
         let mut out = String::from(
             "  calls   gap p50/p99/p99.9/max ms    late %  lost %  worker %  %/call  KiB/call  tick p99  own p99 ms / %   set-up p50/p99 ms\n",
         );
@@ -258,7 +263,6 @@ impl Report {
                 "{results} results: {sent} packets sent, {lost} of them lost on purpose; the worker says {seen_received} came and {seen_lost} did not"
             );
         }
-        out.push_str(&outcome(&self.outcome()));
         out
     }
 
