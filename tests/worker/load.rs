@@ -48,9 +48,17 @@ async fn planted_loss_is_seen_as_planted_and_counts_agree() {
     assert!((planted.lost - planted.doubled).abs_diff(planted.seen_lost) <= 6 * 4, "{planted:?}");
     let doubled = planted.doubled.abs_diff(planted.seen_doubled);
     assert!(doubled <= 6 * 2, "{planted:?}");
+    // On the way back the callers count by the numbers of what came through.
+    assert!(planted.back_lost > 100 && planted.back_lost < planted.back_sent / 5, "{planted:?}");
+    assert!(planted.back_lost.abs_diff(planted.back_seen_lost) <= 6 * 4, "{planted:?}");
+    assert!(planted.back_doubled.abs_diff(planted.back_seen_doubled) <= 6 * 2, "{planted:?}");
+    let came = planted.back_sent - planted.back_lost;
+    assert!(came.abs_diff(planted.back_seen_received) <= 6 * 4, "{planted:?}");
     let step = &report.steps[0];
     assert_eq!((step.up, step.traffic.failed, step.traffic.ended_by_worker), ((6, 6), 0, 0), "{step:?}");
     assert!(step.expected >= 6 * 8 * 50 - 60 && step.sent >= 6 * 8 * 50 - 60, "{step:?}");
+    // What was spoiled on purpose is no fault of the worker.
+    assert!(step.lost_percent < 1.0, "{step:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -126,10 +126,10 @@ pub struct PlanArgs {
     pub json: Option<PathBuf>,
 }
 
-/// What is done to the load's packets on their way to the worker.
+/// What a hop in between does to the packets, each way. The gate judges what the worker sent, before that.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
 pub struct SpoilArgs {
-    /// Packets that are lost on the way to the worker, in percent
+    /// Packets that are lost each way, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     pub loss: f64,
     /// Packets that come twice, in percent

@@ -2,7 +2,7 @@
 //! too, and a step in which it was late itself counts for nothing.
 //!
 //! - `sound`, `ear`, `echo`, `spoil`, `knee`, `gate`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
-//! - `load`, `rtp_load`, `air`, `ws_load`, `askers`: the generator's threads and their sockets.
+//! - `load`, `rtp_load`, `net`, `air`, `relay`, `ws_load`, `askers`: the generator's threads and their sockets, and a bad network.
 //! - `worker`, `run`, `calibrate`: the worker under load, the run, and what the machine carries.
 //! - `report`, `recordings`: what came of it.
 
@@ -17,7 +17,9 @@ mod gate;
 mod knee;
 mod limits;
 mod load;
+mod net;
 mod recordings;
+mod relay;
 mod report;
 mod rtp_load;
 mod run;

@@ -157,7 +157,7 @@ impl Step {
     }
 }
 
-/// What was planted on the way to the worker, and what it says it saw.
+/// What a bad network did to the packets of both ways, and what worker and generator say they saw of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Planted {
     /// Packets that calls had to send, the lost ones included.
@@ -178,6 +178,18 @@ pub struct Planted {
     pub seen_doubled: u64,
     /// Out of order, by the results.
     pub seen_reordered: u64,
+    /// Packets of the worker that came to the hop in between.
+    pub back_sent: u64,
+    /// Of them lost on purpose.
+    pub back_lost: u64,
+    /// Doubled on purpose.
+    pub back_doubled: u64,
+    /// Packets that came through to calls that were still up, repeats left out.
+    pub back_seen_received: u64,
+    /// Lost, by the numbers of those that came.
+    pub back_seen_lost: u64,
+    /// Twice, by their numbers.
+    pub back_seen_doubled: u64,
 }
 
 /// A whole run.
@@ -193,7 +205,7 @@ pub struct Report {
     pub task_per_call: bool,
     /// Set-ups and hang-ups beside, per second.
     pub churn: f64,
-    /// What was done to the load's packets.
+    /// What was done to the packets of both ways.
     pub impairment: Impairment,
     /// What must hold.
     pub gate: Gate,
@@ -257,10 +269,17 @@ impl Report {
         if let Some(recordings) = &self.recordings {
             let _ = writeln!(out, "{}", recordings.line());
         }
-        if let Some(Planted { sent, lost, seen_received, seen_lost, results, .. }) = &self.planted {
+        if let Some(planted) = self.planted.as_ref().filter(|_| !self.impairment.is_none()) {
+            let Planted { sent, lost, doubled, results, seen_received, seen_lost, seen_doubled, .. } = planted;
             let _ = writeln!(
                 out,
-                "{results} results: {sent} packets sent, {lost} of them lost on purpose; the worker says {seen_received} came and {seen_lost} did not"
+                "to the worker: {sent} packets, {lost} lost and {doubled} doubled on purpose; {results} results say that {seen_received} came, {seen_lost} did not, {seen_doubled} came twice"
+            );
+            let Planted { back_sent, back_lost, back_doubled, .. } = planted;
+            let Planted { back_seen_received, back_seen_lost, back_seen_doubled, .. } = planted;
+            let _ = writeln!(
+                out,
+                "back from it: {back_sent} packets, {back_lost} lost and {back_doubled} doubled on purpose; the callers got {back_seen_received}, {back_seen_lost} did not come, {back_seen_doubled} came twice"
             );
         }
         out

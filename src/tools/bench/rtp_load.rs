@@ -5,25 +5,22 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use super::air::{Air, PACKET};
+use super::air::PACKET;
 use super::askers::{Answer, Askers, order};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::{Echo, sounds};
 use super::load::{Census, Load, SLOTS, Spoke, number};
+use super::net::{Came, Net};
 use super::report::Planted;
-use super::sound::{Dice, FRAME, Pool, SILENCE};
-use super::spoil::{Fate, Impairment};
+use super::sound::{FRAME, Pool, SILENCE};
+use super::spoil::Impairment;
 use crate::rt;
 use crate::tools::ua::{Dialog, Parties, Stage, Step};
 use crate::units::Moment;
-use crate::wire::rtp::{RtpHeader, RtpPacket, looks_like_rtcp};
+use crate::wire::rtp::{RtpHeader, RtpPacket};
 use crate::wire::sip::Message;
 
-/// Sockets that the audio of all calls shares.
-const SOCKETS: usize = 8;
-/// Milliseconds by which a packet can be delayed on purpose.
-const DELAYS: usize = 512;
 /// Calls that are remembered when they are over, for their recordings.
 const MOST_REMEMBERED: usize = 20_000;
 /// Repeats are looked after so often, in milliseconds.
@@ -56,15 +53,17 @@ struct Call {
     /// Where its audio goes, and since when it is up.
     media: Option<(SocketAddr, Moment)>,
     packets: u64,
+    /// What the worker sent.
     ear: Ear,
+    /// What a bad network left of it.
+    spoiled: Ear,
     echo: Echo,
-    dice: Dice,
 }
 
 impl Call {
     fn new(id: u64, dialog: Dialog, slot: usize) -> Self {
-        let (ear, echo, dice) = (Ear::default(), Echo::default(), Dice(!id));
-        Self { id, dialog, slot, media: None, packets: 0, ear, echo, dice }
+        let (ear, spoiled, echo) = (Ear::default(), Ear::default(), Echo::default());
+        Self { id, dialog, slot, media: None, packets: 0, ear, spoiled, echo }
     }
 }
 
@@ -74,7 +73,7 @@ pub(super) struct RtpLoad {
     sip: UdpSocket,
     here: SocketAddr,
     there: SocketAddr,
-    air: Vec<Air>,
+    net: Net,
     calls: HashMap<u64, Call>,
     /// By the worker's port.
     by_port: Vec<u64>,
@@ -83,12 +82,11 @@ pub(super) struct RtpLoad {
     oldest: VecDeque<u64>,
     next_id: u64,
     census: Census,
-    impairment: Impairment,
-    delayed: Vec<Vec<(usize, [u8; PACKET], SocketAddr)>>,
-    clock_ms: usize,
     repeat_at: Moment,
     over: Vec<Spoke>,
-    planted: Planted,
+    /// Packets of all calls, and what a bad network left of what they were sent.
+    sent: u64,
+    got: Counts,
 }
 
 impl RtpLoad {
@@ -111,13 +109,12 @@ impl RtpLoad {
                 Some(Ordered { askers, open: HashMap::new(), ids: HashMap::new() })
             }
         };
-        let air = (0..SOCKETS).map(|_| Air::new()).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self {
             pool,
             here: sip.local_addr()?,
             sip,
             there,
-            air,
+            net: Net::new(impairment)?,
             calls: HashMap::new(),
             by_port: vec![0; 1 << 16],
             ordered,
@@ -125,12 +122,10 @@ impl RtpLoad {
             oldest: VecDeque::new(),
             next_id: first.max(1),
             census: Census::default(),
-            impairment,
-            delayed: vec![Vec::new(); DELAYS],
-            clock_ms: 0,
             repeat_at: Moment::ZERO,
             over: Vec::new(),
-            planted: Planted::default(),
+            sent: 0,
+            got: Counts::default(),
         })
     }
 
@@ -211,7 +206,7 @@ impl RtpLoad {
         let Some(ordered) = &mut self.ordered else { return false };
         let id = invite.get("To").and_then(called).unwrap_or(0);
         let Some((slot, since)) = ordered.open.remove(&id) else { return false };
-        let audio = self.air[id as usize % SOCKETS].local();
+        let audio = self.net.local(id);
         let Some((dialog, answer)) = Dialog::called(invite, since, self.here, audio) else { return false };
         ordered.ids.insert(invite.get("Call-ID").unwrap_or_default().to_owned(), id);
         self.calls.insert(id, Call::new(id, dialog, slot));
@@ -327,7 +322,7 @@ impl Load for RtpLoad {
             return;
         }
         self.next_id += 1;
-        let audio = self.air[id as usize % SOCKETS].local();
+        let audio = self.net.local(id);
         let parties = Parties {
             dialled: "1000".to_owned(),
             caller: number(id),
@@ -336,16 +331,7 @@ impl Load for RtpLoad {
         };
         let mut dialog = Dialog::new(parties, self.here, self.there, audio);
         self.say(dialog.invite(now).as_bytes());
-        let call = Call {
-            id,
-            dialog,
-            slot,
-            media: None,
-            packets: 0,
-            ear: Ear::default(),
-            echo: Echo::default(),
-            dice: Dice(!id),
-        };
+        let call = Call::new(id, dialog, slot);
         self.calls.insert(id, call);
         self.census.dialling += 1;
     }
@@ -367,38 +353,19 @@ impl Load for RtpLoad {
         let mut idle = Counts::default();
         let measured = counts.is_some();
         let counts = counts.unwrap_or(&mut idle);
-        self.clock_ms = (self.clock_ms + 1) % DELAYS;
-        for (air, packet, to) in std::mem::take(&mut self.delayed[self.clock_ms]) {
-            self.air[air].push(packet, to);
-        }
         for id in &self.slots[slot] {
             let Some(call) = self.calls.get_mut(id) else { continue };
             let Some((to, _)) = call.media else { continue };
             let packet = Self::packet(call, &self.pool, due);
             counts.sent += 1;
-            self.planted.sent += 1;
-            let air = *id as usize % SOCKETS;
-            match self.impairment.fate(&mut call.dice) {
-                Fate::Lost => self.planted.lost += 1,
-                Fate::Leaves { after_ms, twice } => {
-                    self.planted.doubled += u64::from(twice);
-                    for _ in 0..=u32::from(twice) {
-                        if after_ms == 0 {
-                            self.air[air].push(packet, to);
-                        } else {
-                            let at = (self.clock_ms + (after_ms as usize).min(DELAYS - 1)) % DELAYS;
-                            self.delayed[at].push((air, packet, to));
-                        }
-                    }
-                }
-            }
+            self.sent += 1;
+            self.net.push(*id, packet, to);
         }
-        for air in &mut self.air {
-            air.flush();
-        }
+        self.net.flush();
+        let hop_us = self.net.late_us();
         if measured && !self.slots[slot].is_empty() {
-            // The last packet of the slot is the latest; all of them are counted as late as that.
-            let late = rt::now().since(due).as_micros() as u64;
+            // The last packet of the slot is the latest; all of them are counted as late as that, or as the hop that they pass.
+            let late = (rt::now().since(due).as_micros() as u64).max(hop_us);
             for _ in &self.slots[slot] {
                 counts.own_late.note(late);
             }
@@ -409,27 +376,28 @@ impl Load for RtpLoad {
         let mut idle = Counts::default();
         let measured = counts.is_some();
         let counts = counts.as_deref_mut().unwrap_or(&mut idle);
-        let Self { air, by_port, calls, .. } = self;
-        for air in air {
-            air.drain(|at, from, bytes| {
-                if looks_like_rtcp(bytes) {
-                    return;
-                }
-                let id = by_port[usize::from(from.port())];
-                let (Ok(packet), Some(call)) = (RtpPacket::parse(bytes), calls.get_mut(&id)) else {
-                    // Packets that were under way when their call ended are nobody's fault; those of no call would be.
-                    counts.foreign += 1;
-                    return;
-                };
+        let Self { net, by_port, calls, got, .. } = self;
+        net.drain(|came, at, from, bytes| {
+            let id = by_port[usize::from(from.port())];
+            let (Ok(packet), Some(call)) = (RtpPacket::parse(bytes), calls.get_mut(&id)) else {
+                // Packets that were under way when their call ended are nobody's fault; those of no call would be.
+                counts.foreign += u64::from(came != Came::Got);
+                return;
+            };
+            if came != Came::Sent {
                 let sounds = sounds(packet.payload);
-                counts.voiced += u64::from(sounds);
                 if let Some(us) = call.echo.heard(sounds, at) {
                     counts.echo.note(us);
                 }
-                call.ear.packet(at, packet.header.sequence, measured.then_some(&mut *counts));
-            });
-            counts.unsent += std::mem::take(&mut air.unsent);
-        }
+            }
+            if came == Came::Got {
+                call.spoiled.packet(at, packet.header.sequence, Some(&mut *got));
+                return;
+            }
+            counts.voiced += u64::from(sounds(packet.payload));
+            call.ear.packet(at, packet.header.sequence, measured.then_some(&mut *counts));
+        });
+        counts.unsent += net.unsent();
         self.signalled(now, counts);
         self.orders(now, counts);
         self.repeat(now, counts);
@@ -440,11 +408,24 @@ impl Load for RtpLoad {
     }
 
     fn ports(&self) -> Vec<u16> {
-        self.air.iter().map(|air| air.local().port()).collect()
+        self.net.ports()
     }
 
     fn leavings(&mut self) -> (Vec<Spoke>, Planted) {
-        (std::mem::take(&mut self.over), self.planted)
+        let [there, back] = self.net.tallies();
+        let planted = Planted {
+            sent: self.sent,
+            lost: there.lost,
+            doubled: there.doubled,
+            back_sent: back.taken,
+            back_lost: back.lost,
+            back_doubled: back.doubled,
+            back_seen_received: self.got.received,
+            back_seen_lost: self.got.lost,
+            back_seen_doubled: self.got.repeated,
+            ..Planted::default()
+        };
+        (std::mem::take(&mut self.over), planted)
     }
 
     fn close(&self, now: Moment, counts: &mut Counts) {

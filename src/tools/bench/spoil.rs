@@ -1,4 +1,4 @@
-//! How a load's own packets are spoiled on purpose: lost, doubled, delayed, put behind the next. Pure and repeatable.
+//! How packets are spoiled on purpose, either way: lost, doubled, delayed, put behind the next. Pure and repeatable.
 
 use super::sound::Dice;
 
