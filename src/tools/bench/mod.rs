@@ -4,7 +4,7 @@
 //! - `sound`, `ear`, `echo`, `spoil`, `knee`, `gate`, `limits`, `spread`, `counts`, `ws_frame`: what callers say and hear, and how it is judged; pure.
 //! - `load`, `rtp_load`, `net`, `air`, `relay`, `ws_load`, `askers`: the generator's threads and their sockets, and a bad network.
 //! - `worker`, `run`, `calibrate`: the worker under load, the run, and what the machine carries.
-//! - `report`, `recordings`: what came of it.
+//! - `report`, `table`, `recordings`: what came of it.
 
 mod air;
 mod args;
@@ -26,6 +26,7 @@ mod run;
 mod sound;
 mod spoil;
 mod spread;
+mod table;
 mod worker;
 mod ws_frame;
 mod ws_load;

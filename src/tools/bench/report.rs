@@ -1,7 +1,5 @@
-//! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. As a table and as JSON.
+//! What a load run says: one row a step, a verdict each, the knee, the tightest limit, what the recordings held. For people it is a table.
 //! Never measures, never judges: the gate does.
-
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -224,67 +222,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// For people.
-    #[must_use]
-    pub fn table(&self) -> String {
-        self.rows() + &outcome(&self.outcome())
-    }
-
-    /// The table without the outcome: of a search, where what was asked for is only where it begins.
-    pub(super) fn rows(&self) -> String {
-        let mut out = String::from(
-            "  calls   gap p50/p99/p99.9/max ms    late %  lost %  worker %  %/call  KiB/call  tick p99  own p99 ms / %   set-up p50/p99 ms\n",
-        );
-        for step in &self.steps {
-            let Step { calls, gap_ms: gap, own, traffic, .. } = step;
-            let cost = step.worker.unwrap_or_default();
-            let tick = cost.tick_late_p99_ms.map_or("-".to_owned(), |ms| format!("{ms}"));
-            let _ = writeln!(
-                out,
-                "{calls:>7}   {:>5.1} /{:>5.1} /{:>6.1} /{:>6.1}   {:>6.3}  {:>6.3}  {:>8.1}  {:>6.4}  {:>8}  {tick:>8}  {:>8.1} / {:>3.0}   {:>6.1} / {:.1}",
-                gap.p50,
-                gap.p99,
-                gap.p999,
-                gap.max,
-                step.late_percent,
-                step.lost_percent,
-                cost.cpu_percent,
-                cost.cpu_percent_a_call,
-                cost.resident_bytes_a_call / 1024,
-                own.late_ms.p99,
-                own.cpu_percent,
-                traffic.set_up_ms.p50,
-                traffic.set_up_ms.p99,
-            );
-            let echo = step.echo_ms.map_or(String::new(), |Quantiles { p50, p99, max, .. }| {
-                format!("; echo p50 {p50:.1}, p99 {p99:.1}, longest {max:.1} ms")
-            });
-            let _ = writeln!(out, "          {}{}{echo}", verdict(&step.verdict), refusals(traffic));
-        }
-        let _ = writeln!(out, "knee: {} calls", self.knee);
-        let limits: Vec<String> = self.limits.iter().map(|limit| format!("{} {}", limit.name, limit.calls)).collect();
-        if !limits.is_empty() {
-            let _ = writeln!(out, "limits, the tightest first: {}", limits.join(", "));
-        }
-        if let Some(recordings) = &self.recordings {
-            let _ = writeln!(out, "{}", recordings.line());
-        }
-        if let Some(planted) = self.planted.as_ref().filter(|_| !self.impairment.is_none()) {
-            let Planted { sent, lost, doubled, results, seen_received, seen_lost, seen_doubled, .. } = planted;
-            let _ = writeln!(
-                out,
-                "to the worker: {sent} packets, {lost} lost and {doubled} doubled on purpose; {results} results say that {seen_received} came, {seen_lost} did not, {seen_doubled} came twice"
-            );
-            let Planted { back_sent, back_lost, back_doubled, .. } = planted;
-            let Planted { back_seen_received, back_seen_lost, back_seen_doubled, .. } = planted;
-            let _ = writeln!(
-                out,
-                "back from it: {back_sent} packets, {back_lost} lost and {back_doubled} doubled on purpose; the callers got {back_seen_received}, {back_seen_lost} did not come, {back_seen_doubled} came twice"
-            );
-        }
-        out
-    }
-
     /// For programs: the report with its outcome.
     #[must_use]
     pub fn json(&self) -> String {
@@ -296,27 +233,4 @@ impl Report {
         }
         serde_json::to_string_pretty(&Whole { outcome: self.outcome(), report: self }).unwrap_or_default()
     }
-}
-
-fn outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Passed => "gate: passed\n".to_owned(),
-        Outcome::Failed(why) => format!("gate: FAILED\n  {}\n", why.join("\n  ")),
-        Outcome::Untold(why) => format!("gate: NOT TOLD, the generator was no judge\n  {}\n", why.join("\n  ")),
-    }
-}
-
-fn verdict(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Passed => "passed".to_owned(),
-        Verdict::Failed(faults) => format!("FAILED: {}", faults.join("; ")),
-        Verdict::Discarded(why) => format!("discarded: {why}"),
-    }
-}
-
-fn refusals(traffic: &Traffic) -> String {
-    if traffic.refused == 0 {
-        return String::new();
-    }
-    format!("; {} set-ups refused with 503, {} with Retry-After", traffic.refused, traffic.with_retry_after)
 }
