@@ -48,6 +48,50 @@ pub(super) struct Spoke {
     pub packets: u64,
 }
 
+/// Calls that are remembered when they are over, for their recordings.
+const MOST_REMEMBERED: usize = 20_000;
+
+/// Calls that are over, in the order that they ended. Of more than are remembered every second, every fourth and so on stays, so that
+/// what is left always spans the whole run.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    calls: Vec<Spoke>,
+    most: usize,
+    ended: u64,
+    every: u64,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self { calls: Vec::new(), most: MOST_REMEMBERED, ended: 0, every: 1 }
+    }
+}
+
+impl Remembered {
+    pub fn note(&mut self, call: Spoke) {
+        self.ended += 1;
+        if !(self.ended - 1).is_multiple_of(self.every) {
+            return;
+        }
+        if self.calls.len() >= self.most {
+            let mut nth = 0u64;
+            self.calls.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+            self.every *= 2;
+            if !(self.ended - 1).is_multiple_of(self.every) {
+                return;
+            }
+        }
+        self.calls.push(call);
+    }
+
+    pub fn take(&mut self) -> Vec<Spoke> {
+        std::mem::take(&mut self.calls)
+    }
+}
+
 /// The number that call `id` comes from.
 pub(super) fn number(id: u64) -> String {
     format!("+9190{id:08}")
@@ -192,6 +236,19 @@ mod tests {
             (Vec::new(), Planted::default())
         }
         fn close(&self, _now: Moment, _counts: &mut Counts) {}
+    }
+
+    #[test]
+    fn what_is_remembered_spans_the_whole_run_however_long_it_was() {
+        for calls in [1u64, 9, 10, 11, 1_000, 12_345] {
+            let mut over = Remembered { most: 10, ..Remembered::default() };
+            (0..calls).for_each(|id| over.note(Spoke { id, packets: 0 }));
+            let ids: Vec<u64> = over.take().iter().map(|call| call.id).collect();
+            let apart = ids.get(1).map_or(1, |second| second - ids[0]);
+            assert!(ids.len() as u64 >= calls.min(5) && ids.len() <= 10, "{calls}: {ids:?}");
+            assert!(ids[0] == 0 && ids.windows(2).all(|two| two[1] - two[0] == apart), "{calls}: {ids:?}");
+            assert!(calls - ids[ids.len() - 1] <= apart, "{calls}: {ids:?}");
+        }
     }
 
     #[test]

@@ -25,7 +25,9 @@ const COARSE: isize = (FRAME / 2) as isize;
 /// What sampled recordings held.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Recordings {
-    /// Looked at.
+    /// Calls that were long enough to tell, in the order of time.
+    pub whole: usize,
+    /// Of them looked at, spread from the first to the last.
     pub sampled: usize,
     /// Their own caller, whole.
     pub matched: usize,
@@ -47,9 +49,9 @@ impl Recordings {
     }
 
     pub(super) fn line(&self) -> String {
-        let Self { sampled, matched, disturbed, worst, missing, swapped } = self;
+        let Self { whole, sampled, matched, disturbed, worst, missing, swapped } = self;
         format!(
-            "recordings: {matched} of {sampled} match what was sent (worst correlation of a turn {worst:.4}), {disturbed} have holes that their results name, {} hold another caller, {missing} missing",
+            "recordings: {matched} of {sampled} (of {whole}, from the first to the last) match what was sent (worst correlation of a turn {worst:.4}), {disturbed} have holes that their results name, {} hold another caller, {missing} missing",
             swapped.len()
         )
     }
@@ -79,7 +81,13 @@ pub(super) fn seen(found: &HashMap<String, (PathBuf, CallResult)>, calls: &[Spok
     out
 }
 
-/// Looks at the recordings of at most `most` calls, spread over all of them.
+/// Which of `all` calls are looked at, `most` of them or all: evenly spread from the first to the last, in the order of time.
+fn spread(all: usize, most: usize) -> impl Iterator<Item = usize> {
+    let wanted = all.min(most);
+    (0..wanted).map(move |n| if wanted < 2 { 0 } else { n * (all - 1) / (wanted - 1) })
+}
+
+/// Looks at the recordings of at most `most` calls, spread over all of them in the order that they ended.
 pub(super) fn check(
     pool: &Pool,
     found: &HashMap<String, (PathBuf, CallResult)>,
@@ -87,9 +95,8 @@ pub(super) fn check(
     most: usize,
 ) -> Recordings {
     let whole: Vec<&Spoke> = calls.iter().filter(|call| Pool::turns(call.id, call.packets).next().is_some()).collect();
-    let step = whole.len().div_ceil(most.max(1)).max(1);
-    let sampled: Vec<&Spoke> = whole.into_iter().step_by(step).collect();
-    let mut out = Recordings { worst: 1.0, ..Recordings::default() };
+    let sampled: Vec<&Spoke> = spread(whole.len(), most).map(|n| whole[n]).collect();
+    let mut out = Recordings { whole: whole.len(), worst: 1.0, ..Recordings::default() };
     for call in &sampled {
         out.sampled += 1;
         let of_call = found.get(&number(call.id));
@@ -212,6 +219,21 @@ fn correlation(said: &[i16], recorded: &[i16], at: isize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sample_spans_the_run_from_its_first_call_to_its_last() {
+        let picked = |all, most| spread(all, most).collect::<Vec<_>>();
+        assert_eq!(picked(5, 50), [0, 1, 2, 3, 4]);
+        assert_eq!(picked(101, 3), [0, 50, 100], "begin, middle and end");
+        assert_eq!((picked(7, 1), picked(7, 0), picked(0, 5)), (vec![0], vec![], vec![]));
+        for all in [50usize, 51, 60, 99, 1_000, 20_000] {
+            let picked = picked(all, 50);
+            assert_eq!((picked.len(), picked[0], picked[49]), (50, 0, all - 1));
+            let apart: Vec<usize> = picked.windows(2).map(|two| two[1] - two[0]).collect();
+            let (least, most) = (apart.iter().min().unwrap(), apart.iter().max().unwrap());
+            assert!(*least > 0 && most - least <= 1, "{all}: {apart:?}");
+        }
+    }
 
     #[test]
     fn a_recording_matches_its_own_caller_alone_at_whatever_lag() {

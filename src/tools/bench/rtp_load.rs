@@ -10,7 +10,7 @@ use super::askers::{Answer, Askers, order};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::{Echo, sounds};
-use super::load::{Census, Load, SLOTS, Spoke, number};
+use super::load::{Census, Load, Remembered, SLOTS, Spoke, number};
 use super::net::{Came, Net};
 use super::report::Planted;
 use super::sound::{FRAME, Pool, SILENCE};
@@ -21,8 +21,6 @@ use crate::units::Moment;
 use crate::wire::rtp::{RtpHeader, RtpPacket};
 use crate::wire::sip::Message;
 
-/// Calls that are remembered when they are over, for their recordings.
-const MOST_REMEMBERED: usize = 20_000;
 /// Repeats are looked after so often, in milliseconds.
 const REPEAT_EVERY: u64 = 50;
 /// A call that was ordered and does not come by then has failed.
@@ -83,7 +81,7 @@ pub(super) struct RtpLoad {
     next_id: u64,
     census: Census,
     repeat_at: Moment,
-    over: Vec<Spoke>,
+    over: Remembered,
     /// Packets of all calls, and what a bad network left of what they were sent.
     sent: u64,
     got: Counts,
@@ -123,7 +121,7 @@ impl RtpLoad {
             next_id: first.max(1),
             census: Census::default(),
             repeat_at: Moment::ZERO,
-            over: Vec::new(),
+            over: Remembered::default(),
             sent: 0,
             got: Counts::default(),
         })
@@ -252,9 +250,7 @@ impl RtpLoad {
     fn leave_air(&mut self, id: u64) {
         let Some(call) = self.calls.get(&id) else { return };
         self.slots[call.slot].retain(|other| *other != id);
-        if self.over.len() < MOST_REMEMBERED {
-            self.over.push(Spoke { id, packets: call.packets });
-        }
+        self.over.note(Spoke { id, packets: call.packets });
     }
 
     fn forget(&mut self, id: u64) {
@@ -425,7 +421,7 @@ impl Load for RtpLoad {
             back_seen_doubled: self.got.repeated,
             ..Planted::default()
         };
-        (std::mem::take(&mut self.over), planted)
+        (self.over.take(), planted)
     }
 
     fn close(&self, now: Moment, counts: &mut Counts) {

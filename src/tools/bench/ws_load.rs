@@ -13,7 +13,7 @@ use super::askers::{Answer, Askers, upgrade};
 use super::counts::Counts;
 use super::ear::Ear;
 use super::echo::Echo;
-use super::load::{Census, Load, SLOTS, Spoke, number};
+use super::load::{Census, Load, Remembered, SLOTS, Spoke, number};
 use super::report::Planted;
 use super::sound::{FRAME, Pool, SILENCE};
 use super::ws_frame::{CLOSE, Frame, PONG, first, frame, text};
@@ -31,8 +31,6 @@ const LEAVE_MS: u64 = 5_000;
 /// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's. One
 /// that echoes has no reason to.
 const HELD_MS: u64 = 1_000;
-/// Calls that are remembered when they are over, for their recordings.
-const MOST_REMEMBERED: usize = 20_000;
 
 struct Call {
     stream: TcpStream,
@@ -63,7 +61,7 @@ pub(super) struct WsLoad {
     oldest: VecDeque<u64>,
     next_id: u64,
     leaving: usize,
-    over: Vec<Spoke>,
+    over: Remembered,
     sent: u64,
     held_ms: u64,
 }
@@ -94,7 +92,7 @@ impl WsLoad {
             oldest: VecDeque::new(),
             next_id: first.max(1),
             leaving: 0,
-            over: Vec::new(),
+            over: Remembered::default(),
             sent: 0,
             held_ms: if echoes { 0 } else { HELD_MS },
         })
@@ -147,9 +145,7 @@ impl WsLoad {
     fn leave_air(&mut self, id: u64) {
         let Some(call) = self.calls.get(&id) else { return };
         self.slots[call.slot].retain(|other| *other != id);
-        if self.over.len() < MOST_REMEMBERED {
-            self.over.push(Spoke { id, packets: call.packets });
-        }
+        self.over.note(Spoke { id, packets: call.packets });
     }
 
     /// The socket is closed, by whomever.
@@ -341,7 +337,7 @@ impl Load for WsLoad {
     }
 
     fn leavings(&mut self) -> (Vec<Spoke>, Planted) {
-        (std::mem::take(&mut self.over), Planted { sent: self.sent, ..Planted::default() })
+        (self.over.take(), Planted { sent: self.sent, ..Planted::default() })
     }
 
     fn close(&self, now: Moment, counts: &mut Counts) {
