@@ -227,7 +227,7 @@ async fn load(args: BenchArgs, data: Option<&Path>) -> ExitCode {
         }
         BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Ok(bench::Target::Outbound(spoil.impairment())), plan),
         BenchArgs::Sip { sip, plan, spoil, .. } => (Ok(bench::Target::Sip(sip, spoil.impairment())), plan),
-        BenchArgs::Ws { url, plan } => (bench::Target::ws(url.as_deref()), plan),
+        BenchArgs::Ws { url, outbound, plan } => (bench::Target::ws(url.as_deref(), outbound), plan),
     };
     let target = match target {
         Ok(target) => target,

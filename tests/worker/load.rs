@@ -22,7 +22,7 @@ fn plan(arguments: &[&str]) -> (Target, PlanArgs) {
     match Command::try_parse_from(all).unwrap_or_else(|error| panic!("{error}")).bench {
         BenchArgs::Sip { outbound: true, plan, spoil, .. } => (Target::Outbound(spoil.impairment()), plan),
         BenchArgs::Sip { sip, plan, spoil, .. } => (Target::Sip(sip, spoil.impairment()), plan),
-        BenchArgs::Ws { url, plan } => (Target::ws(url.as_deref()).unwrap(), plan),
+        BenchArgs::Ws { url, outbound, plan } => (Target::ws(url.as_deref(), outbound).unwrap(), plan),
         other => panic!("no load: {other:?}"),
     }
 }
@@ -99,6 +99,30 @@ async fn a_worker_is_loaded_with_calls_that_it_places_itself() {
         let result = read_result(&call.path()).unwrap();
         assert_eq!((result.direction, result.disconnected_by), (Direction::Outbound, DisconnectedBy::Customer));
     }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dialler_places_calls_that_ring_first_and_the_bot_waits_for_the_answer() {
+    let _turn = beside_others().await;
+    let folder = std::env::temp_dir().join(format!("voicefleet-load-ws-out-{}", std::process::id()));
+    let dir = folder.to_string_lossy().into_owned();
+    let report = run(&["ws", "--outbound", "--steps", "3", "--step-s", "14", "--churn", "0.2", "--dir", &dir]).await;
+    let step = &report.steps[0];
+    let traffic = &step.traffic;
+    assert_eq!((report.protocol, step.up.1), ("ws outbound", 3), "{step:?}");
+    assert_eq!((traffic.failed, traffic.ended_by_worker, traffic.spoke_early), (0, 0, 0), "{step:?}");
+    assert!(traffic.set_up >= 1, "one came and rang while it was measured: {step:?}");
+    assert!(step.received > 50, "behind the answer the bot speaks: {step:?}");
+    let recordings = report.recordings.unwrap();
+    assert!(recordings.sampled > 0 && recordings.all_match(), "{recordings:?}");
+    let mut calls = 0;
+    for call in std::fs::read_dir(folder.join("data/calls")).unwrap().flatten() {
+        let result = read_result(&call.path()).unwrap();
+        assert_eq!((result.direction, result.disconnected_by), (Direction::Outbound, DisconnectedBy::Customer));
+        calls += 1;
+    }
+    assert!(calls >= 4, "{calls}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

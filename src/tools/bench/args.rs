@@ -36,6 +36,9 @@ pub enum BenchArgs {
         /// Load this media socket, instead of one of the bench's own: ws://ADDRESS:PORT/ws/BOT
         #[arg(long, value_name = "URL")]
         url: Option<String>,
+        /// The load's dialler places the calls: they ring first, and the answer comes later
+        #[arg(long)]
+        outbound: bool,
         /// Plan and gate
         #[command(flatten)]
         plan: PlanArgs,

@@ -31,6 +31,8 @@ pub(super) struct Counts {
     pub hung_up: Spread,
     /// From a caller's onset to its echo, where the bot echoes.
     pub echo: Spread,
+    /// Of the bot, in calls that nobody had answered yet.
+    pub early: u64,
     /// Set-ups that were refused for want of room, and that failed otherwise.
     pub refused: u64,
     /// Of them with a time to come back.

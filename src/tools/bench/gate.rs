@@ -177,7 +177,10 @@ impl Step {
         if self.received == 0 {
             faults.push("nothing came".to_owned());
         }
-        let Traffic { failed, ended_by_worker, .. } = self.traffic;
+        let Traffic { failed, ended_by_worker, spoke_early, .. } = self.traffic;
+        if spoke_early > 0 {
+            faults.push(format!("{spoke_early} frames of the bot came before the answer"));
+        }
         if failed + ended_by_worker > 0 {
             faults.push(format!("{failed} set-ups failed, {ended_by_worker} calls were ended by the worker"));
         }
@@ -238,6 +241,7 @@ mod tests {
         assert!(failed(step(|counts, _| (0..20).for_each(|_| counts.gaps.note(26_000)))));
         assert!(failed(step(|counts, _| counts.fewest_up = 94)));
         assert!(failed(step(|counts, _| counts.ended_by_worker = 1)));
+        assert!(failed(step(|counts, _| counts.early = 1)), "a bot that speaks before the answer");
         assert!(!failed(step(|counts, _| (counts.refused, counts.fewest_up) = (40, 99))));
     }
 

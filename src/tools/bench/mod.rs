@@ -40,3 +40,4 @@ pub use report::{Cost, Own, Planted, Quantiles, Report, Step, Traffic};
 pub use run::{BenchError, Target, run};
 pub use spoil::Impairment;
 pub use worker::{WorkerArgs, WorkerError, serve};
+pub use ws_load::Direction;

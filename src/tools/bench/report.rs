@@ -81,6 +81,8 @@ pub struct Traffic {
     pub hang_up_ms: Quantiles,
     /// Calls that the worker ended of its own.
     pub ended_by_worker: u64,
+    /// Frames of a bot that spoke to somebody who had not answered yet.
+    pub spoke_early: u64,
 }
 
 /// One step.
@@ -149,6 +151,7 @@ impl Step {
                 hung_up: counts.hung_up.count(),
                 hang_up_ms: (&counts.hung_up).into(),
                 ended_by_worker: counts.ended_by_worker,
+                spoke_early: counts.early,
             },
             verdict: Verdict::Passed,
         }
@@ -193,7 +196,7 @@ pub struct Planted {
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// `sip`, `sip outbound` or `ws`.
+    /// `sip`, `sip outbound`, `ws` or `ws outbound`.
     pub protocol: &'static str,
     /// The worker's version.
     pub version: &'static str,

@@ -21,7 +21,7 @@ use super::rtp_load::{Calls, RtpLoad};
 use super::sound::Pool;
 use super::spoil::Impairment;
 use super::worker::{Core, Worker, WorkerArgs, WorkerError, buckets, page, pin, quantile_ms};
-use super::ws_load::WsLoad;
+use super::ws_load::{Direction, WsLoad};
 use crate::rt;
 use crate::telemetry::{ProcessSample, memory_left_bytes};
 
@@ -56,8 +56,8 @@ pub enum Target {
     Sip(Option<SocketAddr>, Impairment),
     /// SIP and RTP from a worker of the bench's own, which places the calls; and what is done to the packets.
     Outbound(Impairment),
-    /// WebSocket: the address and path of a media socket, or a worker of the bench's own.
-    Ws(Option<(SocketAddr, String)>),
+    /// WebSocket: the address and path of a media socket, or a worker of the bench's own; and whose calls the dialler brings.
+    Ws(Option<(SocketAddr, String)>, Direction),
 }
 
 impl Target {
@@ -65,15 +65,18 @@ impl Target {
     ///
     /// # Errors
     /// What was expected, where it is none.
-    pub fn ws(url: Option<&str>) -> Result<Self, String> {
-        let Some(url) = url else { return Ok(Self::Ws(None)) };
+    pub fn ws(url: Option<&str>, outbound: bool) -> Result<Self, String> {
+        let direction = if outbound { Direction::Outgoing } else { Direction::Incoming };
+        let Some(url) = url else { return Ok(Self::Ws(None, direction)) };
         let parted = url.strip_prefix("ws://").and_then(|rest| rest.split_once('/'));
         let found = parted.and_then(|(at, path)| Some((at.parse().ok()?, format!("/{path}"))));
-        found.map(|found| Self::Ws(Some(found))).ok_or(format!("expected ws://ADDRESS:PORT/ws/BOT, found {url}"))
+        found
+            .map(|found| Self::Ws(Some(found), direction))
+            .ok_or(format!("expected ws://ADDRESS:PORT/ws/BOT, found {url}"))
     }
 
     const fn is_own(&self) -> bool {
-        matches!(self, Self::Sip(None, _) | Self::Outbound(_) | Self::Ws(None))
+        matches!(self, Self::Sip(None, _) | Self::Outbound(_) | Self::Ws(None, _))
     }
 }
 
@@ -127,11 +130,11 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
             let make = move || RtpLoad::new((sip, there), calls, speech, impairment, first);
             Bench::start(make, args, worker.as_ref())?
         }
-        Target::Ws(there) => {
+        Target::Ws(there, direction) => {
             let own = worker.as_ref().map(|worker| (worker.http, "/ws/load".to_owned()));
             let (there, path) = own.or(there).ok_or(WorkerError::Start)?;
             let echoes = args.echo;
-            Bench::start(move || WsLoad::new((there, &path), echoes, speech, first), args, worker.as_ref())?
+            Bench::start(move || WsLoad::new((there, &path), direction, echoes, speech, first), args, worker.as_ref())?
         }
     };
     let steps = bench.climb()?;
@@ -147,7 +150,8 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
     let (protocol, impairment) = match target {
         Target::Sip(_, impairment) => ("sip", *impairment),
         Target::Outbound(impairment) => ("sip outbound", *impairment),
-        Target::Ws(_) => ("ws", Impairment::default()),
+        Target::Ws(_, Direction::Incoming) => ("ws", Impairment::default()),
+        Target::Ws(_, Direction::Outgoing) => ("ws outbound", Impairment::default()),
     };
     Ok(Report {
         protocol,
@@ -163,7 +167,7 @@ pub fn run(target: &Target, program: &Path, args: &PlanArgs) -> Result<Report, B
         limits,
         steps,
         recordings,
-        planted: (own && protocol != "ws").then(|| recordings::seen(&found, &spoke, planted)),
+        planted: (own && !matches!(target, Target::Ws(..))).then(|| recordings::seen(&found, &spoke, planted)),
     })
 }
 

@@ -28,9 +28,20 @@ const EVENTS: usize = 1_024;
 const MOST_WAITING: usize = 64 * 1024;
 /// A hang-up that is not answered by then has failed.
 const LEAVE_MS: u64 = 5_000;
+/// How long a number rings that the load's dialler calls: `answer` comes so long after `start`, with the line's silence before it.
+const RINGS_MS: u64 = 1_000;
 /// A bot that is spoken to holds its breath for so long after the caller's last sound, and says nothing of it: no gap of the worker's. One
 /// that echoes has no reason to.
 const HELD_MS: u64 = 1_000;
+
+/// Whose calls the load's dialler brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Somebody called: answered at once.
+    Incoming,
+    /// The dialler called somebody, whose phone rings first.
+    Outgoing,
+}
 
 struct Call {
     stream: TcpStream,
@@ -44,6 +55,8 @@ struct Call {
     spoke_at: Option<Moment>,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    /// When whoever is called answers, while the phone rings.
+    answers_at: Option<Moment>,
     /// When our hang-up was sent.
     leaving: Option<Moment>,
 }
@@ -64,14 +77,22 @@ pub(super) struct WsLoad {
     over: Remembered,
     sent: u64,
     held_ms: u64,
+    direction: Direction,
 }
 
 impl WsLoad {
-    /// A load on the media socket `path` of the listener at `there`, whose bot echoes or converses; its calls are numbered from `first`.
+    /// A load of calls of this direction on the media socket `path` of the listener at `there`, whose bot echoes or converses; they are
+    /// numbered from `first`.
     ///
     /// # Errors
     /// Where the system gives no threads or descriptors.
-    pub fn new((there, path): (SocketAddr, &str), echoes: bool, pool: Arc<Pool>, first: u64) -> std::io::Result<Self> {
+    pub fn new(
+        (there, path): (SocketAddr, &str),
+        direction: Direction,
+        echoes: bool,
+        pool: Arc<Pool>,
+        first: u64,
+    ) -> std::io::Result<Self> {
         let dialler = Dialler::new("");
         let coded = |codes: &[u8; FRAME]| {
             let mut samples = [0i16; FRAME];
@@ -95,6 +116,7 @@ impl WsLoad {
             over: Remembered::default(),
             sent: 0,
             held_ms: if echoes { 0 } else { HELD_MS },
+            direction,
         })
     }
 
@@ -102,7 +124,11 @@ impl WsLoad {
         epoll::add(&self.poll, stream.as_fd(), epoll::EventData::new_u64(id), epoll::EventFlags::IN)?;
         let dialler = Dialler::new(&format!("load-{id}"));
         let caller = number(id);
-        let named = [("callerId", caller.as_str()), ("did", "+918000000002"), ("callDirection", "incoming")];
+        let (word, answers_at) = match self.direction {
+            Direction::Incoming => ("incoming", None),
+            Direction::Outgoing => ("outgoing", Some(rt::now().plus_ms(RINGS_MS))),
+        };
+        let named = [("callerId", caller.as_str()), ("did", "+918000000002"), ("callDirection", word)];
         let mut call = Call {
             stream,
             slot,
@@ -113,10 +139,14 @@ impl WsLoad {
             spoke_at: None,
             incoming: rest,
             outgoing: Vec::new(),
+            answers_at,
             leaving: None,
         };
-        for event in [dialler.connected(&named, &["mark"]), dialler.start("LINEAR", 8_000, false), dialler.answer()] {
+        for event in [dialler.connected(&named, &["mark"]), dialler.start("LINEAR", 8_000, false)] {
             call.say(&text(&event));
+        }
+        if answers_at.is_none() {
+            call.say(&text(&dialler.answer()));
         }
         self.calls.insert(id, call);
         self.slots[slot].push(id);
@@ -227,6 +257,7 @@ impl Call {
             Frame::Text(json) => match Dialler::read(json) {
                 Ok(FromBot::Media(media)) => {
                     counts.voiced += 1;
+                    counts.early += u64::from(self.answers_at.is_some());
                     if let Some(us) = self.echo.heard(media.payload.iter().any(|byte| *byte != 0), now) {
                         counts.echo.note(us);
                     }
@@ -282,6 +313,9 @@ impl Load for WsLoad {
         let counts = counts.unwrap_or(&mut idle);
         for id in &self.slots[slot] {
             let Some(call) = self.calls.get_mut(id) else { continue };
+            if call.answers_at.take_if(|at| *at <= due).is_some() {
+                counts.unsent += u64::from(!call.say(&text(&Dialler::new(&format!("load-{id}")).answer())));
+            }
             let said = self.pool.frame(*id, call.packets);
             call.spoke_at = said.map_or(call.spoke_at, |_| Some(due));
             let said = said.unwrap_or(&SILENCE);
