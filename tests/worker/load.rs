@@ -201,6 +201,42 @@ async fn nobody_there_is_no_step_that_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_capacity_is_kept_where_a_run_of_its_own_proved_it_and_not_otherwise() {
+    let _turn = beside_others().await;
+    let folder = std::env::temp_dir().join(format!("voicefleet-load-proof-{}", std::process::id()));
+    let json = folder.join("report.json");
+    std::fs::create_dir_all(&folder).unwrap();
+    // A machine that is busy with something else is not judged by its gaps here, and may still spoil every step.
+    let plan = ["--steps", "4", "--max-calls", "5", "--step-s", "1", "--warm-s", "0.2", "--ramp", "20"];
+    let lenient = ["--gate-p99-ms", "900", "--gate-p999-ms", "990", "--gate-late-percent", "50"];
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_voicefleet"))
+        .args(["bench", "calibrate", "--data"])
+        .arg(&folder)
+        .args(plan.iter().chain(&lenient))
+        .arg("--json")
+        .arg(&json)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(command.stdout).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let proofs = report["proofs"].as_array().unwrap();
+    if let Some(calls) = report["calls"].as_u64() {
+        assert!(command.status.success(), "{said}");
+        let kept = Calibration::read(&folder).unwrap();
+        assert_eq!((u64::from(kept.calls), Some(u64::from(kept.knee))), (calls, report["knee"].as_u64()));
+        assert_eq!(kept.calls, Calibration::nine_tenths(kept.knee));
+        let last = proofs.last().unwrap();
+        assert_eq!((last["calls"].as_u64(), &last["outcome"]["is"]), (Some(calls), &"passed".into()), "{report}");
+        assert!(said.contains(&format!("capacity: {calls} calls a core, proved")), "{said}");
+    } else {
+        assert!(matches!(command.status.code(), Some(1 | 3)), "{said}");
+        assert!(said.contains("capacity: NOT PROVED") && !folder.join("capacity.json").exists(), "{said}");
+        assert!(proofs.iter().all(|proof| proof["outcome"]["is"] != "passed"), "{report}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_offers_what_was_measured_and_names_the_limit() {
     let folder = crate::world::Folder::new("measured");
     folder.bot("demo", &crate::world::standin_bot(""));
