@@ -176,6 +176,7 @@ impl Negotiator {
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,
+            peer_ssrc: line.ssrc,
             crypto: crypto.map(|theirs| self.crypto_plan(&theirs)),
         };
         self.slots = write::mirror(&offer.media, at);
@@ -267,6 +268,7 @@ impl Negotiator {
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,
+            peer_ssrc: line.ssrc,
             crypto,
         };
         self.proto = ours.proto;
