@@ -35,6 +35,7 @@ pub fn plan(codec: Codec, remote: SocketAddr, crypto: Option<CryptoPlan>) -> Med
         direction: Direction::SendRecv,
         ptime_ms: 20,
         peer_ptime_ms: None,
+        peer_ssrc: None,
         crypto,
     }
 }

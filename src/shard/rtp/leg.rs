@@ -205,6 +205,8 @@ pub struct RtpLeg {
     latch: Latch,
     secure: Secure,
     ssrc: Option<u32>,
+    /// The stream that the peer announced, until the next one is heard.
+    announced: Option<u32>,
     out: Outgoing,
     keys: Keys,
     rate: SampleRate,
@@ -244,6 +246,7 @@ impl RtpLeg {
             way: parts.way,
             number: None,
             control: Control::default(),
+            announced: parts.plan.peer_ssrc,
             plan: parts.plan,
             coding: parts.coding,
             changes: parts.changes,
@@ -291,6 +294,10 @@ impl RtpLeg {
             self.latch.rearm(change.plan.remote);
             self.secure.agree(change.plan.crypto);
             self.keys.renew(&change.plan);
+            // A stream that was announced before is the one that is heard, or never came.
+            if change.plan.peer_ssrc != self.plan.peer_ssrc {
+                self.announced = change.plan.peer_ssrc;
+            }
             if let Some(coding) = &mut change.coding {
                 self.stats = RtpStats { received: self.stats.received, unsent: self.stats.unsent, ..self.stats() };
                 std::mem::swap(&mut self.coding, coding);
@@ -304,7 +311,7 @@ impl RtpLeg {
     }
 
     fn receive(&mut self, now: Moment) {
-        let Self { way, control, plan, coding, latch, secure, ssrc, events, stats, out, .. } = self;
+        let Self { way, control, plan, coding, latch, secure, ssrc, announced, events, stats, out, .. } = self;
         let (mut heard, shared) = (false, way.shared.is_some());
         way.drain(now, |at, from, bytes| {
             if looks_like_rtcp(bytes) {
@@ -329,6 +336,7 @@ impl RtpLeg {
                 return;
             };
             heard = true;
+            *announced = None;
             stats.received += 1;
             if ssrc.replace(packet.header.ssrc).is_some_and(|before| before != packet.header.ssrc) {
                 coding.ear().receiver.restart();
@@ -571,9 +579,9 @@ impl RtpLeg {
         }
     }
 
-    /// What it knows of its peer.
-    pub(super) const fn peer(&self) -> Peer {
-        Peer { latch: self.latch, ssrc: self.ssrc }
+    /// What it knows of its peer: the stream that it hears, or the one that was announced since.
+    pub(super) fn peer(&self) -> Peer {
+        Peer { latch: self.latch, ssrc: self.announced.or(self.ssrc) }
     }
 
     /// The call is over: says goodbye to the peer's statistics.

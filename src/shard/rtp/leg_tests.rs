@@ -33,6 +33,7 @@ fn plan(codec: Codec, remote: SocketAddr) -> MediaPlan {
         direction: Direction::SendRecv,
         ptime_ms: 20,
         peer_ptime_ms: None,
+        peer_ssrc: None,
         crypto: None,
     }
 }
@@ -150,6 +151,25 @@ fn a_silent_peer_is_told_of_and_one_on_hold_is_not() {
     assert_eq!(silent(&mut pair), 0);
     pair.agree(Codec::Pcma, Direction::Inactive);
     assert_eq!(silent(&mut pair), 0);
+}
+
+#[test]
+fn a_peer_is_known_by_the_stream_that_it_announced_until_one_is_heard() {
+    let mut pair = Pair::new(24_400);
+    let peer = pair.peer.try_clone().unwrap();
+    let announce = |pair: &mut Pair, peer_ssrc| {
+        let plan = MediaPlan { peer_ssrc, ..plan(Codec::Pcma, pair.peer.local_addr().unwrap()) };
+        assert!(pair.port.change(plan).unwrap());
+        pair.tick();
+        pair.leg.peer().ssrc
+    };
+    assert_eq!(announce(&mut pair, Some(12)), Some(12));
+    pair.say(&peer, 8, 160, &[0xd5; 160]);
+    pair.tick();
+    assert_eq!(pair.leg.peer().ssrc, Some(7), "what is heard counts");
+    assert_eq!(announce(&mut pair, Some(12)), Some(7), "nothing new was announced");
+    assert_eq!(announce(&mut pair, Some(13)), Some(13));
+    assert_eq!(announce(&mut pair, None), Some(7));
 }
 
 #[test]

@@ -18,7 +18,7 @@ const MOST_AT_REST: usize = 4_096;
 pub(super) struct Peer {
     /// Where it is.
     pub latch: Latch,
-    /// Its stream, once one was taken.
+    /// Its stream, once one was taken; before that the one that it announced.
     pub ssrc: Option<u32>,
 }
 
@@ -207,6 +207,19 @@ mod tests {
         assert_eq!((roster.whose(place, 8, NOW), roster.whose(place, 9, NOW)), (Some(b), Some(c)));
         assert_eq!(roster.whose_control(at(1, 4_001), 8), Some(b));
         assert_eq!((roster.whose_control(at(2, 4_001), 8), roster.whose_control(at(1, 4_001), 9)), (None, None));
+    }
+
+    #[test]
+    fn streams_that_were_announced_are_told_apart_before_any_was_heard() {
+        let mut roster = Roster::new(4);
+        let place = at(1, 4_000);
+        let announced = |ssrc| Peer { ssrc: Some(ssrc), ..told(place) };
+        let [a, b] = [7, 8].map(|ssrc| roster.join(announced(ssrc)).unwrap());
+        assert_eq!((roster.whose(place, 7, NOW), roster.whose(place, 8, NOW)), (Some(a), Some(b)));
+        assert_eq!(roster.whose(place, 9, NOW), None, "nobody said so");
+        let c = roster.join(told(place)).unwrap();
+        assert_eq!(roster.whose(place, 9, NOW), Some(c), "the only one that announced none");
+        assert_eq!(roster.whose_control(at(1, 4_001), 8), Some(b));
     }
 
     #[test]

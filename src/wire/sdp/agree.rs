@@ -177,6 +177,7 @@ impl Negotiator {
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,
+            peer_ssrc: line.ssrc,
             crypto: crypto.map(|theirs| self.crypto_plan(&theirs)),
         };
         self.slots = write::mirror(&offer.media, at);
@@ -273,6 +274,7 @@ impl Negotiator {
             direction,
             ptime_ms: ptime_of(line),
             peer_ptime_ms: line.ptime_ms,
+            peer_ssrc: line.ssrc,
             crypto,
         };
         self.proto = ours.proto;

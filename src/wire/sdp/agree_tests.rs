@@ -367,6 +367,23 @@ fn control_packets_go_where_the_peer_says() {
     assert_eq!(short.ptime_ms, 10);
 }
 
+#[test]
+fn one_stream_that_is_announced_is_known_and_of_several_none() {
+    let heard =
+        |attributes: &str| usual().answer(sdp(&format!("{PLAIN}{attributes}")).as_bytes()).unwrap().plan.peer_ssrc;
+    assert_eq!(heard("a=ssrc:4294967295 cname:load\r\n"), Some(u32::MAX));
+    assert_eq!(heard("a=ssrc:12 cname:x\r\na=ssrc:12 msid:y z\r\n"), Some(12));
+    for attributes in [
+        "",
+        "a=ssrc:12 cname:x\r\na=ssrc:13 cname:x\r\n",
+        "a=ssrc:4294967296 cname:x\r\n",
+        "a=ssrc:x\r\n",
+        "a=ssrc\r\n",
+    ] {
+        assert_eq!(heard(attributes), None, "{attributes}");
+    }
+}
+
 fn directions() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["sendrecv", "sendonly", "recvonly", "inactive"])
 }

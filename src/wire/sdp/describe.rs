@@ -62,6 +62,8 @@ pub struct MediaLine {
     pub maxptime_ms: Option<u8>,
     /// `a=rtcp`: a port, perhaps with an address.
     pub rtcp: Option<(u16, Option<IpAddr>)>,
+    /// The stream that the peer announces (`a=ssrc`, RFC 5576 section 4.1), where it is one alone: more are for somebody else to tell apart.
+    pub ssrc: Option<u32>,
     /// `a=rtcp-mux` stands.
     pub rtcp_mux: bool,
     /// Usable crypto lines, in the peer's order.
@@ -195,6 +197,13 @@ fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
     attributes.iter().rev().find_map(|attribute| Direction::of(&attribute.attribute.to_ascii_lowercase()))
 }
 
+/// The one stream that `a=ssrc` lines name, each of them as often as it has attributes.
+fn only_stream<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<u32> {
+    let stream = |value: &str| value.split_ascii_whitespace().next()?.parse::<u32>().ok();
+    let first = stream(values.next()?)?;
+    values.all(|value| stream(value) == Some(first)).then_some(first)
+}
+
 fn line(
     media: &sdp_types::Media,
     common: Option<IpAddr>,
@@ -221,6 +230,7 @@ fn line(
         ptime_ms: values("ptime").find_map(small),
         maxptime_ms: values("maxptime").find_map(small),
         rtcp: values("rtcp").find_map(rtcp),
+        ssrc: only_stream(values("ssrc")),
         rtcp_mux: has("rtcp-mux"),
         crypto: values("crypto").filter_map(CryptoLine::parse).take(8).collect(),
         crypto_offered: values("crypto").next().is_some(),

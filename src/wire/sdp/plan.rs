@@ -114,6 +114,8 @@ pub struct MediaPlan {
     pub ptime_ms: u8,
     /// Length of a packet that the peer announced, where it did (10 to 200).
     pub peer_ptime_ms: Option<u8>,
+    /// The one stream that the peer announced (RFC 5576), by which it is known at a shared port before it was heard.
+    pub peer_ssrc: Option<u32>,
     /// Keys of SRTP; `None`: plain RTP.
     pub crypto: Option<CryptoPlan>,
 }
