@@ -13,6 +13,7 @@
 //! `auth` poses challenges.
 //! Every message is read by `wire::sip` before the crate sees it, so that broken requests get their status and not silence.
 
+mod admission;
 mod auth;
 mod config;
 mod core;

@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
+use super::admission::negotiator;
 use super::core::{Core, SipCounters};
 use super::dialog::{Dialog, DialogKey, random_token};
-use super::endpoint::{Endpoint, negotiator};
+use super::endpoint::Endpoint;
 use super::flow::{Called, Flow, Transport};
 use super::gate::{Place, Rate, Source};
 use super::health::Way;
