@@ -43,9 +43,7 @@ async fn what_rings_is_repeated_until_it_is_acknowledged_and_only_then_answered(
     assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&first))], "").await.status(), Some(200));
     let answer = phone.response("INVITE").await;
     assert!(answer.status() == Some(200) && !answer.body.is_empty());
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&first))], "").await.status(), Some(481), "acknowledged already");
     phone.hang_up().await;
     assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
@@ -66,9 +64,7 @@ async fn an_offer_of_ours_goes_with_what_is_acknowledged_and_has_its_answer_ther
     assert_eq!(phone.ask("PRACK", &[("RAck", &rack)], OFFER).await.status(), Some(200));
     let answer = phone.response("INVITE").await;
     assert!(answer.status() == Some(200) && answer.body.is_empty(), "all is agreed");
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     phone.hang_up().await;
     let started =
         matches!(facts(end).await.0[..], [LegFact::Started { .. }, LegFact::Answered, LegFact::HungUp { .. }]);
@@ -103,9 +99,7 @@ async fn another_offer_before_the_answer_to_the_first_is_put_off() {
     assert!(put_off.status() == Some(500) && wait.is_some_and(|wait| wait <= 10), "{put_off:?}");
     let answer = phone.response("INVITE").await;
     assert!(answer.status() == Some(200) && !answer.body.is_empty(), "the first offer has its answer");
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     phone.hang_up().await;
     assert_eq!(facts(end).await.0.last(), Some(&LegFact::HungUp { by: None }));
     assert!(matches!(&world.notes()[0], Note::Started(plan) if plan.remote.port() == 4_000));
@@ -141,9 +135,7 @@ async fn a_bot_that_is_heard_early_begins_with_the_183_and_its_200_says_the_same
     }
     let answer = phone.response("INVITE").await;
     assert_eq!((answer.status(), &answer.body), (Some(200), &progress.body));
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     phone.hang_up().await;
     let (facts, report) = facts(end).await;
     assert_eq!(facts, [LegFact::HungUp { by: None }], "the 200 is nothing new to the bot");
@@ -169,9 +161,7 @@ async fn early_media_that_must_be_acknowledged_carries_the_answer_once() {
     assert!(changed.status() == Some(200) && !changed.body.is_empty());
     let answer = phone.response("INVITE").await;
     assert!(answer.status() == Some(200) && answer.body.is_empty(), "said for sure already");
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     phone.hang_up().await;
     assert_eq!(facts(end).await.0, [STARTED, LegFact::Answered, LegFact::HungUp { by: None }]);
     assert_eq!(directions(&world), [Direction::SendOnly, Direction::SendOnly, Direction::SendRecv]);
@@ -189,9 +179,7 @@ async fn a_bot_that_is_heard_early_needs_an_offer_or_the_answer_to_its_own() {
     let mut end = world.call().await.1;
     assert_eq!(phone.response("INVITE").await.status(), Some(180));
     assert_eq!(phone.response("INVITE").await.status(), Some(200));
-    let mut ack = phone.request("ACK", &[], OFFER);
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack(OFFER).await;
     // A BYE may overtake the ACK, and what that brings.
     for fact in [STARTED, LegFact::Answered] {
         assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("behind the ACK"), Some(fact));
@@ -208,9 +196,7 @@ async fn a_bot_that_is_heard_early_needs_an_offer_or_the_answer_to_its_own() {
     assert!(ringing.status() == Some(180) && !ringing.body.is_empty());
     assert_eq!(phone.ask("PRACK", &[("RAck", &rack(&ringing))], OFFER).await.status(), Some(200));
     assert_eq!(phone.response("INVITE").await.status(), Some(200));
-    let mut ack = phone.request("ACK", &[], "");
-    ack.set("CSeq", "1 ACK");
-    phone.send(&ack).await;
+    phone.ack("").await;
     // A BYE may overtake the ACK, and what that brings.
     for fact in [STARTED, LegFact::Answered] {
         assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("behind the ACK"), Some(fact));
@@ -235,9 +221,7 @@ async fn a_bot_that_is_heard_early_may_end_the_call_unanswered_or_hand_it_over()
         if transfer {
             end.orders.send(LegOrder::Transfer { to: "+911".to_owned() }).await.unwrap();
             assert_eq!(phone.response("INVITE").await.status(), Some(200), "who is handed over is answered first");
-            let mut ack = phone.request("ACK", &[], "");
-            ack.set("CSeq", "1 ACK");
-            phone.send(&ack).await;
+            phone.ack("").await;
             let refer = phone.asked("REFER").await;
             phone.answer(&refer, 603, "").await;
             assert_eq!(

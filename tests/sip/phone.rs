@@ -26,6 +26,8 @@ pub struct Phone {
     pub tag: String,
     pub their_tag: String,
     pub number: u32,
+    /// The number of its last INVITE, which is that of the ACK too.
+    invited: u32,
     pub seen: HashSet<Vec<u8>>,
 }
 
@@ -34,7 +36,7 @@ impl Phone {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let nth = CALLS.fetch_add(1, Ordering::Relaxed);
         let (call_id, tag) = (format!("phone{nth}@test"), format!("p{nth}"));
-        Self { socket, to, call_id, tag, their_tag: String::new(), number: 0, seen: HashSet::new() }
+        Self { socket, to, call_id, tag, their_tag: String::new(), number: 0, invited: 0, seen: HashSet::new() }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -46,6 +48,10 @@ impl Phone {
         if method != "ACK" {
             self.number += 1;
         }
+        if method == "INVITE" {
+            self.invited = self.number;
+        }
+        let number = if method == "ACK" { self.invited } else { self.number };
         let (at, nth) = (self.address(), CALLS.fetch_add(1, Ordering::Relaxed));
         let mut request = Message::request(method, &format!("sip:2000@{}", self.to));
         request.push("Via", &format!("SIP/2.0/UDP {at};branch=z9hG4bKphone{nth};rport"));
@@ -54,7 +60,7 @@ impl Phone {
         let tag = if self.their_tag.is_empty() { String::new() } else { format!(";tag={}", self.their_tag) };
         request.push("To", &format!("<sip:2000@{}>{tag}", self.to));
         request.push("Call-ID", &self.call_id);
-        request.push("CSeq", &format!("{} {method}", self.number));
+        request.push("CSeq", &format!("{number} {method}"));
         request.push("Contact", &format!("<sip:phone@{at}>"));
         fields.iter().for_each(|(name, value)| request.push(name, value));
         if !body.is_empty() {
