@@ -1,17 +1,12 @@
-//! Readings of one stretch of audio, kept side by side while they grow: the likeliest few, weighed by how much of each the dialogue's
-//! hints cover. Scores only: runs no network and knows no audio.
+//! Readings of one stretch of audio, or of two in which the same was said, kept side by side while they grow: the likeliest few, weighed
+//! by how much of each the dialogue's hints cover. Scores only: runs no network and knows no audio.
 
 use super::moonshine::{Pieces, before_loop};
 use super::vocabulary::Vocabulary;
 use crate::provider::hints::{Hints, Trail};
 
-/// Readings kept of a sentence, and of a word or two: these leave more close calls, and cost less.
-const WIDTH: usize = 3;
-const WIDTH_OF_SHORT: usize = 6;
 /// Samples at 16 kHz up to which audio holds a word or two: 2.5 s with the silence around them.
 const SHORT_SAMPLES: usize = 40_000;
-/// Pieces looked at after each reading.
-const LOOK: usize = 16;
 /// What a byte covered by a hint is worth, in natural logarithms of likelihood: a word of eight letters makes up for a reading that is
 /// seven times less likely.
 const WORTH: f32 = 0.25;
@@ -21,6 +16,27 @@ const WORTH_PRESSED: f32 = 0.4;
 const WHOLE_PRESSED: f32 = 2.0;
 /// A live reading may be worse than an ended one by so much and still be followed: a hinted word to come is worth that.
 const SLACK: f32 = 1.5;
+
+/// How many readings are followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Breadth {
+    /// Readings kept.
+    width: usize,
+    /// Pieces looked at after each.
+    look: usize,
+}
+
+impl Breadth {
+    /// For so many samples of one stretch: a word or two leave more close calls than a sentence, and cost less.
+    pub(super) const fn of(samples: usize) -> Self {
+        Self { width: if samples <= SHORT_SAMPLES { 6 } else { 3 }, look: 16 }
+    }
+
+    /// For two stretches: whoever says the same again was hard to understand, and what is right may start as the tenth best.
+    pub(super) const fn of_two(samples: usize) -> Self {
+        Self { width: if samples <= SHORT_SAMPLES { 10 } else { 6 }, look: 24 }
+    }
+}
 
 /// One reading.
 #[derive(Clone, Debug)]
@@ -50,17 +66,16 @@ pub(super) struct Beam<'a> {
     hints: &'a Hints,
     vocabulary: &'a Vocabulary,
     end: u32,
-    width: usize,
+    breadth: Breadth,
     live: Vec<Reading>,
     best: Option<Reading>,
 }
 
 impl<'a> Beam<'a> {
-    /// One empty reading of so many samples. `end` is the piece that ends one.
-    pub(super) fn new(hints: &'a Hints, vocabulary: &'a Vocabulary, end: u32, samples: usize) -> Self {
+    /// One empty reading. `end` is the piece that ends one.
+    pub(super) fn new(hints: &'a Hints, vocabulary: &'a Vocabulary, end: u32, breadth: Breadth) -> Self {
         let empty = Reading { tokens: Vec::new(), from: 0, likelihood: 0.0, trail: Trail::default() };
-        let width = if samples <= SHORT_SAMPLES { WIDTH_OF_SHORT } else { WIDTH };
-        Self { hints, vocabulary, end, width, live: vec![empty], best: None }
+        Self { hints, vocabulary, end, breadth, live: vec![empty], best: None }
     }
 
     /// The readings that go on.
@@ -68,16 +83,18 @@ impl<'a> Beam<'a> {
         &self.live
     }
 
-    /// Goes on by one piece; `scores` are the network's raw scores after each live reading, in their order. A reading that repeats
-    /// itself ends there, cut to one round. `false` once an ended reading is better than all live ones by more than the words to
-    /// come could well be worth.
-    pub(super) fn step<'s>(&mut self, scores: impl Iterator<Item = &'s [f32]>) -> bool {
-        let mut next: Vec<Reading> = Vec::with_capacity(self.width * LOOK);
+    /// Goes on by one piece. `heard` are the network's raw scores, for each stretch of audio one row of `pieces` after each live
+    /// reading, in their order. A reading that repeats itself ends there, cut to one round. `false` once an ended reading is better
+    /// than all live ones by more than the words to come could well be worth.
+    pub(super) fn step(&mut self, heard: &[Vec<f32>], pieces: usize) -> bool {
+        let Breadth { width, look } = self.breadth;
+        let mut next: Vec<Reading> = Vec::with_capacity(width * look);
         let live = std::mem::take(&mut self.live);
-        for (from, (reading, scores)) in live.iter().zip(scores).enumerate() {
+        for (from, reading) in live.iter().enumerate() {
             // An empty reading would rather say nothing at all with noise or a short word; whoever asks has found speech.
-            let first = reading.tokens.is_empty();
-            for (token, likelihood) in likeliest(scores, first.then_some(self.end)) {
+            let never = reading.tokens.is_empty().then_some(self.end);
+            let rows = heard.iter().filter_map(|scores| scores.get(from * pieces..(from + 1) * pieces));
+            for (token, likelihood) in likeliest(&likelihoods(rows, never), look) {
                 let mut grown = reading.clone();
                 grown.from = from;
                 grown.likelihood += likelihood;
@@ -97,7 +114,7 @@ impl<'a> Beam<'a> {
         }
         let pressing = self.hints.pressing();
         next.sort_by(|a, b| b.score(pressing).total_cmp(&a.score(pressing)));
-        next.truncate(self.width);
+        next.truncate(width);
         self.live = next;
         let best = self.best.as_ref().map(|best| best.score(pressing));
         self.live.first().is_some_and(|first| best.is_none_or(|best| best < first.score(pressing) + SLACK))
@@ -126,22 +143,42 @@ impl<'a> Beam<'a> {
     }
 }
 
-/// The [`LOOK`] likeliest pieces with the logarithms of their likelihoods, without `never`.
-fn likeliest(scores: &[f32], never: Option<u32>) -> Vec<(u32, f32)> {
-    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = scores.iter().filter(|score| !score.is_nan()).map(|score| (score - highest).exp()).sum();
-    let mut top: Vec<(u32, f32)> = Vec::with_capacity(LOOK + 1);
-    for (token, &score) in (0_u32..).zip(scores) {
+/// The logarithms of the pieces' likelihoods, without `never`: by each row of raw scores, and the mean of these.
+fn likelihoods<'s>(rows: impl Iterator<Item = &'s [f32]>, never: Option<u32>) -> Vec<f32> {
+    let (mut mean, mut count): (Vec<f32>, f32) = (Vec::new(), 0.0);
+    for row in rows {
+        let mut scores = row.to_vec();
+        if let Some(never) = never.and_then(|never| scores.get_mut(never as usize)) {
+            *never = f32::NEG_INFINITY;
+        }
+        let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = scores.iter().filter(|score| !score.is_nan()).map(|score| (score - highest).exp()).sum();
+        let off = highest + sum.ln();
+        scores.iter_mut().for_each(|score| *score -= off);
+        if mean.is_empty() {
+            mean = scores;
+        } else {
+            mean.iter_mut().zip(&scores).for_each(|(mean, score)| *mean += score);
+        }
+        count += 1.0;
+    }
+    if count > 1.0 {
+        mean.iter_mut().for_each(|mean| *mean /= count);
+    }
+    mean
+}
+
+/// The `look` likeliest pieces, the best first.
+fn likeliest(likelihoods: &[f32], look: usize) -> Vec<(u32, f32)> {
+    let mut top: Vec<(u32, f32)> = Vec::with_capacity(look + 1);
+    for (token, &likelihood) in (0_u32..).zip(likelihoods) {
         let least = top.last().map_or(f32::NEG_INFINITY, |(_, least)| *least);
-        if Some(token) == never || score.is_nan() || (top.len() == LOOK && score <= least) {
+        if !likelihood.is_finite() || (top.len() == look && likelihood <= least) {
             continue;
         }
-        let place = top.partition_point(|(_, other)| *other >= score);
-        top.insert(place, (token, score));
-        top.truncate(LOOK);
-    }
-    for (_, score) in &mut top {
-        *score -= highest + sum.ln();
+        let place = top.partition_point(|(_, other)| *other >= likelihood);
+        top.insert(place, (token, likelihood));
+        top.truncate(look);
     }
     top
 }
@@ -158,17 +195,21 @@ mod tests {
         Vocabulary::parse(text).unwrap()
     }
 
-    /// What the beam makes of a network that has these raw scores at each step, whatever was read.
-    fn read(hints: &[&str], steps: &[[f32; 7]]) -> Vec<u32> {
-        let (hints, vocabulary) = (Hints::new(hints), vocabulary());
-        let mut beam = Beam::new(&hints, &vocabulary, END, 16_000);
-        for step in steps {
-            let scores: Vec<&[f32]> = beam.live().iter().map(|_| step.as_slice()).collect();
-            if !beam.step(scores.into_iter()) {
+    /// What the beam makes of a network that has these raw scores at each step of each stretch, whatever was read.
+    fn read_all(hints: &Hints, stretches: &[&[[f32; 7]]]) -> Pieces {
+        let vocabulary = vocabulary();
+        let mut beam = Beam::new(hints, &vocabulary, END, Breadth::of(16_000));
+        for step in 0..stretches[0].len() {
+            let heard: Vec<Vec<f32>> = stretches.iter().map(|scores| scores[step].repeat(beam.live().len())).collect();
+            if !beam.step(&heard, 7) {
                 break;
             }
         }
-        beam.best().tokens
+        beam.best()
+    }
+
+    fn read(hints: &[&str], steps: &[[f32; 7]]) -> Vec<u32> {
+        read_all(&Hints::new(hints), &[steps]).tokens
     }
 
     const CLOSE_CALL: [[f32; 7]; 3] =
@@ -190,19 +231,38 @@ mod tests {
 
     #[test]
     fn whoever_was_asked_again_is_believed_to_have_answered() {
-        let (vocabulary, calm) = (vocabulary(), Hints::new(["wrong"]));
+        let calm = Hints::new(["wrong"]);
         // " long" was heard, 33 times likelier, where " wrong" is waited for.
         let steps = [[0.0, 0.0, 0.0, 4.5, 0.0, 0.0, 8.0], [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0]];
-        let read = |hints: &Hints| {
-            let mut beam = Beam::new(hints, &vocabulary, END, 16_000);
-            for step in &steps {
-                let scores: Vec<&[f32]> = beam.live().iter().map(|_| step.as_slice()).collect();
-                beam.step(scores.into_iter());
-            }
-            beam.best().tokens
-        };
-        assert_eq!(read(&calm), [6]);
-        assert_eq!(read(&calm.clone().pressed()), [3]);
+        assert_eq!(read_all(&calm, &[&steps]).tokens, [6]);
+        assert_eq!(read_all(&calm.clone().pressed(), &[&steps]).tokens, [3]);
+    }
+
+    #[test]
+    fn two_stretches_that_err_in_different_places_make_one_reading() {
+        // The first mistakes " number" for " member", the second " wrong" for " long"; each is sure of the other word.
+        let first = [
+            [0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 0.0, 4.0, 6.0, 0.0],
+            [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
+        ];
+        let second = [
+            [0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 6.0],
+            [0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0],
+            [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
+        ];
+        assert_eq!(read(&[], &first), [3, 5]);
+        assert_eq!(read(&[], &second), [6, 4]);
+        let both = read_all(&Hints::default(), &[&first, &second]);
+        assert_eq!(both.tokens, [3, 4]);
+        // Where they say different things, the mean tells that no reading suits both.
+        let other = [
+            [0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
+        ];
+        let apart = read_all(&Hints::default(), &[&first, &other]);
+        assert!(apart.likelihood < both.likelihood - 4.0, "{} {}", apart.likelihood, both.likelihood);
     }
 
     #[test]
@@ -224,10 +284,12 @@ mod tests {
     #[test]
     fn the_likeliest_come_in_order() {
         let scores: Vec<f32> = (0..40).map(|n| ((n * 7) % 40) as f32 / 10.0).collect();
-        let top = likeliest(&scores, None);
-        assert_eq!(top.len(), LOOK);
+        let top = likeliest(&scores, 16);
+        assert_eq!(top.len(), 16);
         assert!(top.windows(2).all(|pair| pair[0].1 >= pair[1].1));
         assert!(top.iter().all(|(token, _)| scores[*token as usize] > 2.35));
-        assert!((likeliest(&[0.0, 0.0], None)[0].1 - 0.5_f32.ln()).abs() < 1e-6);
+        let even = |never| likelihoods([[0.0, 0.0].as_slice(), &[3.0, 3.0]].into_iter(), never);
+        assert!((even(None)[0] - 0.5_f32.ln()).abs() < 1e-6);
+        assert_eq!(likeliest(&even(Some(0)), 16), [(1, 0.0)], "what may not come is no part of the whole");
     }
 }

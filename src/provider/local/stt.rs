@@ -29,6 +29,9 @@ const PIECE_MS: u64 = 10_000;
 const MOST_PIECES: usize = 12;
 /// Words of audio with less speech than this are the recogniser's imagination.
 const LEAST_SPEECH_MS: u32 = 100;
+/// The longest answer that is kept until the next, and the least speech in one: a cough is no answer.
+const LONGEST_KEPT_MS: u64 = 6_000;
+const LEAST_KEPT_SPEECH_MS: u32 = 200;
 /// New audio below this level is not worth a partial.
 const QUIET_DBFS: f32 = -55.0;
 
@@ -77,6 +80,10 @@ pub(super) struct Listening {
     /// Audio between two partials; 0 = no partials.
     partial_every: usize,
     hints: Arc<Hints>,
+    /// How much of `tail` the last take had; 0 = none, or the turn was cut.
+    taken: usize,
+    /// The last answer's audio; empty where it was too long or none.
+    before: Arc<[i16]>,
 }
 
 impl Listening {
@@ -90,6 +97,8 @@ impl Listening {
             partial_at: 0,
             partial_every: samples(u64::from(partial_every_ms)),
             hints: Arc::default(),
+            taken: 0,
+            before: Arc::default(),
         }
     }
 
@@ -111,6 +120,7 @@ impl Listening {
         let at = longest_pause(&self.tail).clamp(samples(1_000), self.tail.len());
         let piece: Arc<[i16]> = self.tail.drain(..at).collect();
         self.partial_at = self.partial_at.saturating_sub(at);
+        self.taken = 0;
         let mut open = self.shared.open();
         open.pieces.push(Piece::Unknown(piece));
         let unknown = open.pieces.iter().filter(|piece| matches!(piece, Piece::Unknown(_))).count();
@@ -153,7 +163,16 @@ impl Listening {
             pieces: open.pieces.len(),
             // Partials come often and decide little: they stay cheap.
             hints: if take.is_some() { self.hints.clone() } else { Arc::default() },
+            before: if take.is_some() && self.hints.pressing() { self.before.clone() } else { Arc::default() },
         })
+    }
+
+    /// Keeps the answer that ends: where it was not understood, the next is likely to say the same.
+    fn keep_answer(&mut self) {
+        let answer = self.tail.get(..self.taken).unwrap_or_default();
+        if speech_ms(answer) >= LEAST_KEPT_SPEECH_MS {
+            self.before = if answer.len() <= samples(LONGEST_KEPT_MS) { answer.into() } else { Arc::default() };
+        }
     }
 }
 
@@ -177,7 +196,7 @@ impl SttSession for Listening {
         let from = self.ring.len().saturating_sub(reach);
         self.tail.clear();
         self.tail.extend(self.ring.range(from..));
-        self.partial_at = 0;
+        (self.partial_at, self.taken) = (0, 0);
         let mut open = self.shared.open();
         *open = Open { turn: Some(turn), epoch: open.epoch + 1, ..Open::default() };
     }
@@ -197,6 +216,7 @@ impl SttSession for Listening {
             }
             open.asked += 1;
         }
+        self.taken = if self.shared.open().pieces.is_empty() { self.tail.len() } else { 0 };
         let Some(work) = self.work(Some(take)) else { return };
         if let Err(error) = self.lanes.offer(Lane::Now, work) {
             offer(&self.facts, Heard::ListenFailed { error: error.to_string() });
@@ -208,8 +228,9 @@ impl SttSession for Listening {
         if open.turn == Some(turn) {
             *open = Open { epoch: open.epoch + 1, ..Open::default() };
             drop(open);
+            self.keep_answer();
             self.tail = Vec::new();
-            self.partial_at = 0;
+            (self.partial_at, self.taken) = (0, 0);
         }
     }
 }
@@ -234,6 +255,8 @@ struct Recognise {
     /// How many cut pieces stood before `tail`.
     pieces: usize,
     hints: Arc<Hints>,
+    /// The answer before, which was not understood; empty where there is none.
+    before: Arc<[i16]>,
 }
 
 impl Recognise {
@@ -250,6 +273,7 @@ impl Recognise {
     /// How sure it is of them is told of the newest piece: what was said before it is settled.
     fn words(&self, bench: &mut Bench) -> Result<Option<Words>, ProviderError> {
         let mut words: Vec<Arc<str>> = Vec::new();
+        let before: &[i16] = if self.pieces == 0 { &self.before } else { &[] };
         for number in 0..self.pieces {
             let piece = {
                 let open = self.shared.open();
@@ -261,7 +285,7 @@ impl Recognise {
             match piece {
                 Some(Piece::Known(text)) => words.push(text),
                 Some(Piece::Unknown(audio)) => {
-                    let Some(words_of) = self.recognise(bench, &audio)? else { return Ok(None) };
+                    let Some(words_of) = self.recognise(bench, &audio, &[])? else { return Ok(None) };
                     let text: Arc<str> = words_of.text.into();
                     self.remember(number, &text);
                     words.push(text);
@@ -269,7 +293,7 @@ impl Recognise {
                 None => {}
             }
         }
-        let Some(Words { text, sure }) = self.recognise(bench, &self.tail)? else { return Ok(None) };
+        let Some(Words { text, sure }) = self.recognise(bench, &self.tail, before)? else { return Ok(None) };
         words.push(text.into());
         words.retain(|text| !text.is_empty());
         Ok(Some(Words { text: words.join(" "), sure }))
@@ -284,12 +308,15 @@ impl Recognise {
         }
     }
 
-    fn recognise(&self, bench: &mut Bench, audio: &[i16]) -> Result<Option<Words>, ProviderError> {
+    fn recognise(&self, bench: &mut Bench, audio: &[i16], before: &[i16]) -> Result<Option<Words>, ProviderError> {
         if speech_ms(audio) < LEAST_SPEECH_MS {
             return Ok(Some(Words::NONE));
         }
-        let wave: Vec<f32> = audio.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
-        bench.moonshine().transcribe(&denoised(wave), &self.hints, &|| self.wanted())
+        let wave = denoised(wave(audio));
+        if before.is_empty() {
+            return bench.moonshine().transcribe(&wave, &self.hints, &|| self.wanted());
+        }
+        bench.moonshine().transcribe_again(&wave, &denoised(self::wave(before)), &self.hints, &|| self.wanted())
     }
 
     fn answer(&self, Words { text, sure }: Words) {
@@ -341,6 +368,11 @@ impl Job<Bench> for Recognise {
         let (shared, facts, partial) = (self.shared.clone(), self.facts.clone(), self.take.is_none());
         Box::new(move |error| Self::mourn(&shared, &facts, partial, &error))
     }
+}
+
+/// Samples as numbers from −1 to 1.
+fn wave(audio: &[i16]) -> Vec<f32> {
+    audio.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
 }
 
 fn samples(ms: u64) -> usize {
