@@ -2,7 +2,7 @@
 //! found by correlation, repeated without a step, fades after 10 ms and is silent after 60, and flows into the audio that
 //! comes back. Adds no delay to a stream without holes, does not touch it, and allocates nothing.
 
-use crate::units::{MAX_FRAME_SAMPLES, SampleRate};
+use crate::units::{MAX_FRAME_SAMPLES, SampleRate, prefetch};
 
 /// The shortest and the longest period looked for: voices from 66 to 200 Hz, higher ones by a multiple of their own.
 const SHORTEST_MS: u64 = 5;
@@ -92,6 +92,12 @@ impl Concealer {
         }
         self.at = self.at.saturating_add(out.len()).min(usize::MAX / 2);
         self.remember(out);
+    }
+
+    /// Begins to bring near what the next frame that came touches.
+    pub fn prefetch(&self) {
+        prefetch(self.past.get(..self.kept).unwrap_or_default());
+        prefetch(&self.at);
     }
 
     /// Forgets the stream.

@@ -12,7 +12,7 @@
 use std::f32::consts::PI;
 
 use crate::media::fir::{TILE, tile};
-use crate::units::SampleRate;
+use crate::units::{SampleRate, prefetch};
 
 /// The rate at which the two are compared. The voice's strongest harmonics lie below its half.
 const RATE_HZ: u32 = 2000;
@@ -95,6 +95,12 @@ impl EchoGuard {
     /// What the caller's line brought in this tick, or its concealment.
     pub fn heard(&mut self, frame: &[i16]) {
         self.heard.push(frame);
+    }
+
+    /// Begins to bring near where the next frame of both goes, of so many samples.
+    pub fn prefetch(&self, frame: usize) {
+        self.played.prefetch(frame);
+        self.heard.prefetch(frame);
     }
 
     /// How much the last 200 ms heard are like anything played up to 400 ms before them, 0 to 1; 0 where either is silent.
@@ -239,6 +245,11 @@ impl Track {
 
     fn reset(&mut self) {
         self.samples.fill(0);
+    }
+
+    fn prefetch(&self, frame: usize) {
+        let end = (self.end + frame).min(self.samples.len());
+        prefetch(&self.samples[self.end..end]);
     }
 
     fn push(&mut self, frame: &[i16]) {

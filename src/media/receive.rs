@@ -5,7 +5,7 @@ use crate::media::codec::{Codec, Decoder};
 use crate::media::conceal::Concealer;
 use crate::media::jitter::{Arrival, JitterBuffer, JitterConfig, Pop};
 use crate::media::opus::OpusError;
-use crate::units::Moment;
+use crate::units::{Moment, prefetch};
 
 /// Decoded audio that is kept at the most: the longest packet (160 ms of G.711 or G.722) behind an unfinished frame.
 const MAX_HELD_MS: u64 = 180;
@@ -110,6 +110,22 @@ impl RtpReceiver {
         self.held -= wanted;
         self.quiet = out.iter().all(|sample| sample.unsigned_abs() < QUIET_PEAK);
         what
+    }
+
+    /// Begins to bring near what the next packet and frame touch in the receiver itself; what that points to is
+    /// [`Self::prefetch_far`].
+    pub fn prefetch(&self) {
+        prefetch(&self.jitter);
+        prefetch(&self.pcm);
+        prefetch(&self.held);
+        self.concealer.prefetch();
+    }
+
+    /// The same for what the receiver points to; wants [`Self::prefetch`] to have been called a while before.
+    pub fn prefetch_far(&self) {
+        self.jitter.prefetch();
+        let used = (self.held + self.codec.rate().frame_samples()).min(self.pcm.len());
+        prefetch(&self.pcm[..used]);
     }
 
     /// The buffer, for its counters and depth.

@@ -18,7 +18,7 @@
 use earshot::Detector;
 
 use crate::media::tone::Noise;
-use crate::units::{SampleRate, dbfs};
+use crate::units::{SampleRate, dbfs, prefetch};
 
 /// Samples of one hop: 16 ms at 16 kHz, fixed by the network.
 pub const HOP: usize = 256;
@@ -173,6 +173,20 @@ impl VoiceDetector {
         }
         self.last = best.unwrap_or(self.last);
         VoiceFrame { probability: self.last, voiced: self.last >= VOICED }
+    }
+
+    /// Begins to bring near what the next frame touches in the detector itself.
+    pub fn prefetch(&self) {
+        prefetch(&self.hop);
+        prefetch(&self.levels);
+        prefetch(&self.count);
+    }
+
+    /// The same for the network, where it will be asked as far as one can tell.
+    pub fn prefetch_far(&self) {
+        if self.quiet_hops < HOLD_HOPS {
+            prefetch(&*self.net);
+        }
     }
 
     /// Forgets the stream; the counters go on.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::units::prefetch;
+
 /// Stereo samples (one left, one right) that a block holds: 250 ms at 8 kHz, 125 ms at 16 kHz.
 pub const BLOCK_FRAMES: usize = 2_000;
 
@@ -139,6 +141,20 @@ impl BlockWriter {
                 self.hand_over();
             }
         }
+    }
+
+    /// Begins to bring near the head of the block being filled.
+    pub fn prefetch(&self) {
+        if let Some(block) = &self.current {
+            prefetch(&block.len);
+        }
+    }
+
+    /// The same for where the next frame of so many samples goes; wants [`Self::prefetch`] to have been called a while before.
+    pub fn prefetch_far(&self, frame: usize) {
+        let Some(block) = &self.current else { return };
+        let begin = (block.len as usize).min(BLOCK_FRAMES) * 2;
+        prefetch(&block.samples[begin..(begin + 2 * frame).min(2 * BLOCK_FRAMES)]);
     }
 
     /// The media clock went on by `frames` stereo samples without audio (the shard was late and dropped ticks): the

@@ -15,7 +15,7 @@ use super::wake::Bell;
 use crate::call::line::{Ended, LegEdge, Line, RecordTap, Wakes};
 use crate::record::BlockWriter;
 use crate::rt;
-use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment};
+use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, prefetch};
 
 /// Slots of the wheel, one millisecond each.
 const SLOTS: usize = FRAME_MS as usize;
@@ -23,6 +23,8 @@ const SLOTS: usize = FRAME_MS as usize;
 const TOO_LATE_US: u64 = 100_000;
 /// With no line up the thread looks for new ones this often.
 const IDLE_MS: u64 = 5;
+/// Seats that are brought near before their turn, each one step further than the one behind it.
+const NEAR: usize = 4;
 /// New lines taken in per slot.
 const ADOPT_AT_ONCE: usize = 16;
 
@@ -104,6 +106,40 @@ impl Seat {
         match &mut self.edge {
             Edge::Port(_) => None,
             Edge::Rtp(leg) => Some(leg),
+        }
+    }
+
+    /// Begins to bring near what the next turn touches in the seat itself; the other steps follow its pointers, each those that
+    /// the one before it brought.
+    fn prefetch(&self) {
+        self.line.prefetch();
+        prefetch(&self.tape);
+        prefetch(&self.edge);
+        prefetch(&self.key);
+    }
+
+    fn prefetch_leg(&mut self) {
+        if let Some(leg) = self.leg() {
+            leg.prefetch();
+        }
+        if let Some(block) = &self.tape.0 {
+            block.prefetch();
+        }
+    }
+
+    fn prefetch_far(&mut self) {
+        self.line.prefetch_far();
+        if let Some(leg) = self.leg() {
+            leg.prefetch_far();
+        }
+        if let Some(block) = &self.tape.0 {
+            block.prefetch_far(self.line.rate().frame_samples());
+        }
+    }
+
+    fn prefetch_farther(&mut self) {
+        if let Some(leg) = self.leg() {
+            leg.prefetch_farther();
         }
     }
 
@@ -264,11 +300,17 @@ impl Wheel {
         }
     }
 
+    /// Begins to bring near what the first seats of a slot need, while there is time until it is due.
+    fn bring_near(&mut self, slot: usize) {
+        (0..NEAR).for_each(|at| bring_near(&mut self.slots[slot], at));
+    }
+
     fn tick(&mut self, slot: usize, due: Moment, too_late: bool, shared: &Shared) {
         let seats = &mut self.slots[slot];
         let mut ring = false;
         let mut i = 0;
         while i < seats.len() {
+            bring_near(seats, i + NEAR);
             let seat = &mut seats[i];
             shared.gauge.skipped.fetch_add(u64::from(too_late && !seat.closing), Ordering::Relaxed);
             seat.turn(due, too_late);
@@ -300,6 +342,18 @@ impl Wheel {
     }
 }
 
+/// One step on the way of each of the [`NEAR`] seats up to `at` into the cache: what a thousand lines touch has left it since their
+/// last tick, and waiting for one thing after the other would cost more than the work.
+fn bring_near(seats: &mut [Box<Seat>], at: usize) {
+    let steps: [fn(&mut Seat); NEAR] =
+        [|seat| seat.prefetch(), Seat::prefetch_leg, Seat::prefetch_far, Seat::prefetch_farther];
+    for (step, back) in steps.into_iter().zip(0..) {
+        if let Some(seat) = at.checked_sub(back).and_then(|at| seats.get_mut(at)).filter(|seat| !seat.broken) {
+            step(seat);
+        }
+    }
+}
+
 /// Runs until `stop`.
 pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
     shared.gauge.fifo.store(rt::prefer_this_thread(fifo), Ordering::Relaxed);
@@ -326,6 +380,7 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
         if wheel.slots[slot].is_empty() {
             continue;
         }
+        wheel.bring_near(slot);
         rt::park_until(due);
         let late = rt::now().since(due).as_micros() as u64;
         shared.gauge.note_late(late);

@@ -11,7 +11,7 @@ mod widen;
 
 pub use fact::{LineFact, LineOrder};
 pub use playout::{ENDS_PER_FRAME, Ended};
-pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed};
+pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed, prefetch_ring};
 
 use caller::CallerQueue;
 pub use playout::LEAD_FRAMES;
@@ -21,7 +21,7 @@ use widen::Widen;
 use crate::media::{
     BeepDetector, EchoGuard, Edge, EdgeConfig, ResampleError, ToneKind, VoiceDetector, VoiceEdges, VoiceFrame,
 };
-use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
+use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate, prefetch};
 
 /// Samples of one frame at 16 kHz.
 const WIDE_FRAME: usize = 320;
@@ -196,6 +196,26 @@ impl Line {
     #[must_use]
     pub const fn stats(&self) -> LineStats {
         self.stats
+    }
+
+    /// Begins to bring near what the next tick touches in the line itself; what that points to is [`Self::prefetch_far`].
+    pub fn prefetch(&self) {
+        prefetch(&self.rings);
+        self.playout.prefetch();
+        prefetch(&self.widen);
+        prefetch(&self.edges);
+        prefetch(&self.echo);
+        prefetch(&self.caller);
+        prefetch(&self.stats);
+        self.vad.prefetch();
+    }
+
+    /// The same for what the line points to; wants [`Self::prefetch`] to have been called a while before.
+    pub fn prefetch_far(&mut self) {
+        let frame = self.rate.frame_samples();
+        self.rings.prefetch(WIDE_FRAME, frame);
+        self.vad.prefetch_far();
+        self.echo.prefetch(frame);
     }
 
     /// One tick of 20 ms that is due at `due`.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::super::leg::Mark;
 use super::LineStats;
 use super::rings::{CHUNKS, Chunk, SpeechSource, skip_samples};
-use crate::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId};
+use crate::units::{MAX_FRAME_SAMPLES, SampleRate, UtteranceId, prefetch};
 
 /// Frames the far end may hold that the caller has not heard.
 pub const LEAD_FRAMES: usize = 3;
@@ -84,6 +84,16 @@ impl Playout {
             heard: None,
             mid_piece: false,
         }
+    }
+
+    /// Begins to bring near what the next tick touches.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.queue);
+        prefetch(&self.heard);
+        let next = &self.in_flight[self.oldest];
+        prefetch(&next.place);
+        prefetch(&next.ended);
+        prefetch(&next.samples[..self.rate.frame_samples()]);
     }
 
     pub(super) fn pause(&mut self) {

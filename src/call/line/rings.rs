@@ -2,7 +2,7 @@
 //! what happens when it is full is written where it is made. Never locks.
 
 use super::{LineFact, LineOrder};
-use crate::units::{SampleRate, UtteranceId};
+use crate::units::{SampleRate, UtteranceId, prefetch, prefetch_every};
 
 /// A stretch of speech in the speech ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,23 @@ impl Rings {
         (rings, driver)
     }
 
+    /// Begins to bring near what a tick with so many samples for the listeners, and so many of speech, touches behind the rings' ends.
+    pub(super) fn prefetch(&mut self, listened: usize, spoken: usize) {
+        prefetch_ring(self.orders.buffer());
+        prefetch_ring(self.speech.chunks.buffer());
+        prefetch_ring(self.listen.buffer());
+        if let Ok(mut room) = self.listen.write_chunk_uninit(listened) {
+            let (first, second) = room.as_mut_slices();
+            prefetch(first);
+            prefetch(second);
+        }
+        if let Ok(next) = self.speech.samples.read_chunk(spoken.min(self.speech.samples.cached_slots())) {
+            let (first, second) = next.as_slices();
+            prefetch(first);
+            prefetch(second);
+        }
+    }
+
     fn with_caller(rate: SampleRate, caller_ms: u64) -> (Self, LegEnd, DriverEnd) {
         let size = |rate: SampleRate, ms| usize::try_from(rate.samples_in(ms)).unwrap_or(48_000);
         let (caller_tx, caller) = rtrb::RingBuffer::new(size(rate, caller_ms).max(1));
@@ -131,6 +148,11 @@ impl SpeechFeed {
     pub fn has_place(&self) -> bool {
         self.chunks.slots() > 0
     }
+}
+
+/// Begins to bring near the counters of a ring, each of which has 128 bytes of its own.
+pub fn prefetch_ring<T>(ring: &rtrb::RingBuffer<T>) {
+    prefetch_every(ring, 128);
 }
 
 /// Copies as many samples as there is room for; returns how many.

@@ -1,12 +1,16 @@
 //! Where the packets of a jitter buffer lie: 64 chunks of 160 bytes (one 20 ms frame of G.711 each), taken and given back by
 //! a bit mask, and a list sorted by timestamp. Full means that the oldest packet goes. Allocates once.
 
+use crate::units::prefetch;
+
 /// Bytes of one chunk.
 const CHUNK_BYTES: usize = 160;
 /// Chunks of the pool, one bit each.
 const CHUNKS: usize = 64;
 /// Chunks of the largest packet.
 const CHUNKS_OF_PACKET: usize = 8;
+/// Chunks that a stream of little jitter uses.
+const STEADY_CHUNKS: usize = 3;
 /// Packets the buffer holds at most: 480 ms at ten milliseconds each, more at twenty.
 const PACKETS: usize = 48;
 
@@ -63,6 +67,13 @@ impl Pool {
     pub(super) const fn clear(&mut self) {
         self.held = 0;
         self.free = u64::MAX;
+    }
+
+    /// Begins to bring near the list, the packet to be played next and where the next one to come goes.
+    pub(super) fn prefetch(&self) {
+        prefetch(self.slots.get(..(self.held + 1).min(PACKETS)).unwrap_or_default());
+        // The lowest free ones are taken, so that a steady stream uses no more than these.
+        prefetch(self.chunks.get(..STEADY_CHUNKS).unwrap_or_default());
     }
 
     /// The packet to be played next.

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 
 use crate::rt;
-use crate::units::Moment;
+use crate::units::{Moment, prefetch};
 
 /// Datagrams of one leg taken at once. A tick takes two times this at most: what a sender of 10 ms packets sends in 80 ms.
 const AT_ONCE: usize = 4;
@@ -72,6 +72,11 @@ impl Datagrams {
             tracing::debug!(%error, "packets have no time stamps of the kernel");
         }
         Ok(Self { socket: Arc::new(socket) })
+    }
+
+    /// Begins to bring near what the next call of the system needs of this process.
+    pub(super) fn prefetch(&self) {
+        prefetch(&*self.socket);
     }
 
     /// It is a port of many legs: what comes between two looks at it needs room.

@@ -1,6 +1,7 @@
 //! Keys of one leg on its media thread: those that we press go out as RTP events where that is agreed, else as tones; tones of the
 //! peer are looked for where the trunk says so. Allocates nothing in use.
 
+use crate::call::line::prefetch_ring;
 use crate::media::{KeyEar, KeyVoice};
 use crate::units::SampleRate;
 use crate::wire::rtp::{EventPacket, EventSender};
@@ -27,6 +28,11 @@ impl Keys {
         let event_hz = plan.telephone_event.map_or(8_000, |event| event.clock_hz);
         let events = EventSender::new(event_hz, VOLUME);
         Self { presses, events, event_hz, voice: KeyVoice::new(), ear: KeyEar::new(rate) }
+    }
+
+    /// Begins to bring near where presses come.
+    pub(super) fn prefetch_far(&self) {
+        prefetch_ring(self.presses.buffer());
     }
 
     /// Something else was agreed. A press that is under way goes on, unless its clock is another now.

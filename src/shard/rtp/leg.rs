@@ -13,11 +13,11 @@ use super::ports::coding;
 use super::roster::Peer;
 use super::secure::Secure;
 use super::way::Way;
-use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge};
+use crate::call::line::{CallerFrame, EdgeEvent, Ended, LegEdge, prefetch_ring};
 use crate::media::opus::OpusError;
 use crate::media::{Codec, Encoder, Heard, JitterCounters, ResampleError, Resampler, RtpReceiver};
 use crate::rt;
-use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate};
+use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate, prefetch};
 use crate::wire::rtp::{EVENT_BYTES, EventReceiver, ReceiveStats, RtpHeader, RtpPacket, StreamSums, looks_like_rtcp};
 use crate::wire::sdp::{Direction, MediaPlan, Rtcp};
 use crate::wire::srtp::{CONTROL_TRAILER_BYTES, OpenError, RTP_TRAILER_BYTES};
@@ -577,6 +577,29 @@ impl RtpLeg {
         if let Some(shared) = &mut self.way.shared {
             shared.outlet = outlet;
         }
+    }
+
+    /// Begins to bring near what the next tick touches in the leg itself.
+    pub(in crate::shard) fn prefetch(&self) {
+        let Self { way, control, plan, coding, latch, ssrc, out, keys, events, ticks, stats, changes, retired, .. } =
+            self;
+        (prefetch(way), prefetch(control), prefetch(plan), prefetch(coding), prefetch(latch), prefetch(ssrc));
+        (prefetch(out), prefetch(keys), prefetch(events), prefetch(ticks), prefetch(stats), prefetch(changes));
+        prefetch(retired);
+        prefetch(&self.waits[ticks % WAITS]);
+    }
+
+    /// The same for what the leg points to; wants [`Self::prefetch`] to have been called a while before.
+    pub(in crate::shard) fn prefetch_far(&mut self) {
+        prefetch_ring(self.changes.buffer());
+        self.keys.prefetch_far();
+        self.way.port.prefetch();
+        self.coding.ear().receiver.prefetch();
+    }
+
+    /// The same for what that points to.
+    pub(in crate::shard) fn prefetch_farther(&mut self) {
+        self.coding.ear().receiver.prefetch_far();
     }
 
     /// What it knows of its peer: the stream that it hears, or the one that was announced since.
