@@ -111,6 +111,27 @@ impl EchoGuard {
     }
 
     fn likest(&self) -> Likest {
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") {
+            #[expect(
+                unsafe_code,
+                reason = "the dearest thing in a tick takes half the time in vectors of twice the length"
+            )]
+            // SAFETY: this processor has the feature.
+            return unsafe { self.likest_avx2() };
+        }
+        self.likest_on()
+    }
+
+    /// The same sums where the processor has longer vectors.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn likest_avx2(&self) -> Likest {
+        self.likest_on()
+    }
+
+    #[inline(always)]
+    fn likest_on(&self) -> Likest {
         let heard: [f32; WINDOW] = self.heard.last();
         let heard_energy = energy(&heard);
         let mut best = Likest { heard_energy, ..Likest::default() };
@@ -141,6 +162,7 @@ impl EchoGuard {
     }
 
     /// What was heard against what was played at every delay in whole samples, the longest first, and the energy of the latter.
+    #[inline(always)]
     fn correlate(&self, heard: &[f32]) -> ([f32; MAX_LAG + 1], [f32; MAX_LAG + 1]) {
         let played: [f32; HISTORY] = self.played.last();
         let (mut sums, mut energies) = ([0.0; MAX_LAG + 1], [0.0; MAX_LAG + 1]);
@@ -208,11 +230,13 @@ fn low_pass(step: usize) -> Box<[f32]> {
     taps.into_iter().map(|tap| tap / sum).collect()
 }
 
+#[inline(always)]
 fn energy(samples: &[f32]) -> f32 {
     inner(samples, samples)
 }
 
 /// The inner product of two stretches of one length, in several sums beside each other: one sum alone would wait for itself.
+#[inline(always)]
 fn inner(a: &[f32], b: &[f32]) -> f32 {
     let (eights, rest) = a.as_chunks::<8>();
     let (others, other_rest) = b.as_chunks::<8>();
@@ -264,6 +288,7 @@ impl Track {
 
     /// The newest samples of the comparison. What lies above the new band has to be gone: folded into it, it would move the
     /// other way with the delay.
+    #[inline(always)]
     fn last<const N: usize>(&self) -> [f32; N] {
         let mut room = [0; MOST_KEPT];
         let newest = &mut room[..self.samples.len()];
@@ -284,6 +309,7 @@ impl Track {
 }
 
 /// [`inner`] of samples as they come from the line.
+#[inline(always)]
 fn weighted(samples: &[i16], taps: &[f32]) -> f32 {
     let (eights, rest) = samples.as_chunks::<8>();
     let (others, other_rest) = taps.as_chunks::<8>();

@@ -50,7 +50,7 @@ fn bessel_i0(x: f64) -> f64 {
 }
 
 /// One tile of correlations: `out[j] = Σ c[k] · x[j + k]`, for which `x` holds `TILE + c.len() - 1` samples.
-#[inline]
+#[inline(always)]
 pub(crate) fn tile(x: &[f32], c: &[f32]) -> [f32; TILE] {
     debug_assert!(x.len() + 1 >= TILE + c.len(), "{} samples for {} coefficients", x.len(), c.len());
     let mut sums = [0.0; TILE];

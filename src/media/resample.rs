@@ -7,6 +7,8 @@
 //! half of the delay and twice the frequencies. Measured: a full-scale tone of 1 kHz keeps 94 dB over the noise going up and
 //! 100 dB going down, 5 kHz is 77 dB down. The tests hold the bars.
 
+use std::sync::LazyLock;
+
 use crate::media::fir::{TAPS, TILE, phases, tile, to_sample};
 use crate::units::SampleRate;
 
@@ -15,6 +17,22 @@ pub const MAX_RESAMPLE_INPUT: usize = 960;
 
 /// Samples of the past that a filter needs beside the newest one.
 const PAST: usize = TAPS - 1;
+
+/// Input samples that go up in one go: 20 ms at 16 kHz.
+const UP_BLOCK: usize = 320;
+
+/// The filters of the ratios 2, 3 and 6. One table for all streams stays near the processor, one for each would not.
+static PHASES: LazyLock<[Vec<[f32; TAPS]>; 3]> = LazyLock::new(|| [2, 3, 6].map(phases));
+
+/// The filters of a ratio, which is 2, 3 or 6.
+fn shared_phases(ratio: usize) -> &'static [[f32; TAPS]] {
+    let [double, triple, sixfold] = &*PHASES;
+    match ratio {
+        2 => double,
+        3 => triple,
+        _ => sixfold,
+    }
+}
 
 /// Why there is no resampler for two rates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -149,23 +167,58 @@ impl Resampler {
 #[derive(Clone, Debug)]
 struct Up {
     ratio: usize,
-    phases: Vec<[f32; TAPS]>,
-    /// `PAST` samples of history, then the block, then room for the last tile to overshoot.
-    past: Vec<f32>,
+    phases: &'static [[f32; TAPS]],
+    past: [f32; PAST],
 }
 
 impl Up {
     fn new(ratio: usize) -> Self {
-        Self { ratio, phases: phases(ratio), past: vec![0.0; PAST + MAX_RESAMPLE_INPUT + TILE] }
+        Self { ratio, phases: shared_phases(ratio), past: [0.0; PAST] }
     }
 
     fn process(&mut self, input: &[i16], out: &mut [i16]) -> usize {
-        for (slot, &sample) in self.past[PAST..].iter_mut().zip(input) {
+        for (block, out) in input.chunks(UP_BLOCK).zip(out.chunks_mut(UP_BLOCK * self.ratio)) {
+            self.block(block, out);
+        }
+        input.len() * self.ratio
+    }
+
+    /// At most [`UP_BLOCK`] samples.
+    fn block(&mut self, input: &[i16], out: &mut [i16]) {
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") {
+            #[expect(
+                unsafe_code,
+                reason = "the filter of every tick takes half the time in vectors of twice the length"
+            )]
+            // SAFETY: this processor has the feature.
+            unsafe {
+                self.block_avx2(input, out);
+            };
+            return;
+        }
+        self.block_on(input, out);
+    }
+
+    /// The same steps in the same order, so the same samples, where the processor has longer vectors.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn block_avx2(&mut self, input: &[i16], out: &mut [i16]) {
+        self.block_on(input, out);
+    }
+
+    /// What the samples are computed from stands on the stack, where every stream finds it near.
+    #[inline(always)]
+    fn block_on(&mut self, input: &[i16], out: &mut [i16]) {
+        // The past, the block, and room for the last tile to overshoot.
+        let mut stretch = [0.0; PAST + UP_BLOCK + TILE];
+        stretch[..PAST].copy_from_slice(&self.past);
+        for (slot, &sample) in stretch[PAST..].iter_mut().zip(input) {
             *slot = f32::from(sample);
         }
         let blocks = out.chunks_mut(TILE * self.ratio).zip((0..input.len()).step_by(TILE));
         for (block, at) in blocks {
-            let past = &self.past[at..at + PAST + TILE];
+            let past = &stretch[at..at + PAST + TILE];
             for (frame, &x) in block.chunks_exact_mut(self.ratio).zip(&past[PAST - TAPS / 2..]).take(input.len() - at) {
                 frame[0] = to_sample(x);
             }
@@ -176,8 +229,7 @@ impl Up {
                 }
             }
         }
-        self.past.copy_within(input.len()..input.len() + PAST, 0);
-        input.len() * self.ratio
+        self.past.copy_from_slice(&stretch[input.len()..input.len() + PAST]);
     }
 }
 
@@ -186,7 +238,7 @@ impl Up {
 #[derive(Clone, Debug)]
 struct Down {
     ratio: usize,
-    phases: Vec<[f32; TAPS]>,
+    phases: &'static [[f32; TAPS]],
     /// Samples taken since the last whole group, below `ratio`.
     phase: usize,
     /// `ratio` lanes of `lane` samples: `PAST` of history, then the block. All lanes but the first are one sample ahead
@@ -198,7 +250,7 @@ struct Down {
 impl Down {
     fn new(ratio: usize) -> Self {
         let lane = PAST + MAX_RESAMPLE_INPUT / ratio + 2 + TILE;
-        Self { ratio, phases: phases(ratio), phase: 0, lanes: vec![0.0; lane * ratio], lane }
+        Self { ratio, phases: shared_phases(ratio), phase: 0, lanes: vec![0.0; lane * ratio], lane }
     }
 
     fn process(&mut self, input: &[i16], out: &mut [i16]) -> usize {
@@ -206,7 +258,7 @@ impl Down {
         for (block, at) in out[..count].chunks_mut(TILE).zip((0..).step_by(TILE)) {
             let mut sums = [0.0; TILE];
             sums.copy_from_slice(&self.lanes[at + PAST - TAPS / 2..][..TILE]);
-            for (lane, taps) in self.lanes.chunks_exact(self.lane).skip(1).zip(&self.phases) {
+            for (lane, taps) in self.lanes.chunks_exact(self.lane).skip(1).zip(self.phases) {
                 let part = tile(&lane[at..at + PAST + TILE], taps);
                 sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
