@@ -23,6 +23,8 @@ const SLOTS: usize = FRAME_MS as usize;
 const TOO_LATE_US: u64 = 100_000;
 /// With no line up the thread looks for new ones this often.
 const IDLE_MS: u64 = 5;
+/// The pump is woken for audio alone this often at most: a byte and a change of threads for each slot would cost more.
+const RING_EVERY_MS: u64 = 5;
 /// Seats that are brought near before their turn, each one step further than the one behind it.
 const NEAR: usize = 4;
 /// New lines taken in per slot.
@@ -65,6 +67,8 @@ pub(super) struct Seat {
     edge: Edge,
     tape: Tape,
     owed: WakeFor,
+    /// What is owed is more than audio.
+    urgent: bool,
     closing: bool,
     /// A tick panicked.
     broken: bool,
@@ -95,6 +99,7 @@ impl Seat {
             edge,
             tape: Tape(recording),
             owed: WakeFor::default(),
+            urgent: false,
             closing: false,
             broken: false,
             #[cfg(test)]
@@ -167,17 +172,20 @@ impl Seat {
         if self.broken {
             self.closing = self.line.break_off();
             self.owed = WakeFor { leg: true, driver: true };
+            self.urgent = true;
         }
     }
 
     fn tick(&mut self, due: Moment) {
         #[cfg(test)]
         assert!(!self.planted, "a panic of a test");
-        let Wakes { driver, closed } = match &mut self.edge {
+        let Wakes { driver, audio, closed } = match &mut self.edge {
             Edge::Port(port) => {
                 port.settle();
                 let wakes = self.line.tick(due, port, &mut self.tape);
-                self.owed.leg |= std::mem::take(&mut port.sent);
+                let sent = std::mem::take(&mut port.sent);
+                self.owed.leg |= sent;
+                self.urgent |= sent;
                 wakes
             }
             Edge::Rtp(leg) => {
@@ -188,7 +196,8 @@ impl Seat {
                 wakes
             }
         };
-        self.owed.driver |= driver;
+        self.owed.driver |= driver || audio;
+        self.urgent |= driver || closed;
         self.closing = closed;
     }
 
@@ -275,13 +284,22 @@ struct Wheel {
     slots: [Vec<Box<Seat>>; SLOTS],
     lines: usize,
     exchange: Option<Box<Exchange>>,
+    /// Somebody's audio waits to be told of, and when the bell was rung last.
+    ring_owed: bool,
+    rang: Moment,
 }
 
 impl Wheel {
     fn new(max_lines: usize) -> Self {
         // Room for uneven loads is made now, so that taking a line in never allocates.
         let room = max_lines + 1;
-        Self { slots: std::array::from_fn(|_| Vec::with_capacity(room)), lines: 0, exchange: None }
+        Self {
+            slots: std::array::from_fn(|_| Vec::with_capacity(room)),
+            lines: 0,
+            exchange: None,
+            ring_owed: false,
+            rang: Moment::ZERO,
+        }
     }
 
     fn adopt(&mut self, mut seat: Box<Seat>) {
@@ -320,7 +338,8 @@ impl Wheel {
             shared.gauge.ticks.fetch_add(1, Ordering::Relaxed);
             if seat.owed.any() && shared.dirty.push((seat.key, seat.owed)).is_ok() {
                 seat.owed = WakeFor::default();
-                ring = true;
+                ring |= std::mem::take(&mut seat.urgent);
+                self.ring_owed = true;
             }
             if seat.is_done() && !shared.done.is_full() {
                 let mut seat = seats.swap_remove(i);
@@ -336,9 +355,14 @@ impl Wheel {
                 i += 1;
             }
         }
-        if ring {
-            shared.bell.ring();
+        if ring || (self.ring_owed && due.ms_since(self.rang) >= RING_EVERY_MS) {
+            self.ring(due, shared);
         }
+    }
+
+    fn ring(&mut self, now: Moment, shared: &Shared) {
+        (self.ring_owed, self.rang) = (false, now);
+        shared.bell.ring();
     }
 }
 
@@ -378,6 +402,10 @@ pub(super) fn run(shared: &Shared, fifo: bool, max_lines: usize) {
         due = due.plus_ms(1);
         slot = (slot + 1) % SLOTS;
         if wheel.slots[slot].is_empty() {
+            // The next slot with lines may be far.
+            if wheel.ring_owed {
+                wheel.ring(due, shared);
+            }
             continue;
         }
         wheel.bring_near(slot);

@@ -114,8 +114,10 @@ pub struct LineStats {
 /// What a tick asks of the thread that drives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wakes {
-    /// The call's task has facts or enough audio to read.
+    /// The call's task has facts to read.
     pub driver: bool,
+    /// It has enough audio to read, which can wait for a few milliseconds.
+    pub audio: bool,
     /// The line is closed; drop it.
     pub closed: bool,
 }
@@ -149,8 +151,8 @@ pub struct Line {
 }
 
 /// The driver is woken for audio after this much of it, in samples at 16 kHz: 100 ms while the caller's voice is on, so that
-/// recognition keeps up with it, and 200 ms where there is nothing to recognise.
-const LISTEN_WAKE_SAMPLES: [usize; 2] = [3_200, 1_600];
+/// recognition keeps up with it, and 300 ms, half of what the rings hold, where there is nothing to recognise.
+const LISTEN_WAKE_SAMPLES: [usize; 2] = [4_800, 1_600];
 /// The echo guard is asked in every so manyth tick.
 const ECHO_EVERY_TICKS: u64 = 3;
 /// The bot's echo may come back this long after its last frame, in ticks: 500 ms.
@@ -220,7 +222,7 @@ impl Line {
 
     /// One tick of 20 ms that is due at `due`.
     pub fn tick(&mut self, due: Moment, edge: &mut impl LegEdge, tap: &mut impl RecordTap) -> Wakes {
-        let mut wakes = Wakes { driver: std::mem::take(&mut self.wake_owed), closed: false };
+        let mut wakes = Wakes { driver: std::mem::take(&mut self.wake_owed), ..Wakes::default() };
         if !self.opened {
             self.opened = true;
             self.tell(LineFact::Opened { at: due }, &mut wakes);
@@ -390,7 +392,7 @@ impl Line {
         self.listened_since_wake += n;
         if self.listened_since_wake >= LISTEN_WAKE_SAMPLES[usize::from(self.edges.speaking())] {
             self.listened_since_wake = 0;
-            wakes.driver = true;
+            wakes.audio = true;
         }
         let mut voice = self.vad.push(wide);
         if let Some(tone) = self.beep.as_mut().and_then(|beep| beep.push(heard, voice.voiced))
