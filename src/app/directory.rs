@@ -45,6 +45,16 @@ pub struct Directory {
 pub struct Listing {
     directory: Arc<Directory>,
     id: CallId,
+    /// What the directory says of it.
+    noted: Mutex<Doing>,
+}
+
+/// What changes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Doing {
+    state: &'static str,
+    turns: u32,
+    last_turn_ms: Option<u32>,
 }
 
 impl Directory {
@@ -70,8 +80,9 @@ impl Directory {
             last_turn_ms: None,
             control,
         };
+        let noted = Mutex::new(Doing { state: entry.state, turns: entry.turns, last_turn_ms: entry.last_turn_ms });
         self.lock().insert(id.as_str().to_owned(), entry);
-        Listing { directory: Arc::clone(self), id: id.clone() }
+        Listing { directory: Arc::clone(self), id: id.clone(), noted }
     }
 
     /// The live calls, oldest first.
@@ -106,16 +117,21 @@ impl Directory {
 impl Listing {
     /// Notes what the call does now.
     pub fn note(&self, call: &Call) {
-        let mut calls = self.directory.lock();
-        if let Some(entry) = calls.get_mut(self.id.as_str()) {
-            let turn = call.turn();
-            entry.state = state(call);
-            entry.turns = u32::try_from(turn.timings().len()).unwrap_or(u32::MAX);
-            entry.last_turn_ms = turn
-                .timings()
-                .iter()
-                .rfind(|t| t.audible_at.is_some())
-                .map(|t| u32::try_from(t.stages().iter().map(|s| s.us).sum::<u64>() / 1000).unwrap_or(u32::MAX));
+        let turn = call.turn();
+        let answered = turn.timings().iter().rfind(|t| t.audible_at.is_some());
+        let now = Doing {
+            state: state(call),
+            turns: u32::try_from(turn.timings().len()).unwrap_or(u32::MAX),
+            last_turn_ms: answered
+                .map(|t| u32::try_from(t.stages().iter().map(|s| s.us).sum::<u64>() / 1000).unwrap_or(u32::MAX)),
+        };
+        // Most of what a call is told changes nothing of this, and the directory is everybody's.
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *noted, now) == now {
+            return;
+        }
+        if let Some(entry) = self.directory.lock().get_mut(self.id.as_str()) {
+            (entry.state, entry.turns, entry.last_turn_ms) = (now.state, now.turns, now.last_turn_ms);
         }
     }
 }

@@ -222,6 +222,7 @@ impl Driver {
                 self.count_verdict();
                 on_change(&self.call);
             }
+            self.papers.scribe.flush();
         }
         self.close().await
     }

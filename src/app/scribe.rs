@@ -74,6 +74,7 @@ impl Scribe {
 
     /// Waits until the journal's beginning is written, so that a crash from now on still leaves a result.
     pub async fn settle(&mut self) {
+        self.flush();
         if let Some((log, _)) = &mut self.log
             && !log.settle(DISK_PATIENCE).await
         {
@@ -84,13 +85,11 @@ impl Scribe {
     /// Notes a fact.
     pub(super) fn fact(&mut self, now: Moment, fact: &Fact) {
         self.writer.fact(now, fact, &mut self.buffer);
-        self.flush();
     }
 
     /// Notes an order.
     pub(super) fn order(&mut self, now: Moment, order: &Order) {
         self.writer.order(now, order, &mut self.buffer);
-        self.flush();
     }
 
     /// Something the operator should know.
@@ -141,10 +140,14 @@ impl Scribe {
 
     fn note(&mut self, at: Moment, note: Note) {
         self.writer.line(at, Entry::Note(note), &mut self.buffer);
-        self.flush();
     }
 
-    fn flush(&mut self) {
+    /// Gives what was noted to the recorder, all at once: a call settles several things in one go. To be called before waiting for
+    /// anything.
+    pub(super) fn flush(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
         self.bytes += self.buffer.len() as u64;
         if let Some((log, _)) = &mut self.log {
             log.append(&self.buffer);
@@ -155,6 +158,7 @@ impl Scribe {
     /// Notes the end and closes the journal; gives the warnings and the journal's length.
     pub(super) async fn close(mut self, now: Moment, end: Note) -> (Vec<Warning>, u64) {
         self.note(now, end);
+        self.flush();
         if let Some((log, _open)) = self.log.take() {
             let outcome = log.close(DISK_PATIENCE).await;
             if outcome.lost_bytes > 0 || !outcome.closed {
@@ -162,7 +166,14 @@ impl Scribe {
                 self.warn("journal_incomplete", &format!("{lost} bytes of the journal were not written"));
             }
         }
-        (self.warnings, self.bytes)
+        (std::mem::take(&mut self.warnings), self.bytes)
+    }
+}
+
+impl Drop for Scribe {
+    /// What a driver noted before it panicked is in the journal too.
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

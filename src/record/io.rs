@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam::channel::{Receiver, TryRecvError, bounded};
 use tokio::sync::oneshot;
 
 pub use api::{Log, LogOutcome, Recorder, RecorderError, RecorderStats, Recording, RecordingId};
@@ -40,8 +40,11 @@ const ORDERS: usize = 4_096;
 /// Bytes of journal that one call keeps while the order queue is full.
 const PENDING_BYTES: usize = 256 * 1024;
 
-/// While anything is recorded the blocks are looked at this often.
+/// While anything is recorded blocks and lines of journals are looked at this often; who waits for an answer wakes the thread.
 const POLL: Duration = Duration::from_millis(10);
+
+/// Headers and forgotten recordings are looked after this often: with a thousand recordings a look at each is work.
+const SWEEP: Duration = Duration::from_millis(250);
 
 /// With nothing open the thread wakes only for orders, and this often to look at the disk.
 const REST: Duration = Duration::from_secs(1);
@@ -127,6 +130,7 @@ impl RecorderThread {
     pub fn stop(self) -> bool {
         // Where the channel is closed the thread is gone already.
         drop(self.orders.send(Order::Stop));
+        self.handle.thread().unpark();
         self.handle.join().is_ok()
     }
 }
@@ -151,8 +155,8 @@ impl Recorder {
             .name("recorder".to_owned())
             .spawn(move || desk.run())
             .map_err(RecorderError::Thread)?;
-        let thread = RecorderThread { handle, orders: sender.clone() };
-        Ok((Self::new(sender, pool, Arc::new(AtomicU32::new(1)), counts), thread))
+        let recorder = Self::new(sender.clone(), handle.thread().clone(), pool, Arc::new(AtomicU32::new(1)), counts);
+        Ok((recorder, RecorderThread { handle, orders: sender }))
     }
 }
 
@@ -166,6 +170,16 @@ struct Tape {
     touched: Moment,
 }
 
+impl Tape {
+    /// Nothing more comes, or is waited for.
+    fn end(&mut self) {
+        if !self.over {
+            self.over = true;
+            self.wav.stop(Incomplete::CutOff);
+        }
+    }
+}
+
 /// The thread's state.
 #[derive(Debug)]
 struct Desk {
@@ -175,6 +189,8 @@ struct Desk {
     counts: Arc<Counts>,
     tapes: HashMap<u32, Tape>,
     logs: HashMap<u32, LogFile>,
+    /// Recordings that are to be closed.
+    ending: Vec<u32>,
     swept: Moment,
     stopping: bool,
 }
@@ -188,6 +204,7 @@ impl Desk {
             counts,
             tapes: HashMap::new(),
             logs: HashMap::new(),
+            ending: Vec::new(),
             swept: Moment::ZERO,
             stopping: false,
         }
@@ -202,21 +219,19 @@ impl Desk {
 
     fn run(&mut self) {
         while !self.stopping {
-            let wait = if self.tapes.is_empty() { REST } else { POLL };
-            match self.orders.recv_timeout(wait) {
-                Ok(order) => self.contained(|desk| desk.obey(order)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.stopping = true,
-            }
             self.obey_waiting();
             while self.write_burst() {
                 self.obey_waiting();
             }
-            // Many orders mean many rounds; headers and endings need no more than one look per poll.
             let now = rt::now();
-            if now.since(self.swept) >= POLL {
+            if now.since(self.swept) >= SWEEP {
                 self.swept = now;
                 self.contained(|desk| desk.sweep(now));
+            } else {
+                self.contained(|desk| desk.answer_closing(now));
+            }
+            if !self.stopping && self.orders.is_empty() {
+                rt::rest(if self.tapes.is_empty() && self.logs.is_empty() { REST } else { POLL });
             }
         }
         self.finish_all();
@@ -224,8 +239,14 @@ impl Desk {
 
     fn obey_waiting(&mut self) {
         for _ in 0..ORDERS {
-            let Ok(order) = self.orders.try_recv() else { return };
-            self.contained(|desk| desk.obey(order));
+            match self.orders.try_recv() {
+                Ok(order) => self.contained(|desk| desk.obey(order)),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.stopping = true;
+                    return;
+                }
+            }
         }
     }
 
@@ -238,7 +259,10 @@ impl Desk {
                 self.tapes.insert(id, Tape { wav, over: false, closing: None, touched: now });
             }
             Order::Close { id, reply } => match self.tapes.get_mut(&id) {
-                Some(tape) => tape.closing = Some((reply, now)),
+                Some(tape) => {
+                    tape.closing = Some((reply, now));
+                    self.ending.push(id);
+                }
                 // The waiting end sees that its sender is gone.
                 None => drop(reply),
             },
@@ -295,27 +319,43 @@ impl Desk {
         self.counts.lost_frames.fetch_add(tape.wav.lost_frames - lost, Ordering::Relaxed);
     }
 
-    /// Headers, endings and forgotten recordings.
+    /// Headers, recordings that were forgotten, and endings.
     fn sweep(&mut self, now: Moment) {
         self.space.refresh(now);
-        let mut done = Vec::new();
         for (&id, tape) in &mut self.tapes {
             tape.wav.tick(now);
-            let late = tape.closing.as_ref().is_some_and(|(_, asked)| now.ms_since(*asked) >= GRACE_MS);
-            let abandoned = now.ms_since(tape.touched) >= ABANDONED_MS;
-            if !tape.over && (late || abandoned || (tape.closing.is_some() && !tape.wav.is_open())) {
-                tape.over = true;
-                tape.wav.stop(Incomplete::CutOff);
-            }
-            if tape.over && (tape.closing.is_some() || abandoned) {
-                done.push(id);
+            if now.ms_since(tape.touched) >= ABANDONED_MS {
+                tape.end();
+                self.ending.push(id);
             }
         }
-        for id in done {
+        self.answer_closing(now);
+        self.show();
+    }
+
+    /// Recordings that are to be closed, or were forgotten.
+    fn answer_closing(&mut self, now: Moment) {
+        let mut at = 0;
+        while let Some(&id) = self.ending.get(at) {
+            if let Some(tape) = self.tapes.get_mut(&id) {
+                let late = tape.closing.as_ref().is_some_and(|(_, asked)| now.ms_since(*asked) >= GRACE_MS);
+                if late || !tape.wav.is_open() {
+                    tape.end();
+                }
+                if !tape.over {
+                    at += 1;
+                    continue;
+                }
+            }
+            self.ending.swap_remove(at);
             if let Some(tape) = self.tapes.remove(&id) {
                 answer(tape);
+                self.show();
             }
         }
+    }
+
+    fn show(&self) {
         self.counts.open.store(self.tapes.len() as u64, Ordering::Relaxed);
         self.counts.is_full.store(u64::from(self.space.is_full()), Ordering::Relaxed);
     }

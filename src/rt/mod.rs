@@ -8,4 +8,4 @@ mod thread;
 pub use clock::{moment_of_wall, now, sleep, sleep_until, stamp, timeout};
 pub use files::raise_open_files;
 pub use task::{Stopped, count_panic, panics, spawn};
-pub use thread::{park_until, prefer_this_thread, thread_id};
+pub use thread::{park_until, prefer_this_thread, rest, thread_id};

@@ -1,6 +1,7 @@
 //! What a media thread asks of the system: to sleep to a deadline exactly, and not to be kept waiting by other work.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::units::Moment;
 
@@ -14,6 +15,11 @@ pub fn park_until(at: Moment) {
         #[expect(clippy::disallowed_methods, reason = "the one home of blocking sleep")]
         std::thread::sleep(at.since(now));
     }
+}
+
+/// Blocks the thread for `time`, or until it is unparked. For a thread that looks after queues of its own accord.
+pub fn rest(time: Duration) {
+    std::thread::park_timeout(time);
 }
 
 /// Makes this thread's timers exact and, where `fifo` is wanted and permitted, gives it real-time priority. Returns whether it

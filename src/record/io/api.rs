@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam::channel::{Sender, TrySendError};
@@ -99,14 +100,23 @@ pub struct RecorderStats {
 #[derive(Clone, Debug)]
 pub struct Recorder {
     orders: Sender<Order>,
+    /// Woken for every order but lines of a journal: those can wait for its next look, and waking it for each would cost more
+    /// than writing them.
+    thread: Thread,
     pool: Arc<BlockPool>,
     next: Arc<AtomicU32>,
     counts: Arc<Counts>,
 }
 
 impl Recorder {
-    pub(super) fn new(orders: Sender<Order>, pool: Arc<BlockPool>, next: Arc<AtomicU32>, counts: Arc<Counts>) -> Self {
-        Self { orders, pool, next, counts }
+    pub(super) fn new(
+        orders: Sender<Order>,
+        thread: Thread,
+        pool: Arc<BlockPool>,
+        next: Arc<AtomicU32>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self { orders, thread, pool, next, counts }
     }
 
     /// Opens the recording of a call at `path` (its folder is made). The writer belongs into the call's line on its media
@@ -166,17 +176,22 @@ impl Recorder {
     }
 
     fn send(&self, order: Order) -> Result<(), RecorderError> {
-        self.orders.try_send(order).map_err(|error| match error {
+        let sent = self.orders.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => RecorderError::Busy { limit: super::ORDERS },
             TrySendError::Disconnected(_) => RecorderError::Stopped,
-        })
+        });
+        self.thread.unpark();
+        sent
     }
 
     /// Sends until there is room or `deadline` has come.
     async fn insist(&self, mut order: Order, deadline: Moment) -> bool {
         loop {
             order = match self.orders.try_send(order) {
-                Ok(()) => return true,
+                Ok(()) => {
+                    self.thread.unpark();
+                    return true;
+                }
                 Err(TrySendError::Disconnected(_)) => return false,
                 Err(TrySendError::Full(order)) => order,
             };
@@ -278,5 +293,6 @@ impl Drop for Log {
         self.flush();
         let (reply, _) = oneshot::channel();
         drop(self.recorder.orders.try_send(Order::CloseLog { id: self.id, reply }));
+        self.recorder.thread.unpark();
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::plan::RecordBlock;
+use super::super::plan::{BLOCK_FRAMES, RecordBlock};
 use super::super::wav::{FRAME_BYTES, HEADER_BYTES, Incomplete, MAX_DATA_BYTES, header};
 use super::space::Space;
 use crate::units::{Moment, SampleRate};
@@ -46,7 +46,6 @@ pub(super) struct WavFile {
     file: Option<File>,
     has_header: bool,
     patched: Moment,
-    bytes: Vec<u8>,
 }
 
 impl WavFile {
@@ -76,9 +75,8 @@ impl WavFile {
         space: &mut Space,
         now: Moment,
     ) -> Self {
-        let bytes = Vec::new();
         let (frames, lost_frames, has_header) = (0, 0, false);
-        let mut wav = Self { path, rate, frames, lost_frames, incomplete, file, has_header, patched: now, bytes };
+        let mut wav = Self { path, rate, frames, lost_frames, incomplete, file, has_header, patched: now };
         if let Some(mut file) = wav.file.take() {
             let head = file.write_all(&header(rate, 0));
             wav.file = Some(file);
@@ -103,11 +101,10 @@ impl WavFile {
         // A block can only begin early where the writer was started twice; what is there wins.
         let early = self.frames.saturating_sub(block.first_frame).min(u64::from(block.len));
         let fresh = block.used().get(early as usize * 2..).unwrap_or_default();
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        bytes.extend(fresh.iter().flat_map(|sample| sample.to_le_bytes()));
-        self.append(&bytes, space);
-        self.bytes = bytes;
+        let mut bytes = [0; BLOCK_FRAMES * FRAME_BYTES as usize];
+        let (places, _) = bytes.as_chunks_mut::<2>();
+        places.iter_mut().zip(fresh).for_each(|(place, sample)| *place = sample.to_le_bytes());
+        self.append(&bytes[..fresh.len() * 2], space);
     }
 
     /// Brings the header up to date where it is time to, so that a copy of a running call plays as well.
