@@ -583,8 +583,18 @@ impl RtpLeg {
     pub(in crate::shard) fn prefetch(&self) {
         let Self { way, control, plan, coding, latch, ssrc, out, keys, events, ticks, stats, changes, retired, .. } =
             self;
-        (prefetch(way), prefetch(control), prefetch(plan), prefetch(coding), prefetch(latch), prefetch(ssrc));
-        (prefetch(out), prefetch(keys), prefetch(events), prefetch(ticks), prefetch(stats), prefetch(changes));
+        prefetch(way);
+        prefetch(control);
+        prefetch(plan);
+        prefetch(coding);
+        prefetch(latch);
+        prefetch(ssrc);
+        prefetch(out);
+        prefetch(keys);
+        prefetch(events);
+        prefetch(ticks);
+        prefetch(stats);
+        prefetch(changes);
         prefetch(retired);
         prefetch(&self.waits[ticks % WAITS]);
     }
