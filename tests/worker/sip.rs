@@ -11,7 +11,7 @@ use crate::tape::{channels, is_audible, tone_hz, tone_peaks};
 use crate::world::{CARRIER, Folder, World, beside_others, brisk, standin_bot};
 
 /// A caller with one UDP port for SIP and one for audio.
-struct Caller {
+pub struct Caller {
     sip: UdpSocket,
     rtp: UdpSocket,
     to: SocketAddr,
@@ -22,11 +22,11 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(to: SocketAddr) -> Self {
+    pub fn new(to: SocketAddr) -> Self {
         Self::called(to, "+919876543210")
     }
 
-    fn called(to: SocketAddr, number: &str) -> Self {
+    pub fn called(to: SocketAddr, number: &str) -> Self {
         let socket = || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -35,7 +35,7 @@ impl Caller {
         Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), domain: None, branch: 0 }
     }
 
-    fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
+    pub fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
         self.branch += 1;
         let (here, there, number) = (self.sip.local_addr().unwrap(), self.to, &self.number);
         let host = self.domain.clone().unwrap_or_else(|| there.to_string());
@@ -56,7 +56,7 @@ impl Caller {
     }
 
     /// The next message that begins like this; others are passed over.
-    fn next(&self, wanted: &str) -> String {
+    pub fn next(&self, wanted: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
             let (n, _) = self.sip.recv_from(&mut buffer).unwrap_or_else(|error| panic!("no {wanted}: {error}"));
@@ -68,7 +68,7 @@ impl Caller {
     }
 
     /// Answers a request of the far end's.
-    fn answer(&self, request: &str, status: &str) {
+    pub fn answer(&self, request: &str, status: &str) {
         let copied =
             |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
         let copied: Vec<&str> = request.lines().filter(copied).collect();
@@ -76,7 +76,7 @@ impl Caller {
         self.sip.send_to(text.as_bytes(), self.to).unwrap();
     }
 
-    fn offer(&self) -> String {
+    pub fn offer(&self) -> String {
         let port = self.rtp.local_addr().unwrap().port();
         format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
@@ -92,7 +92,7 @@ fn tag(answer: &str) -> String {
 }
 
 /// Calls until it is answered: the far end's tag and the port of its audio.
-fn place(caller: &mut Caller) -> (String, SocketAddr) {
+pub fn place(caller: &mut Caller) -> (String, SocketAddr) {
     let offer = caller.offer();
     caller.send("INVITE", 1, "", &offer);
     let answer = caller.next("SIP/2.0 200");
@@ -103,12 +103,18 @@ fn place(caller: &mut Caller) -> (String, SocketAddr) {
 }
 
 /// Packets of 20 ms at their pace: the tone of caller `tone`, with the key `5` pressed in its middle. Returns what came back.
-fn talk(caller: &Caller, tone: usize, to: SocketAddr, packets: usize) -> Vec<i16> {
+pub fn talk(caller: &Caller, tone: usize, to: SocketAddr, packets: usize) -> Vec<i16> {
     talk_from(caller, tone, to, 0..packets, true)
 }
 
 /// The packets with these numbers; whether the key is pressed in their middle.
-fn talk_from(caller: &Caller, tone: usize, to: SocketAddr, packets: std::ops::Range<usize>, press: bool) -> Vec<i16> {
+pub fn talk_from(
+    caller: &Caller,
+    tone: usize,
+    to: SocketAddr,
+    packets: std::ops::Range<usize>,
+    press: bool,
+) -> Vec<i16> {
     let mut heard = Vec::new();
     caller.rtp.set_nonblocking(true).unwrap();
     let mut timer = Duration::ZERO;
