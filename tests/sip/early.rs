@@ -259,8 +259,13 @@ async fn says(phone: &Phone, invite: &Message, status: u16, tag: &str, fields: &
     if !body.is_empty() {
         response.set_sdp(body);
     }
-    let from = invite.get("Via").unwrap().split_whitespace().nth(1).unwrap().split(';').next().unwrap().to_owned();
-    phone.send_to(&response, from.parse().unwrap()).await;
+    phone.send_to(&response, sender_of(invite)).await;
+}
+
+/// Where a request came from.
+fn sender_of(request: &Message) -> std::net::SocketAddr {
+    let via = request.get("Via").unwrap().split_whitespace().nth(1).unwrap();
+    via.split(';').next().unwrap().parse().unwrap()
 }
 
 fn at_port(port: u16) -> String {
@@ -333,4 +338,80 @@ async fn of_two_phones_that_answer_the_first_is_heard_and_the_second_hung_up() {
         })
         .collect();
     assert_eq!(plans, [4_100, 4_200, 4_100], "early media of each, then the one that answered");
+}
+
+/// A request of a phone that may answer, in the dialog that its response made.
+async fn asks(phone: &mut Phone, invite: &Message, method: &str, tag: &str, body: &str) -> Message {
+    let contact = invite.get("Contact").unwrap();
+    let uri = contact.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    phone.number += 1;
+    let mut request = Message::request(method, &uri);
+    request.push("Via", &format!("SIP/2.0/UDP {};branch=z9hG4bK{tag}{};rport", phone.address(), phone.number));
+    request.push("Max-Forwards", "70");
+    request.push("From", &format!("{};tag={tag}", invite.get("To").unwrap()));
+    request.push("To", invite.get("From").unwrap());
+    request.push("Call-ID", invite.get("Call-ID").unwrap());
+    request.push("CSeq", &format!("{} {method}", phone.number));
+    request.push("Contact", &format!("<sip:{tag}@{}>", phone.address()));
+    if !body.is_empty() {
+        request.set_sdp(body);
+    }
+    phone.send_to(&request, sender_of(invite)).await;
+    phone.response(method).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_moves_its_early_media_by_update_and_the_answer_behind_it_changes_nothing() {
+    let mut phone = Phone::new("127.0.0.1:9".parse().unwrap()).await;
+    let (world, mut end) = dialled(&phone).await;
+    let invite = phone.asked("INVITE").await;
+    let status = |message: &Message| message.status();
+    let reliable = [("Require", "100rel"), ("RSeq", "5")];
+    assert_eq!(status(&asks(&mut phone, &invite, "UPDATE", "a", &at_port(4_050)).await), Some(481), "no such phone");
+    // Of one whose answer nobody acknowledged the offer of ours is open.
+    says(&phone, &invite, 183, "b", &[], &at_port(4_100)).await;
+    assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("early media"), Some(STARTED));
+    assert_eq!(status(&asks(&mut phone, &invite, "UPDATE", "b", &at_port(4_150)).await), Some(491));
+    says(&phone, &invite, 183, "a", &reliable, &at_port(4_200)).await;
+    let prack = phone.asked("PRACK").await;
+    says(&phone, &prack, 200, "a", &[], "").await;
+    let moved = asks(&mut phone, &invite, "UPDATE", "a", &at_port(4_300).replace("o=- 1 1", "o=- 1 2")).await;
+    assert_eq!(status(&moved), Some(200));
+    let body = String::from_utf8_lossy(&moved.body).into_owned();
+    assert!(body.contains("m=audio") && body.contains("RTP/AVP 8"), "{body}");
+    assert!(moved.get("Contact").is_some() && moved.get("To").unwrap().contains(";tag="), "{moved:?}");
+    // An offer that cannot be met leaves what is, one without an offer asks whether we are there, and the rest waits for the answer.
+    let fax = "v=0\r\no=- 1 3 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image 4400 udptl t38\r\n";
+    for (method, body, expected) in [
+        ("UPDATE", fax, 488),
+        ("UPDATE", "v=1 none", 400),
+        ("UPDATE", "", 200),
+        ("OPTIONS", "", 200),
+        ("INVITE", OFFER, 491),
+        ("INFO", "", 481),
+    ] {
+        let told = asks(&mut phone, &invite, method, "a", body).await;
+        assert_eq!(status(&told), Some(expected), "{method} {body}");
+    }
+    // What some say again with their answer is what they said first.
+    says(&phone, &invite, 200, "a", &[], &at_port(4_200)).await;
+    phone.asked("ACK").await;
+    assert_eq!(rt::timeout(LIMIT, end.facts.recv()).await.expect("the answer"), Some(LegFact::Answered));
+    // It is the same dialog as before.
+    let again = asks(&mut phone, &invite, "UPDATE", "a", &at_port(4_500).replace("o=- 1 1", "o=- 1 4")).await;
+    assert_eq!(status(&again), Some(200));
+    drop(end.orders);
+    let bye = phone.asked("BYE").await;
+    says(&phone, &bye, 200, "a", &[], "").await;
+    world.settle().await;
+    let mut plans: Vec<u16> = world
+        .notes()
+        .iter()
+        .filter_map(|note| match note {
+            Note::Started(plan) | Note::Changed(plan) => Some(plan.remote.port()),
+            _ => None,
+        })
+        .collect();
+    plans.dedup();
+    assert_eq!(plans, [4_100, 4_200, 4_300, 4_500]);
 }

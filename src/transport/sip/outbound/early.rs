@@ -22,7 +22,9 @@ pub(super) struct Fork {
     /// What its description agreed to, where it gave one.
     pub(super) sdp: Option<Negotiator>,
     /// The number of its last reliable response (RFC 3262), where there was one.
-    acknowledged: Option<u32>,
+    pub(super) acknowledged: Option<u32>,
+    /// It changed since then what it had answered, by an offer of its own.
+    pub(super) updated: bool,
 }
 
 impl<P: MediaPort> Placing<P> {
@@ -37,7 +39,7 @@ impl<P: MediaPort> Placing<P> {
         let at = match known {
             Some(at) => at,
             None if self.forks.len() < FORKS => {
-                self.forks.push(Fork { tag: tag.to_owned(), sdp: None, acknowledged: None });
+                self.forks.push(Fork { tag: tag.to_owned(), sdp: None, acknowledged: None, updated: false });
                 self.forks.len() - 1
             }
             None => return,

@@ -5,15 +5,16 @@ mod early;
 mod followed;
 mod invite;
 mod late;
+mod updated;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::admission::negotiator;
-use super::core::{Core, SipCounters};
+use super::core::{Core, Registered, SipCounters};
 use super::dialog::{Dialog, DialogKey, random_token};
 use super::endpoint::Endpoint;
 use super::flow::{Called, Flow, Transport};
@@ -21,7 +22,7 @@ use super::gate::{Place, Rate, Source};
 use super::health::Way;
 use super::host::{Host, LadderRow, MediaPort, MediaPorts, SipLink, SipReport};
 use super::leg::{CHALLENGES, Leg, Parts, allows, authorise, cause_of};
-use super::stack::ClientEvent;
+use super::stack::{ClientEvent, ServerTransaction};
 use super::timer;
 use crate::call::{EndReason, LegFact, LegOrder};
 use crate::rt;
@@ -169,6 +170,9 @@ struct Placing<P: MediaPort> {
     then: Option<oneshot::Sender<Result<Box<Taken>, u16>>>,
     /// The last INVITE did not leave, by no fault of the carrier's.
     unsent: bool,
+    /// The row of the dialog, also while none is made, and what the carrier asks in it.
+    row: Registered,
+    requests: mpsc::Receiver<ServerTransaction>,
 }
 
 /// How many T1 a carrier has to say more than 100: 32 s, as long as it has for any other answer.
@@ -202,6 +206,9 @@ impl<P: MediaPort> Placing<P> {
         call: OutboundCall,
         (port, link): (P, SipLink),
     ) -> Self {
+        let (call_id, tag) = (random_token(16), random_token(8));
+        let key = DialogKey { call_id: call_id.clone(), local_tag: tag.clone() };
+        let (row, requests) = core.register(&key, &trunk.id);
         Self {
             ring_until: rt::now().plus_ms(trunk.outbound.ring_ms),
             core,
@@ -216,11 +223,13 @@ impl<P: MediaPort> Placing<P> {
             forks: Vec::new(),
             number: 0,
             challenges: 0,
-            call_id: random_token(16),
-            tag: random_token(8),
+            call_id,
+            tag,
             least_session: None,
             then: None,
             unsent: false,
+            row,
+            requests,
         }
     }
 
@@ -329,6 +338,11 @@ impl<P: MediaPort> Placing<P> {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::Ordered).await;
                     }
                 },
+                request = self.requests.recv() => {
+                    if let Some(request) = request {
+                        self.asked_early(invite, request);
+                    }
+                }
                 () = rt::sleep_until(due) => {
                     if self.stage != SipStage::Trying || (!provisional && rt::now() >= self.ring_until) {
                         return self.cancel(invite, flow, transaction, provisional, GaveUp::RangOut).await;
@@ -389,7 +403,6 @@ impl<P: MediaPort> Placing<P> {
         self.report.answered_at = Some(rt::now());
         let mut dialog = Dialog::calling(invite, response, flow, &self.core.place);
         let key: DialogKey = dialog.key.clone();
-        let (row, requests) = self.core.register(&key, &self.trunk.id);
         let number = dialog.local_number;
         let (agreed, answer) = self.agreed_with(response, &dialog.remote_tag);
         let mut ack = dialog.ack(invite);
@@ -407,6 +420,7 @@ impl<P: MediaPort> Placing<P> {
         };
         if let Some(then) = self.then.take() {
             let (session, updates) = (timer::granted(response, rt::now()), allows(response, "UPDATE"));
+            let (row, requests) = (self.row, self.requests);
             let taken = Taken { dialog, row, requests, sdp: self.sdp, plan, session, updates, channel, known };
             if let Err(Ok(taken)) = then.send(Ok(Box::new(taken))) {
                 // The leg ended in this very moment.
@@ -421,8 +435,8 @@ impl<P: MediaPort> Placing<P> {
             core: self.core,
             trunk: self.trunk,
             dialog,
-            row,
-            requests,
+            row: self.row,
+            requests: self.requests,
             sdp: self.sdp,
             port: self.port,
             link: self.link,
@@ -436,9 +450,11 @@ impl<P: MediaPort> Placing<P> {
     /// What an answer leads to, and what our ACK must say where the offer was the carrier's.
     fn agreed_with(&mut self, response: &Message, tag: &str) -> (Option<MediaPlan>, Option<String>) {
         let delayed = self.trunk.outbound.delayed_offer;
-        let of_this = self.forks.iter().find(|fork| fork.tag == tag).and_then(|fork| fork.sdp.clone());
+        let fork = self.forks.iter().find(|fork| fork.tag == tag);
+        let (of_this, updated) = (fork.and_then(|fork| fork.sdp.clone()), fork.is_some_and(|fork| fork.updated));
         match session_description(response) {
-            Some(answer) if !delayed => (self.sdp.accept(answer).ok(), None),
+            // What an UPDATE has changed is not answered by what was said before it.
+            Some(answer) if !delayed && !updated => (self.sdp.accept(answer).ok(), None),
             // What a PRACK has settled is not offered again by the 200 (RFC 6337 section 2.1).
             Some(offer) if of_this.is_none() => match self.sdp.answer(offer) {
                 Ok(agreed) => (Some(agreed.plan), Some(agreed.sdp)),
