@@ -39,6 +39,15 @@ pub struct Srv {
     pub target: String,
 }
 
+/// What a name server says of a name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SrvAnswer {
+    /// The services; none where there is no such name, or no such service.
+    pub records: Vec<Srv>,
+    /// How long all of them hold, in seconds (RFC 2181 section 8); 0 where there are none.
+    pub ttl_s: u32,
+}
+
 /// A question for the SRV records of `name`; `None` where that is no name.
 #[must_use]
 pub fn srv_question(id: u16, name: &str) -> Option<Vec<u8>> {
@@ -61,11 +70,11 @@ pub fn srv_question(id: u16, name: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The SRV records of an answer to `question`; none where the name has none, or says that there is no such service.
+/// The SRV records of an answer to `question`.
 ///
 /// # Errors
 /// [`DnsError`].
-pub fn srv_answer(question: &[u8], bytes: &[u8]) -> Result<Vec<Srv>, DnsError> {
+pub fn srv_answer(question: &[u8], bytes: &[u8]) -> Result<SrvAnswer, DnsError> {
     let mut read = Reader { bytes, at: 0 };
     let head: Vec<u16> = (0..6).map_while(|_| read.u16()).collect();
     let [id, flags, questions, answers, ..] = head[..] else { return Err(DnsError::Foreign) };
@@ -78,20 +87,24 @@ pub fn srv_answer(question: &[u8], bytes: &[u8]) -> Result<Vec<Srv>, DnsError> {
     // No such name is an answer, too.
     match flags & 0x0f {
         0 => {}
-        3 => return Ok(Vec::new()),
+        3 => return Ok(SrvAnswer::default()),
         code => return Err(DnsError::Server(code as u8)),
     }
     if flags & 0x0200 != 0 {
         return Err(DnsError::Cut);
     }
     read.at = 12 + asked.len();
-    let mut found = Vec::new();
+    let (mut records, mut ttl_s) = (Vec::new(), u32::MAX);
     for _ in 0..usize::from(answers).min(MAX_RECORDS) {
         let record = read.record().ok_or(DnsError::Foreign)?;
         // A single point says that there is none (RFC 2782).
-        found.extend(record.filter(|srv| !srv.target.is_empty() && srv.port != 0));
+        if let Some((srv, holds_s)) = record.filter(|(srv, _)| !srv.target.is_empty() && srv.port != 0) {
+            records.push(srv);
+            ttl_s = ttl_s.min(holds_s);
+        }
     }
-    Ok(found)
+    let ttl_s = if records.is_empty() { 0 } else { ttl_s };
+    Ok(SrvAnswer { records, ttl_s })
 }
 
 struct Reader<'a> {
@@ -106,12 +119,13 @@ impl Reader<'_> {
         Some(u16::from_be_bytes(bytes.try_into().ok()?))
     }
 
-    /// The next record, if it reads: an SRV one, or another that is passed over.
-    fn record(&mut self) -> Option<Option<Srv>> {
+    /// The next record, if it reads: an SRV one and how long it holds in seconds, or another that is passed over.
+    fn record(&mut self) -> Option<Option<(Srv, u32)>> {
         self.name()?;
         let (kind, class) = (self.u16()?, self.u16()?);
-        // How long it holds.
-        self.at += 4;
+        // One with the highest bit set is none (RFC 2181 section 8).
+        let ttl_s = u32::from(self.u16()?) << 16 | u32::from(self.u16()?);
+        let ttl_s = if ttl_s > i32::MAX as u32 { 0 } else { ttl_s };
         let length = usize::from(self.u16()?);
         let end = self.at + length;
         if end > self.bytes.len() {
@@ -120,7 +134,7 @@ impl Reader<'_> {
         let mut found = None;
         if kind == SRV && class == IN {
             let (priority, weight, port) = (self.u16()?, self.u16()?, self.u16()?);
-            found = Some(Srv { priority, weight, port, target: self.name()? });
+            found = Some((Srv { priority, weight, port, target: self.name()? }, ttl_s));
         }
         self.at = end;
         Some(found)
@@ -217,8 +231,13 @@ mod tests {
         let target = [1, b'a', 0xc0, 22];
         let whole = answer(&question, 0x8180, &[(10, 5, 5070, &target), (20, 0, 5060, &[0])]);
         let expected = Srv { priority: 10, weight: 5, port: 5070, target: "a.carrier.example".to_owned() };
-        assert_eq!(srv_answer(&question, &whole), Ok(vec![expected]), "a single point is no host");
-        assert_eq!(srv_answer(&question, &answer(&question, 0x8183, &[])), Ok(vec![]), "no such name");
+        assert_eq!(
+            srv_answer(&question, &whole),
+            Ok(SrvAnswer { records: vec![expected], ttl_s: 60 }),
+            "a single point is no host"
+        );
+        let none = SrvAnswer::default();
+        assert_eq!(srv_answer(&question, &answer(&question, 0x8183, &[])), Ok(none), "no such name");
         assert_eq!(srv_answer(&question, &answer(&question, 0x8182, &[])), Err(DnsError::Server(2)));
         assert_eq!(srv_answer(&question, &answer(&question, 0x8380, &[])), Err(DnsError::Cut));
         assert_eq!(srv_answer(&question, &question), Err(DnsError::Foreign), "a question");
@@ -259,7 +278,7 @@ mod tests {
             let mut bytes = answer(&question, flags | 0x8000, &[]);
             bytes[7] = 3;
             bytes.extend(tail);
-            let found = srv_answer(&question, &bytes).unwrap_or_default();
+            let found = srv_answer(&question, &bytes).unwrap_or_default().records;
             prop_assert!(found.len() <= 3 && found.iter().all(|srv| !srv.target.is_empty()));
             prop_assert_eq!(in_order(found.clone(), |_| 0).len(), found.len());
         }

@@ -13,7 +13,7 @@ use super::outbound::place;
 use super::peer::Peer;
 use super::world::{World, config, facts, trunk};
 
-/// A name server that knows one name's records (priority, weight, port; all of this machine), and how often it was asked.
+/// A name server that knows one name's records (priority, weight, port; all of this machine, for a minute), and how often it was asked.
 struct Names {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -29,6 +29,11 @@ impl Drop for Names {
 impl Names {
     /// `lost` questions are not answered; then each is, by a stray datagram and the answer behind it.
     async fn new(name: &'static str, records: Vec<(u16, u16, u16)>, lost: usize) -> Self {
+        Self::that_hold(60, name, records, lost).await
+    }
+
+    /// Its answers hold for so many seconds.
+    async fn that_hold(ttl_s: u8, name: &'static str, records: Vec<(u16, u16, u16)>, lost: usize) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let asked: Arc<AtomicUsize> = Arc::default();
@@ -50,7 +55,7 @@ impl Names {
                 if known {
                     answer[7] = records.len() as u8;
                     for (priority, weight, port) in &records {
-                        answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 17]);
+                        answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, ttl_s, 0, 17]);
                         answer.extend([priority, weight, port].iter().flat_map(|number| number.to_be_bytes()));
                         answer.extend(b"\x03127\x010\x010\x011\0");
                     }
@@ -101,7 +106,25 @@ async fn a_lost_question_is_asked_again_and_of_two_equals_both_are_called() {
         first[1] += other.methods().len();
     }
     assert!(first[0] > 0 && first[1] > 0 && first[0] + first[1] == 40, "{first:?}");
-    assert_eq!(names.asked.load(Ordering::Acquire), 41);
+    assert_eq!(names.asked.load(Ordering::Acquire), 2, "an answer holds for the time that it says");
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_name_server_is_gone_calls_go_where_it_said_last() {
+    let mut peer = Peer::of(&[("INVITE", 486)]).await;
+    let records = vec![(10, 1, peer.address.port())];
+    let names = Names::that_hold(0, "_sip._udp.carrier.example", records, 0).await;
+    let world = world(&names, "targets = [\"carrier.example\"]\n").await;
+    for asked in [1, 2] {
+        assert_eq!(facts(place(&world)).await.0, [LegFact::Unreached(EndReason::Busy)]);
+        assert_eq!(names.asked.load(Ordering::Acquire), asked, "an answer for no time is asked for each time");
+    }
+    names.task.abort();
+    for _ in 0..2 {
+        assert_eq!(facts(place(&world)).await.0, [LegFact::Unreached(EndReason::Busy)]);
+    }
+    assert_eq!(peer.methods().len(), 4);
     world.settle().await;
 }
 

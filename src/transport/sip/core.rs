@@ -51,6 +51,8 @@ pub(super) struct Core {
     pub place: Place,
     /// Who is asked for SRV records.
     pub resolver: Option<std::net::SocketAddr>,
+    /// What was said last.
+    pub known: super::resolve::Known,
     pub dialogs: Mutex<HashMap<DialogKey, Row>>,
     pub rates: Rates,
     pub pending: Places,

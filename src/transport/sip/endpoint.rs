@@ -126,6 +126,7 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             engine: Arc::clone(&engine),
             flows: Arc::clone(&flows),
             resolver: super::resolve::server(&config.resolver),
+            known: super::resolve::Known::default(),
             config,
             place,
             dialogs: std::sync::Mutex::default(),

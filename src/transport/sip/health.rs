@@ -124,7 +124,7 @@ impl Pulses {
 impl Core {
     /// A trunk's ways in the order in which they are to be tried: as its targets stand, those that are down last.
     pub(super) async fn ways(&self, trunk: &Trunk) -> Vec<Way> {
-        let mut ways = resolve(trunk, self.resolver).await;
+        let mut ways = resolve(trunk, self.resolver, &self.known).await;
         self.pulses.order(&trunk.id, &mut ways);
         ways
     }
@@ -135,7 +135,7 @@ impl Core {
         let patience = every.min(Duration::from_millis(self.config.t1_ms * 64));
         loop {
             let due = rt::now().plus_ms(jittered(every).as_millis().try_into().unwrap_or(u64::MAX));
-            let ways = resolve(&trunk, self.resolver).await;
+            let ways = resolve(&trunk, self.resolver, &self.known).await;
             // A name that cannot be looked up now says nothing about the addresses that it had.
             if !ways.is_empty() {
                 self.pulses.follow(&trunk.id, &ways);

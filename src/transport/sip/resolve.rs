@@ -1,7 +1,10 @@
 //! From a trunk's targets to addresses (RFC 3263): a host without a port is looked for by SRV first, then by its addresses. The transport is
-//! the trunk's own, so that no NAPTR is asked. Every question has a deadline; one that is not answered leaves what the addresses say.
+//! the trunk's own, so that no NAPTR is asked. Every question has a deadline; one that is not answered leaves what was said last, or what the
+//! addresses say.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -10,7 +13,8 @@ use super::flow::{Flow, Transport};
 use super::health::Way;
 use crate::rt;
 use crate::trunk::{Trunk, TrunkTransport};
-use crate::wire::dns::{Srv, in_order, srv_answer, srv_question};
+use crate::units::Moment;
+use crate::wire::dns::{Srv, SrvAnswer, in_order, srv_answer, srv_question};
 use crate::wire::sip::Uri;
 
 /// How long a name may take to be looked up.
@@ -22,6 +26,60 @@ const QUESTIONS: usize = 2;
 const ADDRESSES: usize = 8;
 /// The port of name servers.
 const DNS: u16 = 53;
+/// The longest that an answer is believed, in seconds, whatever it says itself.
+const BELIEVED_S: u32 = 3_600;
+/// What was said last serves while nobody says anything else, for a day; whom it is asked of has so long until the next question (RFC 8767).
+const SERVES_S: u64 = 86_400;
+const PAUSE_MS: u64 = 30_000;
+/// Names that are remembered. Full: all are forgotten.
+const NAMES: usize = 256;
+
+/// What name servers said of services. One owner: the endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<String, Said>>);
+
+#[derive(Debug)]
+struct Said {
+    records: Vec<Srv>,
+    /// Not asked again before this.
+    fresh_until: Moment,
+    /// Not believed any more from here on.
+    ends: Moment,
+}
+
+impl Known {
+    fn said(&self) -> std::sync::MutexGuard<'_, HashMap<String, Said>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The services, where they need not be asked for.
+    fn fresh(&self, name: &str, now: Moment) -> Option<Vec<Srv>> {
+        self.said().get(name).filter(|said| now < said.fresh_until).map(|said| said.records.clone())
+    }
+
+    /// A name server has spoken.
+    fn learn(&self, name: &str, answer: &SrvAnswer, now: Moment) {
+        let mut all = self.said();
+        if answer.records.is_empty() {
+            all.remove(name);
+            return;
+        }
+        if all.len() >= NAMES && !all.contains_key(name) {
+            all.clear();
+        }
+        let fresh_until = now.plus_ms(u64::from(answer.ttl_s.min(BELIEVED_S)) * 1_000);
+        let said = Said { records: answer.records.clone(), fresh_until, ends: now.plus_ms(SERVES_S * 1_000) };
+        all.insert(name.to_owned(), said);
+    }
+
+    /// Nobody has: what was said last, for a while without another question.
+    fn last(&self, name: &str, now: Moment) -> Vec<Srv> {
+        let mut all = self.said();
+        let Some(said) = all.get_mut(name).filter(|said| now < said.ends) else { return Vec::new() };
+        said.fresh_until = said.fresh_until.max(now.plus_ms(PAUSE_MS));
+        said.records.clone()
+    }
+}
 
 /// The name server to be asked: the one that is configured, an address with or without a port, else the first of the system's; `None`
 /// where there is none.
@@ -39,7 +97,7 @@ fn read_server(text: &str) -> Option<SocketAddr> {
 }
 
 /// A trunk's addresses in the order of its targets, each once.
-pub(super) async fn resolve(trunk: &Trunk, server: Option<SocketAddr>) -> Vec<Way> {
+pub(super) async fn resolve(trunk: &Trunk, server: Option<SocketAddr>, known: &Known) -> Vec<Way> {
     let transport = match trunk.outbound.transport {
         TrunkTransport::Udp => Transport::Udp,
         TrunkTransport::Tcp => Transport::Tcp,
@@ -54,7 +112,7 @@ pub(super) async fn resolve(trunk: &Trunk, server: Option<SocketAddr>) -> Vec<Wa
         // A port, or an address, says where to go (RFC 3263 section 4.2).
         let named = parsed.port.is_some() || parsed.host.parse::<IpAddr>().is_ok();
         let services = match server.filter(|_| !named) {
-            Some(server) => services(server, transport, parsed.host).await,
+            Some(server) => services(server, transport, parsed.host, known).await,
             None => Vec::new(),
         };
         let mut places: Vec<(String, u16)> = services.into_iter().map(|srv| (srv.target, srv.port)).collect();
@@ -83,25 +141,34 @@ pub(super) async fn resolve(trunk: &Trunk, server: Option<SocketAddr>) -> Vec<Wa
 }
 
 /// The servers of a host for one transport, in the order in which they are to be tried.
-async fn services(server: SocketAddr, transport: Transport, host: &str) -> Vec<Srv> {
+async fn services(server: SocketAddr, transport: Transport, host: &str, known: &Known) -> Vec<Srv> {
     let name = match transport {
         Transport::Udp => format!("_sip._udp.{host}"),
         Transport::Tcp => format!("_sip._tcp.{host}"),
         Transport::Tls => format!("_sips._tcp.{host}"),
     };
+    if let Some(records) = known.fresh(&name, rt::now()) {
+        return in_order(records, up_to);
+    }
     for _ in 0..QUESTIONS {
         match rt::timeout(QUESTION, asked(server, &name)).await {
-            Some(Some(records)) => return in_order(records, up_to),
-            Some(None) => return Vec::new(),
+            Some(Some(answer)) => {
+                known.learn(&name, &answer, rt::now());
+                return in_order(answer.records, up_to);
+            }
+            // It has failed, and said so.
+            Some(None) => break,
             None => {}
         }
     }
-    tracing::warn!(%server, name, "a name server did not answer; its addresses are asked of the system");
-    Vec::new()
+    let last = known.last(&name, rt::now());
+    let remembered = last.len();
+    tracing::warn!(%server, name, remembered, "a name server has no answer; what it said last serves, else the host's addresses");
+    in_order(last, up_to)
 }
 
 /// One question, until its answer; `None` where it cannot be asked or has an answer that says nothing.
-async fn asked(server: SocketAddr, name: &str) -> Option<Vec<Srv>> {
+async fn asked(server: SocketAddr, name: &str) -> Option<SrvAnswer> {
     let question = srv_question(u16::try_from(up_to(u32::from(u16::MAX))).unwrap_or(0), name)?;
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // A port of the moment and a number that nobody can guess; datagrams of others do not come through.
@@ -112,7 +179,7 @@ async fn asked(server: SocketAddr, name: &str) -> Option<Vec<Srv>> {
     loop {
         let length = socket.recv(&mut buffer).await.ok()?;
         match srv_answer(&question, buffer.get(..length)?) {
-            Ok(records) => return Some(records),
+            Ok(answer) => return Some(answer),
             Err(crate::wire::dns::DnsError::Foreign) => {}
             Err(error) => {
                 tracing::warn!(%server, name, %error, "a name server's answer is of no use");
@@ -137,8 +204,37 @@ mod tests {
     async fn a_target_that_is_named_twice_is_asked_once() {
         let mut trunk = Trunk { id: "t".to_owned(), ..Trunk::default() };
         trunk.outbound.targets = ["127.0.0.1", "127.0.0.1:5060", "127.0.0.1:5070"].map(str::to_owned).to_vec();
-        let ports: Vec<u16> = resolve(&trunk, None).await.iter().map(|way| way.flow.peer.port()).collect();
+        let ports: Vec<u16> =
+            resolve(&trunk, None, &Known::default()).await.iter().map(|way| way.flow.peer.port()).collect();
         assert_eq!(ports, [5060, 5070]);
+    }
+
+    #[test]
+    fn an_answer_is_believed_for_its_time_and_serves_longer_where_there_is_no_other() {
+        let (known, at) = (Known::default(), |s: u64| Moment::from_millis(s * 1_000));
+        let answer = |port: u16, ttl_s: u32| SrvAnswer {
+            records: vec![Srv { priority: 1, weight: 1, port, target: "a".to_owned() }],
+            ttl_s,
+        };
+        let port = |records: Vec<Srv>| records.first().map(|srv| srv.port);
+        assert_eq!((known.fresh("x", at(0)), known.last("x", at(0))), (None, vec![]));
+        known.learn("x", &answer(1, 60), at(0));
+        assert_eq!(known.fresh("x", at(59)).map(port), Some(Some(1)));
+        assert_eq!(known.fresh("x", at(60)), None);
+        // Nobody answers: it serves, and is not asked for at every call.
+        assert_eq!(port(known.last("x", at(60))), Some(1));
+        assert_eq!(known.fresh("x", at(89)).map(port), Some(Some(1)));
+        assert_eq!(known.fresh("x", at(90)), None);
+        assert_eq!(port(known.last("x", at(SERVES_S - 1))), Some(1));
+        assert_eq!(known.last("x", at(SERVES_S)), vec![], "a day is enough");
+        known.learn("x", &answer(2, u32::MAX), at(0));
+        assert_eq!(known.fresh("x", at(u64::from(BELIEVED_S))), None, "no longer than an hour");
+        known.learn("x", &SrvAnswer::default(), at(1));
+        assert_eq!((known.fresh("x", at(1)), known.last("x", at(1))), (None, vec![]), "there are none any more");
+        for n in 0..=NAMES {
+            known.learn(&n.to_string(), &answer(1, 60), at(0));
+        }
+        assert_eq!(known.said().len(), 1);
     }
 
     #[test]
