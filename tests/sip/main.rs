@@ -24,6 +24,7 @@ mod proofs;
 mod registrar;
 mod routes;
 mod streams;
+mod stuck;
 mod timers;
 mod torture;
 mod transfer;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ use super::auth::Nonces;
 use super::config::SipConfig;
 use super::core::{Core, SipCounters};
 use super::dialog::{DialogKey, Place, introduce, random_token};
-use super::flow::{Flow, Flows, Pings, RECEIVED, Received, Transport};
+use super::flow::{Flow, Flows, Pings, RECEIVED, Received, STREAMS_WAITING, Transport};
 use super::gate::{Rate, Source};
 use super::health::Watched;
 use super::host::{Host, MediaPorts};
@@ -121,7 +121,9 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         let engine = Engine::new(Arc::clone(&udp), t1, super::stack::OWN_MARK).await;
         let engine = engine.map_err(|error| StartError::Engine(error.to_string()))?;
         let (sender, received) = mpsc::channel(RECEIVED);
-        let flows = Flows::new(udp, sender, Arc::clone(&engine), tls.connector, Pings::every(config.ping_ms));
+        let (begin, begun) = mpsc::channel(STREAMS_WAITING);
+        let pings = Pings::every(config.ping_ms);
+        let flows = Flows::new(udp, (sender, begin), Arc::clone(&engine), tls.connector, pings);
         let core = Arc::new(Core {
             engine: Arc::clone(&engine),
             flows: Arc::clone(&flows),
@@ -152,7 +154,8 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
             rt::spawn("sip timers", Arc::clone(&engine).run_timers()).abort_handle(),
             rt::spawn("sip datagrams", Arc::clone(&flows).read_datagrams()).abort_handle(),
             rt::spawn("sip tcp", Arc::clone(&flows).listen(tcp, None)).abort_handle(),
-            rt::spawn("sip received", Arc::clone(&shared).read(received)).abort_handle(),
+            rt::spawn("sip received", Self::read(Arc::downgrade(&shared), received)).abort_handle(),
+            rt::spawn("sip streams", Self::read_streams(Arc::downgrade(&shared), begun)).abort_handle(),
             rt::spawn("sip requests", Arc::clone(&shared).dispatch(engine)).abort_handle(),
         ];
         if let Some((listener, acceptor)) = secure {
@@ -160,6 +163,21 @@ impl<H: Host, P: MediaPorts> Endpoint<H, P> {
         }
         keepers.follow(&shared.book());
         Ok(Self { shared, address, tls_address, tasks, keepers })
+    }
+
+    /// Looks at everything that arrives by one way, in its order.
+    async fn read(shared: Weak<Shared<H, P>>, mut received: mpsc::Receiver<Received>) {
+        while let Some(one) = received.recv().await {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.look_at(&one.bytes, one.flow).await;
+        }
+    }
+
+    /// Streams are looked at one beside the other: answering a request again waits for a peer that does not read.
+    async fn read_streams(shared: Weak<Shared<H, P>>, mut begun: mpsc::Receiver<mpsc::Receiver<Received>>) {
+        while let Some(received) = begun.recv().await {
+            rt::spawn("sip stream messages", Self::read(Weak::clone(&shared), received));
+        }
     }
 
     /// Where it listens for datagrams and TCP.
@@ -268,13 +286,6 @@ fn advertised(config: &SipConfig, address: SocketAddr) -> String {
 impl<H: Host, P: MediaPorts> Shared<H, P> {
     pub(super) fn book(&self) -> Arc<Book> {
         Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Looks at everything that arrives.
-    async fn read(self: Arc<Self>, mut received: mpsc::Receiver<Received>) {
-        while let Some(one) = received.recv().await {
-            self.look_at(&one.bytes, one.flow).await;
-        }
     }
 
     async fn look_at(&self, bytes: &[u8], flow: Flow) {

@@ -20,8 +20,12 @@ use crate::rt;
 use crate::trunk::Book;
 use crate::wire::sip::{Frame, Framer};
 
-/// Received messages that wait to be looked at. Full: a datagram is dropped (it is sent again), a stream waits.
+/// Received datagrams that wait to be looked at. Full: one is dropped (it is sent again).
 pub(super) const RECEIVED: usize = 1_024;
+/// Received messages of one stream that wait to be looked at, in its own order. Full: the stream waits, and nobody else does.
+const STREAM_RECEIVED: usize = 8;
+/// Streams that wait to have their messages looked at. Full: the stream waits.
+pub(super) const STREAMS_WAITING: usize = 64;
 /// Messages on their way to one stream. Full: the stream is stuck and is closed.
 const OUT: usize = 128;
 /// Most streams that came and live, handshakes included; more are closed as they come.
@@ -152,6 +156,8 @@ pub(super) struct Flows {
     pub udp: Arc<UdpSocket>,
     streams: Mutex<HashMap<Flow, mpsc::Sender<Vec<u8>>>>,
     received: mpsc::Sender<Received>,
+    /// The messages of each stream that begins: a peer that does not read its answers holds up its own alone.
+    begun: mpsc::Sender<mpsc::Receiver<Received>>,
     engine: Arc<Engine>,
     tls: Option<TlsConnector>,
     /// The names that TLS peers proved, the first one first, for when they are dialled again. Full: all are forgotten.
@@ -177,14 +183,28 @@ impl fmt::Debug for Flows {
 impl Flows {
     pub fn new(
         udp: Arc<UdpSocket>,
-        received: mpsc::Sender<Received>,
+        (received, begun): (mpsc::Sender<Received>, mpsc::Sender<mpsc::Receiver<Received>>),
         engine: Arc<Engine>,
         tls: Option<TlsConnector>,
         pings: Pings,
     ) -> Arc<Self> {
         let (streams, names, called, dials) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
         let (came, strangers, book) = (Places::default(), Places::default(), RwLock::default());
-        Arc::new(Self { udp, streams, received, engine, tls, names, dials, pings, called, came, strangers, book })
+        Arc::new(Self {
+            udp,
+            streams,
+            received,
+            begun,
+            engine,
+            tls,
+            names,
+            dials,
+            pings,
+            called,
+            came,
+            strangers,
+            book,
+        })
     }
 
     /// From now on these trunks' addresses are no strangers'.
@@ -386,19 +406,29 @@ impl Flows {
         patience: Option<Duration>,
     ) {
         let (out, queue) = mpsc::channel(OUT);
+        let (read, messages) = mpsc::channel(STREAM_RECEIVED);
+        if self.begun.send(messages).await.is_err() {
+            return;
+        }
         self.engine.attach(flow, out.clone()).await;
         self.streams().insert(flow, out.clone());
         let live = Arc::new(Attached { flows: Arc::clone(&self), flow, out: out.clone() });
         let _ = started.send(());
         let (reader, writer) = tokio::io::split(socket);
         tokio::select! {
-            () = self.read_stream(reader, &live, patience) => {}
+            () = self.read_stream(reader, &live, read, patience) => {}
             () = write_stream(writer, queue, self.pings.every) => {}
         }
     }
 
     /// Reads until the stream ends, or is silent for longer than it may: a stranger's `patience` is short and its own.
-    async fn read_stream<R: AsyncRead + Unpin>(&self, mut reader: R, live: &Arc<Attached>, patience: Option<Duration>) {
+    async fn read_stream<R: AsyncRead + Unpin>(
+        &self,
+        mut reader: R,
+        live: &Arc<Attached>,
+        read: mpsc::Sender<Received>,
+        patience: Option<Duration>,
+    ) {
         let (flow, out) = (live.flow, &live.out);
         let mut framer = Framer::default();
         let mut buffer = vec![0; 16 * 1024];
@@ -418,7 +448,7 @@ impl Flows {
                     Ok(Some(Frame::Message(bytes))) => {
                         spoke = true;
                         let received = Received { bytes, flow, _stream: Some(Arc::clone(live)) };
-                        if self.received.send(received).await.is_err() {
+                        if read.send(received).await.is_err() {
                             return;
                         }
                     }
@@ -431,7 +461,7 @@ impl Flows {
                         tracing::warn!(%flow, %error, "a SIP stream lost its frame and is closed");
                         // Its last message may still be answered with 400.
                         let (bytes, stream) = (framer.rest().to_vec(), Some(Arc::clone(live)));
-                        let _ = self.received.try_send(Received { bytes, flow, _stream: stream });
+                        let _ = read.try_send(Received { bytes, flow, _stream: stream });
                         rt::sleep(Duration::from_millis(100)).await;
                         return;
                     }
