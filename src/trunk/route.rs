@@ -11,7 +11,15 @@ const MAX_FIELDS: usize = 64;
 const MAX_FIELD_BYTES: usize = 8 * 1024;
 
 /// Headers that tell something of the caller, beside `X-` ones.
-const IDENTITY: [&str; 5] = ["P-Asserted-Identity", "Remote-Party-ID", "Diversion", "P-Charging-Vector", "Privacy"];
+const IDENTITY: [&str; 7] = [
+    "P-Asserted-Identity",
+    "Remote-Party-ID",
+    "P-Called-Party-ID",
+    "Diversion",
+    "History-Info",
+    "P-Charging-Vector",
+    "Privacy",
+];
 
 /// One route of a trunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -148,11 +156,12 @@ mod tests {
         invite.push("X-Campaign-ID", "spring");
         invite.push("x-campaign-id", "second");
         invite.push("Subject", "no");
+        invite.push("History-Info", "<sip:+91221000@h.example?Reason=SIP%3Bcause%3D302>;index=1");
         let facts = CallFacts::of(&invite);
         assert_eq!((facts.from.as_str(), facts.to.as_str()), ("+919800000001", "+91222000"));
         assert_eq!(facts.domain, "voice.example");
         let keys: Vec<&str> = facts.custom.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["p_asserted_identity", "x_campaign_id"]);
+        assert_eq!(keys, ["history_info", "p_asserted_identity", "x_campaign_id"]);
         assert_eq!(facts.custom["x_campaign_id"], "spring");
         let route =
             Route { number: "*2000".into(), header: "X-Campaign-Id".into(), value: "spr*".into(), bot: "b".into() };
