@@ -88,7 +88,8 @@ pub fn write_result(folder: &Path, result: &CallResult) -> Result<PathBuf, Write
     std::fs::create_dir_all(folder).map_err(io)?;
     match place(folder, RESULT, &bytes, 0o644) {
         Ok(()) => Ok(path),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+        // What is not a file is nobody's result: it is in the way of this one.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_file() => {
             Err(WriteError::AlreadyWritten { path: path.display().to_string() })
         }
         Err(error) => Err(io(error)),

@@ -147,7 +147,8 @@ async fn a_result_whose_place_is_taken_is_written_by_the_next_start_as_the_call_
     assert_eq!(caller.finish().await.closed, Some(1000), "the call ends as any other");
     live_calls(&program, 0).await;
     let log = program.drained().await;
-    assert!(log.contains("the result was not written"), "{log}");
+    assert!(log.contains("the result was not written") && log.contains("a restart writes its result"), "{log}");
+    assert!(!log.contains("a call may end only once"), "a folder is no result: {log}");
     assert_eq!(results_in(call), ["result.json"], "nothing half-written is beside it");
     std::fs::remove_dir(call.join("result.json")).unwrap();
 
