@@ -26,6 +26,7 @@ mod operator;
 mod phone;
 mod secrets;
 mod sip;
+mod sip_drain;
 mod sip_lost;
 mod stall;
 mod tape;

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use voicefleet::media::{ulaw_decode, ulaw_encode};
+use voicefleet::media::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 use voicefleet::results::DisconnectedBy;
 
 use crate::tape::{channels, is_audible, tone_hz, tone_peaks};
@@ -19,6 +19,8 @@ pub struct Caller {
     /// The host of the Request-URI; the far end's address where there is none.
     domain: Option<String>,
     branch: u32,
+    /// It speaks A-law, and hears nothing else; otherwise µ-law.
+    pub alaw: bool,
 }
 
 impl Caller {
@@ -32,7 +34,7 @@ impl Caller {
             socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             socket
         };
-        Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), domain: None, branch: 0 }
+        Self { sip: socket(), rtp: socket(), to, number: number.to_owned(), domain: None, branch: 0, alaw: false }
     }
 
     pub fn send(&mut self, method: &str, sequence: u32, to_tag: &str, body: &str) {
@@ -121,12 +123,13 @@ pub fn talk_from(
     let start = voicefleet::rt::now();
     let half = packets.len() / 2;
     let key_at = half as u32 * 160;
+    let payload_type = if caller.alaw { 8 } else { 0 };
     for i in packets {
         let samples: Vec<i16> = (0..160)
             .map(|n| ((i * 160 + n) as f64 * tone_hz(tone) * std::f64::consts::TAU / 8_000.0).sin() * 8_000.0)
             .map(|sample| sample as i16)
             .collect();
-        let mut packet = vec![0x80, 0, (i >> 8) as u8, i as u8];
+        let mut packet = vec![0x80, payload_type, (i >> 8) as u8, i as u8];
         let timestamp = (i * 160) as u32;
         if press && (half..half + 6).contains(&i) {
             packet[1] = 101 | if i == half { 0x80 } else { 0 };
@@ -139,7 +142,11 @@ pub fn talk_from(
             packet.extend(timestamp.to_be_bytes());
             packet.extend(77u32.to_be_bytes());
             let mut coded = [0; 160];
-            ulaw_encode(&samples, &mut coded);
+            if caller.alaw {
+                alaw_encode(&samples, &mut coded)
+            } else {
+                ulaw_encode(&samples, &mut coded)
+            };
             packet.extend(coded);
         }
         caller.rtp.send_to(&packet, to).unwrap();
@@ -149,10 +156,15 @@ pub fn talk_from(
         while voicefleet::rt::now() < due {
             if let Ok((n, _)) = caller.rtp.recv_from(&mut buffer)
                 && n == 172
-                && buffer[1] & 0x7f == 0
+                && buffer[1] & 0x7f == payload_type
             {
                 let mut frame = [0; 160];
-                ulaw_decode(&buffer[12..n], &mut frame);
+                let coded = &buffer[12..n];
+                if caller.alaw {
+                    alaw_decode(coded, &mut frame)
+                } else {
+                    ulaw_decode(coded, &mut frame)
+                };
                 heard.extend(frame);
             } else {
                 std::thread::yield_now();
@@ -207,6 +219,68 @@ async fn a_carrier_calls_is_heard_and_hears_and_hangs_up() {
     assert!((195.0..=200.0).contains(&received) && jitter == 1.0 && mos > 4.0, "{received}, {jitter}, {mos}");
     let left = world.running.sip_census().unwrap();
     assert_eq!((left.dialogs, left.pending), (0, 0), "{left:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_that_locks_another_codec_is_heard_and_hears_in_it() {
+    let _beside = beside_others().await;
+    let world = World::with_carrier("sip-codec", |_| {}).await;
+    let to = world.running.sip_address().unwrap();
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        let (tag, audio) = place(&mut caller);
+        let before = talk_from(&caller, 0, audio, 0..100, false);
+        let offer =
+            caller.offer().replace("o=- 1 1 ", "o=- 1 2 ").replace("0 101", "8 101").replace(":0 PCMU", ":8 PCMA");
+        caller.send("INVITE", 2, &tag, &offer);
+        let answer = caller.next("SIP/2.0 200");
+        caller.send("ACK", 2, &tag, "");
+        assert!(answer.contains("RTP/AVP 8 101") && audio_of(&answer) == audio, "at the same port: {answer}");
+        caller.alaw = true;
+        let after = talk_from(&caller, 0, audio, 100..250, false);
+        caller.send("BYE", 3, &tag, "");
+        caller.next("SIP/2.0 200");
+        [before, after]
+    })
+    .await
+    .unwrap();
+    assert!(is_audible(&heard[0]) && heard[1].len() >= 130 * 160, "{}", heard[1].len());
+    let result = world.result_of("+919876543210").await;
+    let rtp = result.media.rtp.as_ref().unwrap();
+    assert!((245..=250).contains(&rtp.received) && rtp.lost <= 5, "{rtp:?}");
+    let (left, _) = channels(&world.folder.calls().remove(0).join("recording.wav"));
+    let whole = tone_peaks(&left, tone_hz(0)).iter().filter(|&&peak| peak > 5_600.0).count();
+    assert!(whole >= 20, "the caller's tone goes on: {whole} of 25 stretches of 200 ms");
+    world.quiet().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_behind_a_nat_is_heard_and_hears_where_its_audio_comes_from() {
+    let _beside = beside_others().await;
+    let world = World::with_carrier("sip-nat", |_| {}).await;
+    let to = world.running.sip_address().unwrap();
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut caller = Caller::new(to);
+        // What it says of itself is an address that nobody outside of its network has, or it.
+        let offer = caller.offer().replace("c=IN IP4 127.0.0.1", "c=IN IP4 127.9.9.9");
+        caller.send("INVITE", 1, "", &offer);
+        let answer = caller.next("SIP/2.0 200");
+        let tag = tag(&answer);
+        caller.send("ACK", 1, &tag, "");
+        let heard = talk(&caller, 0, audio_of(&answer), 200);
+        caller.send("BYE", 2, &tag, "");
+        caller.next("SIP/2.0 200");
+        heard
+    })
+    .await
+    .unwrap();
+    assert!(heard.len() >= 170 * 160 && is_audible(&heard), "{}", heard.len());
+    let result = world.result_of("+919876543210").await;
+    let rtp = result.media.rtp.as_ref().unwrap();
+    assert!((190..=200).contains(&rtp.received), "but for the first, which made it certain: {rtp:?}");
+    world.quiet().await;
     world.stop().await;
 }
 
