@@ -329,7 +329,8 @@ impl Engine {
     /// that has to be confirmed becomes pending instead.
     fn known_already(&mut self, step: &StepPlan, way: Way) -> Option<Place> {
         let slot = step.slot.as_ref()?;
-        if way == Way::Onward && self.state.slots.contains_key(&slot.name) {
+        let settled = self.state.slots.contains_key(&slot.name) || self.state.passed_up.contains(&slot.name);
+        if way == Way::Onward && settled {
             return Some(slot.then);
         }
         let value = self.mentioned(slot.kind).filter(|value| slot.takes(value))?;
@@ -366,7 +367,16 @@ impl Engine {
     pub(super) fn fill(&mut self, name: &str, value: SlotValue) {
         self.values.set(Namespace::Result, name, value.json());
         self.state.slots.insert(name.to_owned(), value);
+        self.state.passed_up.remove(name);
         self.state.pending = None;
+    }
+
+    /// Notes a question that is left without a value for where its value would have led: it is not asked again on the way, only by
+    /// the caller's wish.
+    pub(super) fn pass_up(&mut self, step: &StepPlan, to: Place) {
+        if let Some(slot) = step.slot.as_ref().filter(|slot| slot.then == to) {
+            self.state.passed_up.insert(slot.name.clone());
+        }
     }
 
     // --- what goes wrong ----------------------------------------------------------------------------------------------
@@ -406,6 +416,7 @@ impl Engine {
             self.drop_pending(&slot.name, true);
         }
         self.state.carry = None;
+        self.pass_up(&plan.steps[at], plan.steps[at].on_fail);
         self.go(plan, plan.steps[at].on_fail, Way::Chosen, out);
     }
 

@@ -96,6 +96,9 @@ impl Engine {
                 self.state.earlier = Some((words.clone(), Vec::new()));
             }
             self.state.carry = None;
+            if let At::Step(at) = self.state.at {
+                self.pass_up(&plan.steps[at], place);
+            }
             self.go(plan, place, Way::Chosen, out);
             return;
         }

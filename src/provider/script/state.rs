@@ -1,7 +1,7 @@
 //! Where a dialogue stands: place, slots, what was said how often. Cheap to copy, so that every answer leaves a snapshot
 //! and an answer that nobody heard can be taken back. Decides nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::understand::{SlotValue, Words};
@@ -38,6 +38,8 @@ pub(super) struct State {
     /// The caller has said something.
     pub spoken: bool,
     pub slots: BTreeMap<String, SlotValue>,
+    /// Slots that the dialogue went on without: the caller would not say, or could not be understood.
+    pub passed_up: BTreeSet<String>,
     /// The last utterance, for values given before they were asked for, and the kinds already taken from it.
     pub carry: Option<(Words, Vec<SlotKind>)>,
     /// The utterance that chose the way, kept for the steps on it.
@@ -58,6 +60,7 @@ impl State {
             unclear: 0,
             spoken: false,
             slots: BTreeMap::new(),
+            passed_up: BTreeSet::new(),
             carry: None,
             earlier: None,
             last_line: 0,
