@@ -15,7 +15,7 @@ use voicefleet::media::g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 use voicefleet::media::pcm::{Endian, PcmReader, from_float, to_float, write_pcm};
 use voicefleet::media::{
     Arrival, Codec, Concealer, Decoder, EchoGuard, Encoder, JitterBuffer, JitterConfig, MAX_ENCODED_BYTES, Noise,
-    Resampler, RtpReceiver, VoiceDetector, convert,
+    Resampler, RtpReceiver, VoiceDetector, VoiceTables, convert,
 };
 use voicefleet::units::{Moment, SampleRate};
 use voicefleet::wire::rtp::{RtpHeader, RtpPacket};
@@ -94,15 +94,16 @@ fn resample(c: &mut Criterion) {
 }
 
 fn vad(c: &mut Criterion) {
+    let tables = VoiceTables::new();
     let mut group = c.benchmark_group("voice detector, 20 ms");
     let speech = convert(&speech(), SampleRate::NARROW, SampleRate::WIDE).unwrap_or_default();
     for (name, sound) in [("speech", speech), ("hiss", noise(64_000, -45.0)), ("silence", vec![0; 64_000])] {
-        let mut detector = VoiceDetector::new();
+        let mut detector = VoiceDetector::new(&tables);
         let mut frames = sound.chunks_exact(320).cycle();
         group.bench_function(name, |b| b.iter(|| frames.next().map(|frame| detector.push(frame))));
     }
     group.finish();
-    c.bench_function("voice detector, made", |b| b.iter(VoiceDetector::new));
+    c.bench_function("voice detector, made", |b| b.iter(|| VoiceDetector::new(&tables)));
 }
 
 fn echo(c: &mut Criterion) {

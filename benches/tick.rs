@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use voicefleet::call::line::{DriverEnd, Ended, LegEdge, LegEnd, Line, Rings};
-use voicefleet::media::{BeepDetector, Tone};
+use voicefleet::media::{BeepDetector, Tone, VoiceTables};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -49,7 +49,7 @@ impl Rig {
 
     fn of(caller: Arc<[i16]>, bot: Arc<[i16]>) -> Self {
         let (rings, leg, ends) = Rings::new(SampleRate::NARROW);
-        let line = Line::new(SampleRate::NARROW, rings).expect("a leg's rate");
+        let line = Line::new(SampleRate::NARROW, rings, &VoiceTables::new()).expect("a leg's rate");
         let pool = BlockPool::new(8);
         let tape = BlockWriter::new(pool.clone(), 1);
         Self { line, leg, ends, pool, tape, caller, bot, tick: 0 }

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::clips::{BOTS, CALLERS, clip};
-use crate::media::{Noise, Tone, VoiceDetector, convert, ulaw_decode, ulaw_encode};
+use crate::media::{Noise, Tone, VoiceDetector, VoiceTables, convert, ulaw_decode, ulaw_encode};
 use crate::units::dbfs;
 
 const NARROW: SampleRate = SampleRate::NARROW;
 
 /// Every tone that the detector finds in `samples`, with the voice detector's opinion beside it as on a line.
 fn tones(samples: &[i16], rate: SampleRate) -> Vec<LineTone> {
-    let mut vad = VoiceDetector::new();
+    let mut vad = VoiceDetector::new(&VoiceTables::new());
     let wide = convert(samples, rate, SampleRate::WIDE).unwrap();
     let voiced: Vec<bool> = wide.chunks(320).map(|frame| vad.push(frame).voiced).collect();
     let mut beep = BeepDetector::new(rate);

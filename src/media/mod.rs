@@ -36,5 +36,5 @@ pub use receive::{Heard, RtpReceiver};
 pub use resample::{MAX_RESAMPLE_INPUT, ResampleError, Resampler};
 pub use resample_any::{AnyResampler, convert};
 pub use tone::{Noise, Tone};
-pub use vad::{VoiceDetector, VoiceFrame};
+pub use vad::{VoiceDetector, VoiceFrame, VoiceTables};
 pub use vad_edges::{Edge, EdgeConfig, VoiceEdges};

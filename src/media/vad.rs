@@ -19,6 +19,9 @@
 mod net;
 
 use net::Net;
+pub use net::VoiceTables;
+
+use std::sync::Arc;
 
 use crate::media::tone::Noise;
 use crate::units::{SampleRate, dbfs, prefetch};
@@ -109,12 +112,6 @@ pub struct VoiceDetector {
     count: GateCount,
 }
 
-impl Default for VoiceDetector {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl std::fmt::Debug for VoiceDetector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VoiceDetector").finish_non_exhaustive()
@@ -124,8 +121,8 @@ impl std::fmt::Debug for VoiceDetector {
 impl VoiceDetector {
     /// A detector that has heard nothing. About 5 KiB, made once a call.
     #[must_use]
-    pub fn new() -> Self {
-        let mut net = Box::new(Net::new());
+    pub fn new(tables: &Arc<VoiceTables>) -> Self {
+        let mut net = Box::new(Net::new(tables));
         prime(&mut net);
         Self {
             net,

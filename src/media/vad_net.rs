@@ -1,10 +1,9 @@
 //! What the `earshot` network looks at, and the network: hops of 256 samples at 16 kHz become forty bands of a mel spectrum over
 //! 768 samples. The crate's own front does the same by a slower Fourier transform and keeps 8 KiB a stream, most of it room to compute
-//! in; here a stream keeps its samples, three hops of bands and the network's memory, 2.5 KiB, and computes in its thread's room.
-//! `vad_tests` holds both fronts to the same verdicts. Never allocates once it is built.
+//! in; here a stream keeps its samples, three hops of bands and the network's memory, 2.5 KiB, and computes on the stack, where every
+//! stream finds its room near. `vad_tests` holds both fronts to the same verdicts. Never allocates once it is built.
 
-use std::cell::RefCell;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use earshot::{DefaultPredictor, Predictor as _};
 use realfft::num_complex::Complex32;
@@ -42,8 +41,9 @@ const EDGES: [usize; BANDS + 2] = [
     191, 205, 220, 236, 253, 270, 289, 309, 330, 353, 376, 402, 428, 456, 486,
 ];
 
-/// What all streams share.
-struct Tables {
+/// What all voice detectors of a process share: made once and handed to each, for a table of its own would push others' out of the
+/// processor's cache.
+pub struct VoiceTables {
     fft: Arc<dyn RealToComplex<f32>>,
     /// A raised cosine.
     window: [f32; WINDOW],
@@ -51,20 +51,32 @@ struct Tables {
     bands: [Box<[f32]>; BANDS],
 }
 
-static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
-    fft: RealFftPlanner::new().plan_fft_forward(FFT),
-    window: std::array::from_fn(|n| {
-        let turn = std::f64::consts::TAU * n as f64 / WINDOW as f64;
-        (0.5 - 0.5 * turn.cos()) as f32
-    }),
-    bands: std::array::from_fn(|band| {
-        let [first, peak, end] = [EDGES[band], EDGES[band + 1], EDGES[band + 2]];
-        let rise = (first..peak).map(|bin| (bin - first) as f32 / (peak - first) as f32);
-        rise.chain((peak..end).map(|bin| (end - bin) as f32 / (end - peak) as f32)).collect()
-    }),
-});
+impl VoiceTables {
+    /// The tables; they are always the same.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            fft: RealFftPlanner::new().plan_fft_forward(FFT),
+            window: std::array::from_fn(|n| {
+                let turn = std::f64::consts::TAU * n as f64 / WINDOW as f64;
+                (0.5 - 0.5 * turn.cos()) as f32
+            }),
+            bands: std::array::from_fn(|band| {
+                let [first, peak, end] = [EDGES[band], EDGES[band + 1], EDGES[band + 2]];
+                let rise = (first..peak).map(|bin| (bin - first) as f32 / (peak - first) as f32);
+                rise.chain((peak..end).map(|bin| (end - bin) as f32 / (end - peak) as f32)).collect()
+            }),
+        })
+    }
+}
 
-/// What a thread computes in.
+impl std::fmt::Debug for VoiceTables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VoiceTables").finish_non_exhaustive()
+    }
+}
+
+/// What a hop is computed in.
 struct Room {
     samples: [f32; FFT],
     spectrum: [Complex32; BINS],
@@ -73,21 +85,22 @@ struct Room {
     net: [f32; NET_ROOM],
 }
 
-thread_local! {
-    // Part of the thread's own memory: made without a heap.
-    static ROOM: RefCell<Room> = const {
-        RefCell::new(Room {
+impl Room {
+    const fn new() -> Self {
+        let zero = Complex32::new(0.0, 0.0);
+        Self {
             samples: [0.0; FFT],
-            spectrum: [Complex32::new(0.0, 0.0); BINS],
-            fft: [Complex32::new(0.0, 0.0); FFT_ROOM],
+            spectrum: [zero; BINS],
+            fft: [zero; FFT_ROOM],
             power: [0.0; BINS],
             net: [0.0; NET_ROOM],
-        })
-    };
+        }
+    }
 }
 
 /// The network over one stream.
 pub(super) struct Net {
+    tables: Arc<VoiceTables>,
     predictor: DefaultPredictor,
     /// The last hops, a ring; the oldest is at `oldest`.
     hops: [[i16; HOP]; HOPS],
@@ -100,10 +113,9 @@ pub(super) struct Net {
 
 impl Net {
     /// A network that has heard nothing.
-    pub(super) fn new() -> Self {
-        // Not in a tick.
-        LazyLock::force(&TABLES);
+    pub(super) fn new(tables: &Arc<VoiceTables>) -> Self {
         Self {
+            tables: Arc::clone(tables),
             predictor: DefaultPredictor::new(),
             hops: [[0; HOP]; HOPS],
             oldest: 0,
@@ -124,11 +136,11 @@ impl Net {
         self.before = self.hops[self.oldest][HOP - 1];
         self.hops[self.oldest] = *hop;
         self.oldest = (self.oldest + 1) % HOPS;
-        ROOM.with_borrow_mut(|room| self.predict_in(room))
+        self.predict_in(&mut Room::new())
     }
 
     fn predict_in(&mut self, room: &mut Room) -> f32 {
-        let Tables { fft, window, bands } = &*TABLES;
+        let VoiceTables { fft, window, bands } = &*self.tables;
         let mut before = self.before;
         for n in 0..HOPS {
             let hop = &self.hops[(self.oldest + n) % HOPS];
@@ -140,7 +152,6 @@ impl Net {
             }
             before = hop[HOP - 1];
         }
-        room.samples[WINDOW..].fill(0.0);
         let scratch = fft.get_scratch_len().min(FFT_ROOM);
         let done = fft.process_with_scratch(&mut room.samples, &mut room.spectrum, &mut room.fft[..scratch]);
         debug_assert!(done.is_ok(), "the lengths are its own");

@@ -37,13 +37,13 @@ fn on_speech(name: &str, change_db: f32, snr: f32) -> [Vec<bool>; 3] {
     line.extend_from_slice(&speech);
     line.resize(line.len() + 16_000, 0);
     Noise::new(3, hiss).add_to(&mut line);
-    let all = verdicts(&mut VoiceDetector::new(), &line);
+    let all = verdicts(&mut VoiceDetector::new(&VoiceTables::new()), &line);
     let during = truth.iter().zip(&all[100..]).filter(|(spoken, _)| **spoken).map(|(_, v)| *v).collect();
     [all[..100].to_vec(), during, all[100 + truth.len()..].to_vec()]
 }
 
 fn began(samples: &[i16]) -> usize {
-    let (mut detector, mut edges) = (VoiceDetector::new(), VoiceEdges::new(EdgeConfig::default()));
+    let (mut detector, mut edges) = (VoiceDetector::new(&VoiceTables::new()), VoiceEdges::new(EdgeConfig::default()));
     let edge = |frame| edges.push(detector.push(frame));
     samples.chunks(FRAME).filter_map(edge).filter(|edge| matches!(edge, Edge::Began { .. })).count()
 }
@@ -55,7 +55,7 @@ fn the_network_says_what_it_says_behind_its_crates_own_front() {
         for snr in [60.0, 15.0] {
             let mut speech = wide(name);
             Noise::new(5, dbfs(&speech) - snr).add_to(&mut speech);
-            let (mut ours, mut theirs) = (Net::new(), earshot::Detector::default());
+            let (mut ours, mut theirs) = (Net::new(&VoiceTables::new()), earshot::Detector::default());
             for hop in speech.as_chunks::<HOP>().0 {
                 let (our, their) = (ours.predict(hop), theirs.predict_i16(hop));
                 worst = worst.max((our - their).abs());
@@ -88,7 +88,7 @@ fn speech_is_found_loud_and_soft_clean_and_noisy() {
 #[test]
 fn noise_is_no_voice_from_its_first_frame_and_the_net_soon_rests() {
     for level in [-100.0, -70.0, -60.0, -50.0, -40.0, -30.0, -20.0, -10.0] {
-        let mut detector = VoiceDetector::new();
+        let mut detector = VoiceDetector::new(&VoiceTables::new());
         let false_share = share(&verdicts(&mut detector, &noise(level, 10)));
         let GateCount { hops, skipped } = detector.gate();
         assert!(false_share <= 0.02, "{level} dBFS: {false_share}");
@@ -135,9 +135,9 @@ fn the_gate_loses_no_speech() {
     for name in BOTS.into_iter().chain(CALLERS) {
         let mut line = noise(-55.0, 3);
         line.extend(wide(name));
-        let mut net = Net::new();
+        let mut net = Net::new(&VoiceTables::new());
         let bare: Vec<f32> = line.as_chunks::<HOP>().0.iter().map(|hop| net.predict(hop)).collect();
-        let mut gated = VoiceDetector::new();
+        let mut gated = VoiceDetector::new(&VoiceTables::new());
         let behind: Vec<f32> = line.chunks_exact(HOP).map(|hop| gated.push(hop).probability).collect();
         assert!(gated.gate().skipped > 100, "{name}: the gate never closed");
         let speech = 3 * 16_000 / HOP..;
@@ -157,7 +157,8 @@ fn the_network_meets_the_first_word_with_its_true_past() {
             let mut speech = wide(name);
             Noise::new(17, -45.0).add_to(&mut speech);
             line.extend(speech);
-            let (mut bare, mut gated) = (VoiceDetector::new(), VoiceDetector::new());
+            let (mut bare, mut gated) =
+                (VoiceDetector::new(&VoiceTables::new()), VoiceDetector::new(&VoiceTables::new()));
             let mut since_open = None;
             for hop in line.as_chunks::<HOP>().0 {
                 let true_verdict = bare.net.predict(hop);
@@ -183,7 +184,10 @@ fn the_network_meets_the_first_word_with_its_true_past() {
 fn steady_sounds_are_no_voice_after_a_second() {
     for amplitude in [1500, 5000] {
         for hz in [&[425.0][..], &[440.0, 480.0], &[350.0, 440.0], &[261.6, 329.6, 392.0, 523.2]] {
-            let heard = verdicts(&mut VoiceDetector::new(), &Tone::new(SampleRate::WIDE, hz, amplitude).take_ms(4000));
+            let heard = verdicts(
+                &mut VoiceDetector::new(&VoiceTables::new()),
+                &Tone::new(SampleRate::WIDE, hz, amplitude).take_ms(4000),
+            );
             assert!(!heard[60..].contains(&true), "{hz:?} at {amplitude}");
         }
     }
@@ -215,7 +219,7 @@ fn coughs_and_knocks_seldom_begin_speech() {
 #[test]
 fn a_gap_is_silence_and_ends_speech() {
     let speech = wide(CALLERS[0]);
-    let (mut detector, mut edges) = (VoiceDetector::new(), VoiceEdges::new(EdgeConfig::default()));
+    let (mut detector, mut edges) = (VoiceDetector::new(&VoiceTables::new()), VoiceEdges::new(EdgeConfig::default()));
     for frame in speech[..16_000].chunks(FRAME) {
         edges.push(detector.push(frame));
     }
@@ -226,7 +230,7 @@ fn a_gap_is_silence_and_ends_speech() {
 
 #[test]
 fn a_gap_teaches_the_floor_nothing() {
-    let mut detector = VoiceDetector::new();
+    let mut detector = VoiceDetector::new(&VoiceTables::new());
     verdicts(&mut detector, &noise(-35.0, 5));
     let floor = detector.floor_dbfs();
     assert!((floor + 35.0).abs() < 1.0, "{floor}");
@@ -239,9 +243,9 @@ fn a_gap_teaches_the_floor_nothing() {
 
 #[test]
 fn frames_of_any_length_are_cut_into_hops() {
-    let mut detector = VoiceDetector::new();
+    let mut detector = VoiceDetector::new(&VoiceTables::new());
     let speech = wide(CALLERS[2]);
-    let mut whole = VoiceDetector::new();
+    let mut whole = VoiceDetector::new(&VoiceTables::new());
     let at_once = whole.push(&speech).probability;
     let in_pieces = speech.chunks(77).map(|piece| detector.push(piece).probability).fold(0.0, f32::max);
     assert_eq!(detector.gate(), whole.gate());

@@ -19,7 +19,7 @@ pub use gauge::{LATE_BOUNDS_US, ShardGauge, ShardView};
 pub use port::{LegPort, OutFrame, OutItem};
 
 use crate::call::line::{DriverEnd, Line, LineOrder, LineStats, RecordTap, Rings};
-use crate::media::ResampleError;
+use crate::media::{ResampleError, VoiceTables};
 use crate::record::BlockWriter;
 use crate::telemetry::Histogram;
 use crate::units::SampleRate;
@@ -109,6 +109,7 @@ pub struct Shards {
     shards: Vec<Shard>,
     task_per_call: bool,
     max_lines: usize,
+    voice_tables: Arc<VoiceTables>,
 }
 
 #[derive(Debug)]
@@ -145,7 +146,7 @@ impl Shards {
                 .spawn(move || thread::run(&thread_shared, fifo, max_lines))?;
             shards.push(Shard { shared, pump, thread: Some(thread) });
         }
-        Ok(Self { shards, task_per_call: config.task_per_call, max_lines })
+        Ok(Self { shards, task_per_call: config.task_per_call, max_lines, voice_tables: VoiceTables::new() })
     }
 
     /// Gives each media thread one of these ports, which the RTP legs on it share; once.
@@ -170,7 +171,7 @@ impl Shards {
     /// Where no shard takes it.
     pub fn open(&self, rate: SampleRate, recording: Option<BlockWriter>) -> Result<(LineHandle, LegPort), OpenError> {
         let (rings, caller, ends) = Rings::new(rate);
-        let line = Line::new(rate, rings)?;
+        let line = Line::new(rate, rings, &self.voice_tables)?;
         let (out, out_rx) = rtrb::RingBuffer::new(OUT_ITEMS);
         let leg_wake = Arc::new(Notify::new());
         let port = LegPort { caller, out: out_rx, wake: Arc::clone(&leg_wake) };
@@ -189,7 +190,7 @@ impl Shards {
         leg: RtpLeg,
     ) -> Result<LineHandle, OpenError> {
         let (rings, ends) = Rings::off_the_wire(rate);
-        let line = Line::new(rate, rings)?;
+        let line = Line::new(rate, rings, &self.voice_tables)?;
         let at = leg.shard();
         self.seat(ends, Arc::new(Notify::new()), at, |key| Seat::with_rtp(key, line, leg, recording))
     }

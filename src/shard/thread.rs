@@ -423,12 +423,13 @@ mod tests {
 
     use super::*;
     use crate::call::line::{DriverEnd, LineFact, Rings};
+    use crate::media::VoiceTables;
     use crate::record::BlockPool;
     use crate::units::SampleRate;
 
     fn seat(key: u32, pool: &Arc<BlockPool>) -> (Seat, DriverEnd, rtrb::Consumer<OutItem>) {
         let (rings, _caller, ends) = Rings::new(SampleRate::NARROW);
-        let line = Line::new(SampleRate::NARROW, rings).unwrap();
+        let line = Line::new(SampleRate::NARROW, rings, &VoiceTables::new()).unwrap();
         let (out, items) = rtrb::RingBuffer::new(8);
         (Seat::with_port(key, line, out, Some(BlockWriter::new(Arc::clone(pool), key))), ends, items)
     }

@@ -1,7 +1,7 @@
 //! A line over a far end of the test's own: every order, both directions of speech, at every rate.
 
 use voicefleet::call::line::{Ended, LegEdge, Line, LineFact, LineOrder, Rings};
-use voicefleet::media::Tone;
+use voicefleet::media::{Tone, VoiceTables};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
@@ -34,7 +34,7 @@ fn ten_thousand_ticks_of_a_live_line_allocate_and_free_nothing() {
         let frame = rate.frame_samples();
         let (caller, bot) = (clip("caller_rms"), clip("bot_slt"));
         let (rings, mut leg, mut ends) = Rings::new(rate);
-        let mut line = Line::new(rate, rings).expect("a leg's rate");
+        let mut line = Line::new(rate, rings, &VoiceTables::new()).expect("a leg's rate");
         let pool = BlockPool::new(8);
         let mut tape = BlockWriter::new(pool.clone(), 1);
         let mut far = FarEnd { frames: 0, clears: 0, full: false };

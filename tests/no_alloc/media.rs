@@ -5,7 +5,7 @@ use voicefleet::media::level::{gain, mix};
 use voicefleet::media::pcm::{Endian, PcmReader, from_float, to_float, write_pcm};
 use voicefleet::media::{
     Codec, Concealer, EchoGuard, EdgeConfig, Encoder, MAX_ENCODED_BYTES, Noise, Resampler, RtpReceiver, Tone,
-    VoiceDetector, VoiceEdges,
+    VoiceDetector, VoiceEdges, VoiceTables,
 };
 use voicefleet::units::{Moment, SampleRate, Stamp};
 use voicefleet::wire::rtp::{
@@ -33,7 +33,7 @@ fn ten_thousand_frames_of_everything_allocate_nothing() {
     let mut up = Resampler::new(narrow, wide).expect("rates");
     let mut tone = Tone::new(narrow, &[310.0, 620.0, 1240.0], 6000).with_cadence([90, 40, 130, 70]);
     let mut noise = Noise::new(3, -30.0);
-    let mut detector = VoiceDetector::new();
+    let mut detector = VoiceDetector::new(&VoiceTables::new());
     let mut edges = VoiceEdges::new(EdgeConfig::default());
     let mut guard = EchoGuard::new(narrow);
     let mut concealer = Concealer::new(narrow);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use voicefleet::call::line::{Line, LineFact, Rings};
-use voicefleet::media::{Codec as Coding, Encoder};
+use voicefleet::media::{Codec as Coding, Encoder, VoiceTables};
 use voicefleet::record::{BlockPool, BlockWriter};
 use voicefleet::shard::rtp::{PortRange, RtpPorts};
 use voicefleet::units::{Moment, Stamp, UtteranceId};
@@ -184,7 +184,7 @@ fn ten_thousand_ticks(first: u16, crypto: Option<CryptoPlan>) {
     };
     let (caller, bot) = (clip("caller_rms"), clip("bot_slt"));
     let (rings, _unused, mut ends) = Rings::new(rate);
-    let mut line = Line::new(rate, rings).expect("a leg's rate");
+    let mut line = Line::new(rate, rings, &VoiceTables::new()).expect("a leg's rate");
     let pool = BlockPool::new(8);
     let mut tape = BlockWriter::new(pool.clone(), 1);
     let codecs = [(Codec::Pcma, Coding::Pcma), (Codec::G722, Coding::G722), (Codec::Opus, Coding::Opus)];

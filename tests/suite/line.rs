@@ -2,7 +2,7 @@
 //! without drift.
 
 use voicefleet::call::line::{DriverEnd, LegEnd, Line, LineFact, LineOrder, Rings};
-use voicefleet::media::{Noise, Tone};
+use voicefleet::media::{Noise, Tone, VoiceTables};
 use voicefleet::units::{Moment, SampleRate, UtteranceId};
 
 use crate::sim::{Ear, Tape};
@@ -23,7 +23,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let (rings, leg, ends) = Rings::new(RATE);
-        let line = Line::new(RATE, rings).expect("a leg's rate");
+        let line = Line::new(RATE, rings, &VoiceTables::new()).expect("a leg's rate");
         Self { line, leg, ends, ear: Ear::default(), tape: Tape::default(), now: Moment::ZERO, facts: Vec::new() }
     }
 
@@ -266,7 +266,7 @@ fn a_far_end_without_room_holds_speech_back_and_loses_none() {
 fn every_leg_rate_hears_the_caller_and_the_voice() {
     for rate in [SampleRate::NARROW, SampleRate::WIDE, SampleRate::STUDIO] {
         let (rings, mut leg, mut ends) = Rings::new(rate);
-        let mut line = Line::new(rate, rings).expect("a leg's rate");
+        let mut line = Line::new(rate, rings, &VoiceTables::new()).expect("a leg's rate");
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/audio/caller_rms.wav");
         let clip: Vec<i16> =
             hound::WavReader::open(path).expect("a clip").samples().map(|s| s.expect("a sample")).collect();

@@ -13,6 +13,8 @@ pub use fact::{LineFact, LineOrder};
 pub use playout::{ENDS_PER_FRAME, Ended};
 pub use rings::{Chunk, DriverEnd, LegEnd, Rings, SpeechFeed, prefetch_ring};
 
+use std::sync::Arc;
+
 use caller::CallerQueue;
 pub use playout::LEAD_FRAMES;
 use playout::{Playing, Playout};
@@ -20,6 +22,7 @@ use widen::Widen;
 
 use crate::media::{
     BeepDetector, EchoGuard, Edge, EdgeConfig, ResampleError, ToneKind, VoiceDetector, VoiceEdges, VoiceFrame,
+    VoiceTables,
 };
 use crate::units::{FRAME_MS, MAX_FRAME_SAMPLES, Moment, SampleRate, prefetch};
 
@@ -159,18 +162,18 @@ const ECHO_EVERY_TICKS: u64 = 3;
 const ECHO_TAIL_TICKS: u32 = 25;
 
 impl Line {
-    /// A line for a leg of `rate`.
+    /// A line for a leg of `rate`; what voice detectors share is handed to its own.
     ///
     /// # Errors
     /// Where the rate is none of 8, 16 and 24 kHz.
-    pub fn new(rate: SampleRate, rings: Rings) -> Result<Self, ResampleError> {
+    pub fn new(rate: SampleRate, rings: Rings, tables: &Arc<VoiceTables>) -> Result<Self, ResampleError> {
         Ok(Self {
             rate,
             rings,
             caller: CallerQueue::new(rate),
             playout: Playout::new(rate),
             widen: Widen::new(rate)?,
-            vad: VoiceDetector::new(),
+            vad: VoiceDetector::new(tables),
             edges: VoiceEdges::new(EdgeConfig::default()),
             echo: EchoGuard::new(rate),
             beep: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use voicefleet::call::line::{Line, LineOrder, Rings};
 use voicefleet::call::{Fact, LegFact, LegOrder, Order};
+use voicefleet::media::VoiceTables;
 use voicefleet::turn::{Ask, AskCause, Heard, ToolCall};
 use voicefleet::units::{TurnNo, UtteranceId};
 
@@ -19,7 +20,7 @@ impl World {
             match order {
                 Order::OpenLine { rate } => {
                     let (rings, leg, ends) = Rings::new(rate);
-                    self.line = Some((Line::new(rate, rings).expect("a leg's rate"), leg, ends));
+                    self.line = Some((Line::new(rate, rings, &VoiceTables::new()).expect("a leg's rate"), leg, ends));
                     self.note("open line");
                     self.later(0, Event::Tick);
                 }
