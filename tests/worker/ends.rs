@@ -150,6 +150,7 @@ async fn a_provider_that_always_fails_ends_the_call_with_its_reason() {
 
 /// A planned panic is told of in a line: its backtrace takes a debug build a second of one of the two threads that serve all calls,
 /// and a caller who hears nothing for so long speaks.
+#[expect(clippy::print_stderr, reason = "a panic is told of where panics are")]
 fn tell_planned_panics_in_a_line() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
