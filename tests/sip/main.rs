@@ -28,6 +28,8 @@ mod stuck;
 mod timers;
 mod torture;
 mod transfer;
+#[path = "../common/until.rs"]
+mod until;
 mod watched;
 mod ways;
 mod world;
