@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::load::{Spoke, number};
 use super::report::Planted;
 use super::sound::{FRAME, Pool};
-use crate::results::{CallResult, read_result};
+use crate::results::{CallResult, MediaQuality, read_result};
 
 /// A recording matches where its worst turn correlates so well with what was said.
 const MATCH: f64 = 0.99;
@@ -31,7 +31,7 @@ pub struct Recordings {
     pub sampled: usize,
     /// Their own caller, whole.
     pub matched: usize,
-    /// Their own caller with a hole that their own result names: packets that came too late or not at all.
+    /// Their own caller with a hole that their own result names: audio that came too late or not at all.
     pub disturbed: usize,
     /// The worst correlation of any turn of the others.
     pub worst: f64,
@@ -106,7 +106,10 @@ pub(super) fn check(
             continue;
         };
         let likeness = likeness(pool, call.id, call.packets, &left);
-        if likeness < MATCH && has_holes(result) && first_turn(pool, call, &left).is_some_and(|first| first >= SAME) {
+        if likeness < MATCH
+            && has_holes(&result.media)
+            && first_turn(pool, call, &left).is_some_and(|first| first >= SAME)
+        {
             out.disturbed += 1;
             continue;
         }
@@ -132,7 +135,7 @@ pub fn swapped_pair(data: &Path) -> std::io::Result<Recordings> {
     let mut found = results(data);
     let mut calls: Vec<Spoke> = Vec::new();
     for (caller, (folder, result)) in &found {
-        if has_holes(result) {
+        if has_holes(&result.media) {
             continue;
         }
         let id = caller.strip_prefix("+9190").and_then(|id| id.parse().ok()).ok_or_else(missing)?;
@@ -154,9 +157,10 @@ pub fn swapped_pair(data: &Path) -> std::io::Result<Recordings> {
     Ok(check(&pool, &found, &calls, usize::MAX))
 }
 
-/// Did packets of the caller come too late to be heard, or not at all?
-fn has_holes(result: &CallResult) -> bool {
-    result.media.rtp.as_ref().is_some_and(|rtp| rtp.late + rtp.lost > 0)
+/// Did the caller's audio come too late to be heard in its place, or not at all? Over WebSocket nothing is lost, but a frame that is late
+/// leaves silence where it should have been, and moves what follows.
+fn has_holes(media: &MediaQuality) -> bool {
+    media.rtp.as_ref().map_or(media.concealed_ms + media.dropped_ms, |rtp| rtp.late + rtp.lost) > 0
 }
 
 fn left(wav: &Path) -> Option<Vec<i16>> {
@@ -219,6 +223,7 @@ fn correlation(said: &[i16], recorded: &[i16], at: isize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::RtpQuality;
 
     #[test]
     fn the_sample_spans_the_run_from_its_first_call_to_its_last() {
@@ -233,6 +238,16 @@ mod tests {
             let (least, most) = (apart.iter().min().unwrap(), apart.iter().max().unwrap());
             assert!(*least > 0 && most - least <= 1, "{all}: {apart:?}");
         }
+    }
+
+    #[test]
+    fn a_hole_is_what_the_result_of_either_transport_names() {
+        let ws = |concealed_ms, dropped_ms| MediaQuality { concealed_ms, dropped_ms, ..MediaQuality::default() };
+        assert_eq!([ws(0, 0), ws(20, 0), ws(0, 20)].map(|media| has_holes(&media)), [false, true, true]);
+        let rtp =
+            |lost, late| MediaQuality { rtp: Some(RtpQuality { lost, late, ..RtpQuality::default() }), ..ws(20, 0) };
+        // What a packet's own lateness did not do, a drifting clock may: no hole.
+        assert_eq!([rtp(0, 0), rtp(1, 0), rtp(0, 1)].map(|media| has_holes(&media)), [false, true, true]);
     }
 
     #[test]
